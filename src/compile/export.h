@@ -1,0 +1,28 @@
+// A GGUF file compiled and written as a .pte: weights are streamed from the mapping to the new file, so memory stays
+// small and the time is that of copying the file.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "compile/compile.h"
+
+namespace tessera::compile {
+
+struct ExportOptions {
+  CompileOptions compile;
+  // Write no weights but the name and identity of the GGUF file they are in: megabytes instead of gigabytes, and the
+  // GGUF must be beside the program when it is run.
+  bool external = false;
+};
+
+// Called now and then with bytes written and bytes in all.
+using Progress = std::function<void(uint64_t done, uint64_t total)>;
+
+Status export_pte(const std::string& gguf_path, const std::string& out_path, const ExportOptions& options,
+                  const Progress& progress = nullptr, std::vector<std::string>* warnings = nullptr);
+
+}  // namespace tessera::compile
