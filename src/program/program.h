@@ -18,6 +18,10 @@
 #include "base/result.h"
 #include "program/nodes.h"
 
+namespace tessera {
+class MappedFile;
+}
+
 namespace tessera::program {
 
 // One dimension of a tensor_meta shape: value >= 0 is static; -1 is dynamic within [min_value, max_value]
@@ -59,12 +63,28 @@ enum class TensorKind { kConstant, kInput, kOutput, kMutable, kTemp };
 struct Data {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;
+  // Set when the bytes are part of this mapping, which `owner` keeps alive. Then a writer can give pages back as it
+  // streams them (MappedFile::forget) or name the file instead of copying the bytes (WriteOptions::weights).
+  const MappedFile* mapped = nullptr;
+
+  static Data own(std::vector<std::byte> bytes);
+  // The range must lie in the file.
+  static Data borrow(std::shared_ptr<const MappedFile> file, uint64_t offset, uint64_t size);
+};
+
+// A tensor returned by a constant method (get_kv_heads): row-major bytes of dtype x sizes.
+struct ConstantTensor {
+  DType dtype = DType::kF32;
+  std::vector<int32_t> sizes;
+  std::vector<std::byte> bytes;
+  bool operator==(const ConstantTensor&) const = default;
 };
 
 // One value of a constant method (get_max_seq_len -> 4096): an ExecutionPlan without instructions.
-using ConstantValue = std::variant<int64_t, bool, double, std::string>;
+using ConstantValue = std::variant<int64_t, bool, double, std::string, ConstantTensor>;
 
-// A graph input or output as the container describes it to the host. Sizes are upper bounds when `dynamic`.
+// A graph input or output as the container describes it to the host. Sizes are upper bounds when `dynamic`. A slot of
+// type kInt is described as a 0-d i64.
 struct IoTensor {
   DType dtype = DType::kF32;
   std::vector<int32_t> sizes;

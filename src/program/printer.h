@@ -1,0 +1,15 @@
+// Programs as text, one instruction a line: `Add a=%3 b=%0 out=%5`. Tensor slots are %n, value slots $n, long strings
+// are cut. For people and diffs; nothing reads it back.
+#pragma once
+
+#include <string>
+
+#include "program/program.h"
+
+namespace tessera::program {
+
+std::string to_text(const Node& node);
+// Slots with names and metadata, then every chain.
+std::string to_text(const Program& program);
+
+}  // namespace tessera::program
