@@ -2,13 +2,12 @@
 // small and the time is that of copying the file.
 #pragma once
 
-#include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "compile/compile.h"
+#include "compile/progress.h"
 
 namespace tessera::compile {
 
@@ -18,9 +17,6 @@ struct ExportOptions {
   // GGUF must be beside the program when it is run.
   bool external = false;
 };
-
-// Called now and then with bytes written and bytes in all.
-using Progress = std::function<void(uint64_t done, uint64_t total)>;
 
 Status export_pte(const std::string& gguf_path, const std::string& out_path, const ExportOptions& options,
                   const Progress& progress = nullptr, std::vector<std::string>* warnings = nullptr);
