@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/mapped_file.h"
 #include "base/result.h"
 #include "base/shape.h"
 #include "graph/ops.h"
@@ -43,11 +44,12 @@ struct Input {
 // A tensor of the model's file. The value's type is what reading the weight yields (the activation dtype); `format` and
 // `bytes` are what is stored. The bytes are borrowed from `owner`; a parsed graph has none.
 struct Weight {
-  std::string name;  // as in the file: "blk.0.attn_q.weight"
-  ValueId value;
+  std::string name = {};  // as in the file: "blk.0.attn_q.weight"
+  ValueId value = {};
   const quant::Format* format = nullptr;
-  std::span<const std::byte> bytes;
-  std::shared_ptr<const void> owner;
+  std::span<const std::byte> bytes = {};
+  std::shared_ptr<const void> owner = {};
+  const MappedFile* mapped = nullptr;  // when the bytes lie in a mapped file (which `owner` keeps)
 };
 
 // Keys and values of earlier tokens. How many slots it has is decided when the graph is lowered.

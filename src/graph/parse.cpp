@@ -113,7 +113,7 @@ class Parser {
     const std::string_view format_name = TRY(line.word());
     const quant::Format* format = quant::find_format(format_name);
     if (!format) return invalid_format("unknown format '{}'", format_name);
-    graph_.weights.push_back({std::move(name), value, format, {}, nullptr});
+    graph_.weights.push_back({std::move(name), value, format, {}, nullptr, nullptr});
     return {};
   }
 

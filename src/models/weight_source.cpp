@@ -1,0 +1,120 @@
+#include "models/weight_source.h"
+
+#include <cstring>
+
+#include "base/check.h"
+#include "base/float16.h"
+
+namespace tessera::models {
+namespace {
+
+const quant::Format* format_of(DType dtype) { return quant::find_format(tessera::name_of(dtype)); }
+
+template <typename T, typename Convert>
+std::vector<std::byte> convert(const std::vector<float>& values, Convert&& to) {
+  std::vector<std::byte> out(values.size() * sizeof(T));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const T value = to(values[i]);
+    std::memcpy(out.data() + i * sizeof(T), &value, sizeof(T));
+  }
+  return out;
+}
+
+std::vector<std::byte> cast(const std::vector<float>& values, DType dtype) {
+  switch (dtype) {
+    case DType::kF16:
+      return convert<F16>(values, to_f16);
+    case DType::kBF16:
+      return convert<BF16>(values, to_bf16);
+    default:
+      CHECK(dtype == DType::kF32);
+      return convert<float>(values, [](float v) { return v; });
+  }
+}
+
+// A matrix that kernels can multiply with.
+bool is_readable(const quant::Format& format) { return format.dequantize != nullptr; }
+
+}  // namespace
+
+std::string first_few(const std::vector<std::string>& items) {
+  constexpr size_t kMost = 8;
+  std::string out;
+  for (size_t i = 0; i < items.size() && i < kMost; ++i) out += (i ? ", " : "") + items[i];
+  if (items.size() > kMost) out += fmt::format(" and {} more", items.size() - kMost);
+  return out;
+}
+
+const gguf::TensorInfo* WeightSource::require(const std::string& name, const std::vector<int64_t>& dims) {
+  used_.insert(name);
+  const gguf::TensorInfo* tensor = file_.find(name);
+  if (!tensor) {
+    missing_.push_back(fmt::format("{} {}", name, gguf::dims_to_string(dims)));
+    return nullptr;
+  }
+  if (tensor->dims != dims) {
+    wrong_.push_back(fmt::format("{}: expected dims {}, found {}", name, gguf::dims_to_string(dims),
+                                 gguf::dims_to_string(tensor->dims)));
+    return nullptr;
+  }
+  if (!is_readable(*tensor->format)) {
+    wrong_.push_back(fmt::format("{}: format {} cannot be computed with; supported: {}", name, tensor->format->name,
+                                 quant::list_formats(is_readable)));
+    return nullptr;
+  }
+  return tensor;
+}
+
+graph::ValueId WeightSource::borrow(const std::string& name, const gguf::TensorInfo* tensor, graph::Type type) {
+  if (!tensor) return builder_.weight({.name = name, .format = format_of(type.dtype)}, std::move(type));
+  return builder_.weight(
+      {.name = name, .format = tensor->format, .bytes = file_.bytes(*tensor), .owner = file_.keepalive()},
+      std::move(type));
+}
+
+graph::ValueId WeightSource::own(const std::string& name, std::vector<std::byte> bytes, graph::Type type) {
+  const auto owner = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  const DType dtype = type.dtype;
+  return builder_.weight({.name = name, .format = format_of(dtype), .bytes = *owner, .owner = owner}, std::move(type));
+}
+
+graph::ValueId WeightSource::matrix(const std::string& name, int64_t rows, int64_t columns) {
+  return borrow(name, require(name, {columns, rows}), {dtype_, {rows, columns}});
+}
+
+graph::ValueId WeightSource::vector(const std::string& name, int64_t n) {
+  const gguf::TensorInfo* tensor = require(name, {n});
+  const graph::Type type{dtype_, {n}};
+  if (!tensor || tensor->format == format_of(dtype_)) return borrow(name, tensor, type);
+  return own(name, cast(read(name, n), dtype_), type);
+}
+
+graph::ValueId WeightSource::constant(const std::string& name, const std::vector<float>& values) {
+  return own(name, cast(values, DType::kF32), {DType::kF32, {static_cast<int64_t>(values.size())}});
+}
+
+std::vector<float> WeightSource::read(const std::string& name, int64_t n) {
+  const gguf::TensorInfo* tensor = require(name, {n});
+  if (!tensor) return {};
+  std::vector<float> values(static_cast<size_t>(n));
+  tensor->format->dequantize(file_.bytes(*tensor).data(), n, values.data());
+  return values;
+}
+
+Status WeightSource::status() const {
+  if (missing_.empty() && wrong_.empty()) return {};
+  std::string what;
+  if (!missing_.empty())
+    what = fmt::format("{} missing: {}", missing_.size() == 1 ? "tensor" : "tensors", first_few(missing_));
+  if (!wrong_.empty()) what += (what.empty() ? "" : "; ") + first_few(wrong_);
+  return make_error(wrong_.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidFormat, "{}: {}", file_.path(), what);
+}
+
+std::vector<std::string> WeightSource::unused() const {
+  std::vector<std::string> out;
+  for (const gguf::TensorInfo& tensor : file_.tensors())
+    if (!used_.contains(tensor.name)) out.push_back(tensor.name);
+  return out;
+}
+
+}  // namespace tessera::models
