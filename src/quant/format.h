@@ -30,6 +30,8 @@ enum class GgmlType : uint32_t {
 using DequantizeFn = void (*)(const void* blocks, int64_t n_values, float* out);
 // Packs `n_values` (a multiple of block_values) of one row or part of a row.
 using QuantizeFn = void (*)(const float* values, int64_t n_values, void* blocks);
+// Index of the first of `n_blocks` blocks whose scale is infinite or NaN (of a float type: that is so itself), or -1.
+using FindBadBlockFn = int64_t (*)(const void* blocks, int64_t n_blocks);
 
 struct Format {
   GgmlType type;
@@ -39,6 +41,7 @@ struct Format {
   int block_bytes;               // bytes per block
   DequantizeFn dequantize;       // nullptr: recognised (sizes are known) but not readable as numbers
   QuantizeFn quantize;           // nullptr: Tessera does not write this format
+  FindBadBlockFn find_bad_block;  // nullptr: every bit pattern is a valid block
 
   // Bytes of `n_values` packed values; n_values must be a multiple of block_values.
   int64_t bytes_for(int64_t n_values) const { return n_values / block_values * block_bytes; }

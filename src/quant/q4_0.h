@@ -19,4 +19,7 @@ struct Q4_0 {
 };
 static_assert(sizeof(Q4_0) == 18);
 
+void dequantize(const Q4_0& block, float* out);   // out[kValues]
+void quantize(const float* values, Q4_0& block);  // values[kValues]
+
 }  // namespace tessera::quant

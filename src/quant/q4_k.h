@@ -26,4 +26,7 @@ struct Q4_K {
 };
 static_assert(sizeof(Q4_K) == 144);
 
+void dequantize(const Q4_K& block, float* out);   // out[kValues]
+void quantize(const float* values, Q4_K& block);  // values[kValues]
+
 }  // namespace tessera::quant

@@ -28,4 +28,7 @@ struct Q5_K {
 };
 static_assert(sizeof(Q5_K) == 176);
 
+void dequantize(const Q5_K& block, float* out);   // out[kValues]
+void quantize(const float* values, Q5_K& block);  // values[kValues]
+
 }  // namespace tessera::quant

@@ -28,4 +28,9 @@ struct Q6_K {
 };
 static_assert(sizeof(Q6_K) == 210);
 
+void dequantize(const Q6_K& block, float* out);   // out[kValues]
+void quantize(const float* values, Q6_K& block);  // values[kValues]
+
+void unpack_codes(const Q6_K& block, uint8_t* codes);  // codes[kValues] in 0..63
+
 }  // namespace tessera::quant

@@ -17,4 +17,7 @@ struct Q8_0 {
 };
 static_assert(sizeof(Q8_0) == 34);
 
+void dequantize(const Q8_0& block, float* out);   // out[kValues]
+void quantize(const float* values, Q8_0& block);  // values[kValues]
+
 }  // namespace tessera::quant

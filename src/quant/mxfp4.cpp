@@ -1,0 +1,22 @@
+#include "quant/mxfp4.h"
+
+#include <bit>
+
+#include "quant/bit_planes.h"
+
+namespace tessera::quant {
+namespace {
+
+// 2^(e - 128); 0 and 1 give subnormals.
+float scale_of_exponent(uint32_t e) { return std::bit_cast<float>(e < 2 ? 0x00200000u << e : (e - 1) << 23); }
+
+}  // namespace
+
+void dequantize(const MXFP4& block, float* out) {
+  uint8_t codes[MXFP4::kValues];
+  unpack_nibbles<16>(block.qs, codes);
+  const float d = scale_of_exponent(block.e);
+  for (int i = 0; i < MXFP4::kValues; ++i) out[i] = d * static_cast<float>(kE2M1Doubled[codes[i]]);
+}
+
+}  // namespace tessera::quant

@@ -1,0 +1,27 @@
+// Q5_0: 32 values of 5 bits and one scale; 5.5 bits per value.
+//
+//   offset 0  d       f16
+//          2  qh[4]          bit i of the little-endian word: bit 4 of value i
+//          6  qs[16]         low 4 bits; byte j: low nibble -> value j, high nibble -> value j + 16
+//
+//   value[i] = d * (q - 16),  q in 0..31
+#pragma once
+
+#include <cstdint>
+
+#include "base/float16.h"
+
+namespace tessera::quant {
+
+struct Q5_0 {
+  static constexpr int kValues = 32;
+  F16 d;
+  uint8_t qh[4];
+  uint8_t qs[16];
+};
+static_assert(sizeof(Q5_0) == 22);
+
+void dequantize(const Q5_0& block, float* out);   // out[kValues]
+void quantize(const float* values, Q5_0& block);  // values[kValues]
+
+}  // namespace tessera::quant
