@@ -1,0 +1,13 @@
+// What the processor and the operating system offer, asked once.
+#pragma once
+
+namespace tessera {
+
+struct CpuFeatures {
+  bool avx2 = false;    // AVX2, FMA, F16C and BMI2, with the system saving their registers
+  bool avx512 = false;  // avx2 and AVX-512 F, BW, DQ, VL, VNNI, VBMI
+};
+
+const CpuFeatures& cpu_features();
+
+}  // namespace tessera

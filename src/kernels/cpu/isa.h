@@ -1,0 +1,22 @@
+// The instruction sets the CPU kernels exist for. All of them give the same bits; the choice is only about speed.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace tessera::kernels::cpu {
+
+enum class Isa {
+  kScalar,  // plain loops, the reference
+  kAvx2,    // AVX2, FMA, F16C
+  kAvx512,  // AVX-512 F, BW, DQ, VL, VNNI, VBMI
+};
+
+// The best this machine runs. TESSERA_ISA=scalar|avx2|avx512 forces another one that it runs; anything else in the
+// variable is ignored.
+Isa best_isa();
+// Every instruction set this machine runs, slowest first; tests loop over them.
+std::span<const Isa> available_isas();
+std::string_view name_of(Isa isa);
+
+}  // namespace tessera::kernels::cpu
