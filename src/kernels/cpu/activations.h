@@ -1,0 +1,104 @@
+// The input of a linear, prepared once for all weights that read it: as f32 rows and, for the integer arithmetic, as
+// int8 blocks with their scales and sums. kernels/cpu/arithmetic.md is the definition; activations.cpp follows it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/dtype.h"
+#include "base/thread_pool.h"
+#include "kernels/cpu/isa.h"
+#include "quant/format.h"
+
+namespace tessera::kernels::cpu {
+
+enum class Arithmetic {
+  kInt8,   // activations rounded to int8 per group for the formats that have integer kernels, f32 for the others
+  kExact,  // f32 activations and dequantized weights throughout
+};
+
+// 256 values of one token under one scale, for the formats of 256 values.
+struct alignas(64) ActivationBlock256 {
+  int8_t q[256];            // x ~ d * q, -127..127
+  int32_t minus_sums[16];   // -(q[16 j] + .. + q[16 j + 15])
+  int16_t sums16[16];       // the same sums, positive
+  int16_t sums32[8];        // sums over 32 values
+  float d;
+};
+static_assert(sizeof(ActivationBlock256) == 384);
+
+// 256 values of one token in 8 groups of 32 with a scale each, for the formats of 32 values. The last one of a row whose
+// k is no multiple of 256 is filled up with zeros.
+struct alignas(64) ActivationBlock32x8 {
+  int8_t q[256];
+  int32_t minus_sums[8];  // -(q[32 j] + .. + q[32 j + 31])
+  float d[8];
+};
+static_assert(sizeof(ActivationBlock32x8) == 320);
+
+// Rows of any float dtype, as they lie in memory.
+struct InputRows {
+  DType dtype = DType::kF32;  // f32, f16 or bf16
+  const void* data = nullptr;
+  int64_t m = 0;           // rows (tokens)
+  int64_t k = 0;           // values of a row
+  int64_t row_stride = 0;  // elements from row to row
+};
+
+// The forms a set of weights reads.
+struct ActivationForms {
+  bool floats = false;
+  bool blocks256 = false;
+  bool blocks32 = false;
+
+  static ActivationForms of(const quant::Format& format, Arithmetic arithmetic);
+  ActivationForms& operator|=(const ActivationForms& other) {
+    floats |= other.floats;
+    blocks256 |= other.blocks256;
+    blocks32 |= other.blocks32;
+    return *this;
+  }
+};
+
+// Not thread safe: one per session or step. Memory grows to the largest input seen and is reused.
+class Activations {
+ public:
+  // `x` must stay alive and unchanged while these activations are used: f32 rows are read in place.
+  // blocks256 needs k % 256 == 0, blocks32 k % 32 == 0.
+  void prepare(ThreadPool& pool, Isa isa, const InputRows& x, ActivationForms forms);
+
+  int64_t m() const { return m_; }
+  int64_t k() const { return k_; }
+  const ActivationForms& forms() const { return forms_; }
+
+  const float* row(int64_t token) const { return floats_ + token * float_stride_; }
+  int64_t float_stride() const { return float_stride_; }
+  // (k / 256, m): all tokens of a block lie together.
+  const ActivationBlock256* blocks256() const { return static_cast<const ActivationBlock256*>(blocks256_.data()); }
+  // (ceil(k / 256), m)
+  const ActivationBlock32x8* blocks32() const { return static_cast<const ActivationBlock32x8*>(blocks32_.data()); }
+
+ private:
+  // 64-byte aligned bytes that only grow.
+  class Buffer {
+   public:
+    void* reserve(size_t bytes);
+    const void* data() const { return data_.get(); }
+
+   private:
+    struct Free {
+      void operator()(void* p) const;
+    };
+    std::unique_ptr<void, Free> data_;
+    size_t capacity_ = 0;
+  };
+
+  int64_t m_ = 0, k_ = 0;
+  ActivationForms forms_;
+  const float* floats_ = nullptr;
+  int64_t float_stride_ = 0;
+  Buffer float_copy_, blocks256_, blocks32_;
+};
+
+}  // namespace tessera::kernels::cpu
