@@ -24,6 +24,7 @@ class ByteReader {
   size_t offset() const { return offset_; }
   size_t remaining() const { return bytes_.size() - offset_; }
   const std::string& source() const { return source_; }
+  std::span<const std::byte> rest() const { return bytes_.subspan(offset_); }  // all that remains, not yet consumed
 
   template <typename T>
     requires std::is_trivially_copyable_v<T>

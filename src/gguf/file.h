@@ -49,7 +49,7 @@ class File {
 
   // The packed data, borrowed from the mapping: valid while keepalive() or the File is held.
   std::span<const std::byte> bytes(const TensorInfo& tensor) const;
-  std::shared_ptr<const void> keepalive() const { return owner_; }
+  std::shared_ptr<const void> keepalive() const { return owners_; }
   // The part of the tensor's data was read for the last time: its pages stop counting as our memory.
   void forget(const TensorInfo& tensor, uint64_t offset, uint64_t size) const;
 
@@ -58,14 +58,16 @@ class File {
  private:
   struct Part {
     std::string path;
-    std::span<const std::byte> bytes;
-    uint64_t header_bytes = 0;
+    std::span<const std::byte> bytes;  // of the whole file
+    uint64_t header_bytes;
     std::shared_ptr<const MappedFile> mapping;  // null when read from memory
   };
   File() = default;
-  static Result<std::shared_ptr<File>> open_first(Part part, std::shared_ptr<const void> owner);
-  Status open_others();
-  Status adopt(std::vector<TensorInfo> tensors);
+  // Parses a part and takes its tensors, and the first one's metadata; returns the part's own metadata.
+  Result<Metadata> add_part(const std::string& path, std::span<const std::byte> bytes,
+                            std::shared_ptr<const void> owner, std::shared_ptr<const MappedFile> mapping);
+  Status add_other_parts();
+  Status index_tensors();
 
   std::string path_;
   uint32_t version_ = 0;
@@ -73,8 +75,8 @@ class File {
   std::vector<Part> parts_;
   Metadata metadata_;
   std::vector<TensorInfo> tensors_;
-  std::unordered_map<std::string_view, size_t> index_;  // into tensors_; the views are of its names
-  std::shared_ptr<const void> owner_;
+  std::unordered_map<std::string_view, size_t> index_;                // into tensors_; the views are of its names
+  std::shared_ptr<std::vector<std::shared_ptr<const void>>> owners_;  // of each part's bytes
 };
 
 }  // namespace tessera::gguf
