@@ -51,6 +51,17 @@ inline F16 to_f16_finite(float value) { return to_f16(std::clamp(value, -65504.0
 // 1 / x, and 0 for 0: a zero scale maps every value to code 0.
 inline float inverse_or_zero(float x) { return x != 0 ? 1.0f / x : 0.0f; }
 
+// weights[i] = rms + |x[i]|: an error on a large value costs more, between squared and relative error. llama.cpp weighs
+// Q4_K and Q5_K so where it has no importance matrix; plain squares would lower the rmse of Gaussian values by another
+// 0.8 %, and x^2 (its choice for Q6_K) raises it by 2 %.
+template <int kCount>
+void weigh(const float* x, float* weights) {
+  Float4 squares{};
+  for (int i = 0; i < kCount; i += 4) squares += load4(x + i) * load4(x + i);
+  const float rms = std::sqrt(sum4(squares) / kCount);
+  for (int i = 0; i < kCount; ++i) weights[i] = rms + std::fabs(x[i]);
+}
+
 // Scales tried are extent / (max_code + shift) for shift = first, first + step, ... (n_trials of them).
 struct Trials {
   float first, step;
@@ -129,8 +140,10 @@ AffineFit fit_affine(const float* x, const float* w, float max_code, bool offset
     return true;
   };
   for (int t = 0; t < trials.n_trials; ++t) {
-    const float shift = trials.first + trials.step * static_cast<float>(t);
-    try_codes_of({(high - low) / (max_code + shift), low});
+    // Scales that do not reach over the whole extent clip it: at the high end in even trials, at the low end in odd
+    // ones. Q5_1, Gaussian: 3.34 % relative error; always at the high end 3.37 %, half at each end 3.48 %.
+    const float scale = (high - low) / (max_code + trials.first + trials.step * static_cast<float>(t));
+    try_codes_of({scale, t % 2 == 0 ? low : high - scale * max_code});
   }
   for (int i = 0; i < 4 && try_codes_of(best); ++i) {
   }

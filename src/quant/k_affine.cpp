@@ -23,18 +23,6 @@ struct Search {
   int scales[kSubBlocks] = {}, mins[kSubBlocks] = {};
 };
 
-// rms of the sub-block + |x|: an error on a large value costs more, as in llama.cpp without an importance matrix. Plain
-// squares would lower the rmse of Gaussian values by another 0.8 %.
-void weigh(Search& s) {
-  for (int j = 0; j < kSubBlocks; ++j) {
-    const float* x = s.in.x + kSubBlock * j;
-    float squares = 0;
-    for (int i = 0; i < kSubBlock; ++i) squares += x[i] * x[i];
-    const float rms = std::sqrt(squares / kSubBlock);
-    for (int i = 0; i < kSubBlock; ++i) s.weights[kSubBlock * j + i] = rms + std::fabs(x[i]);
-  }
-}
-
 void set_d(Search& s, float d) {
   s.d_bits = to_f16_finite(d * s.in.unit);
   s.d = to_f32(s.d_bits) / s.in.unit;
@@ -131,6 +119,7 @@ void fit_sub_blocks(Search& s) {
   float top_scale = 0, top_min = 0;
   for (int j = 0; j < kSubBlocks; ++j) {
     const int begin = kSubBlock * j;
+    weigh<kSubBlock>(s.in.x + begin, s.weights + begin);
     fits[j] = fit_affine<kSubBlock>(s.in.x + begin, s.weights + begin, s.max_code, true, trials);
     top_scale = std::max(top_scale, fits[j].scale);
     top_min = std::max(top_min, -fits[j].offset);
@@ -149,7 +138,6 @@ AffineSuperBlock fit_super_block(const float* values, int max_code) {
   AffineSuperBlock out{};
   Search s(values, max_code);
   if (s.in.unit == 0) return out;
-  weigh(s);
   fit_sub_blocks(s);
   for (int round = 0;; ++round) {
     for (int j = 0; j < kSubBlocks; ++j) descend(s, j);

@@ -9,7 +9,7 @@ namespace {
 constexpr int kSubBlocks = Q6_K::kValues / Q6_K::kSubBlock;
 constexpr float kHalf = 32;  // codes are -32..31, stored + 32
 
-// Squared error, weighted with x^2 like the search, of 16 values at this scale.
+// Weighted squared error of 16 values at this scale.
 float error_of(const float* x, const float* w, float scale) {
   const Float4 step = splat4(scale), inverse = splat4(inverse_or_zero(scale));
   Float4 sum{};
@@ -71,9 +71,9 @@ void quantize(const float* values, Q6_K& block) {
   if (in.unit == 0) return;
 
   alignas(16) float weights[Q6_K::kValues];
-  for (int i = 0; i < Q6_K::kValues; ++i) weights[i] = in.x[i] * in.x[i];
   float scales[kSubBlocks], top = 0;  // top: the scale of largest magnitude, with its sign
   for (int k = 0; k < kSubBlocks; ++k) {
+    weigh<Q6_K::kSubBlock>(in.x + 16 * k, weights + 16 * k);
     scales[k] = fit_symmetric<Q6_K::kSubBlock>(in.x + 16 * k, weights + 16 * k, kHalf, {-0.9f, 0.1f, 19});
     if (std::fabs(scales[k]) > std::fabs(top)) top = scales[k];
   }

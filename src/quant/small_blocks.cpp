@@ -7,13 +7,6 @@ namespace {
 
 constexpr int kValues = 32;
 
-// sqrt(mean square + x^2): between plain and relative error, as llama.cpp with an importance matrix of ones.
-void weigh(const float* x, float* weights) {
-  float squares = 0;
-  for (int i = 0; i < kValues; ++i) squares += x[i] * x[i];
-  for (int i = 0; i < kValues; ++i) weights[i] = std::sqrt(squares / kValues + x[i] * x[i]);
-}
-
 // codes[i] = round((x[i] - offset) / scale), clamped to bottom..top, plus `bias`.
 void assign_codes(const float* x, float scale, float offset, float bottom, float top, float bias, uint8_t* codes) {
   const float inverse = inverse_or_zero(scale);
@@ -31,7 +24,7 @@ SymmetricBlock fit_symmetric_block(const float* values, int half) {
   const Prepared<kValues> in(values);
   const auto n = static_cast<float>(half);
   alignas(16) float weights[kValues];
-  weigh(in.x, weights);
+  weigh<kValues>(in.x, weights);
   out.d = to_f16_finite(fit_symmetric<kValues>(in.x, weights, n, {-0.9f, 0.1f, 19}) * in.unit);
   const float scale = in.unit == 0 ? 0.0f : to_f32(out.d) / in.unit;
   assign_codes(in.x, scale, 0, -n, n - 1, n, out.codes);
@@ -44,7 +37,7 @@ OffsetBlock fit_offset_block(const float* values, int max_code) {
   if (in.unit == 0) return out;
   const auto top = static_cast<float>(max_code);
   alignas(16) float weights[kValues];
-  weigh(in.x, weights);
+  weigh<kValues>(in.x, weights);
   const AffineFit fit = fit_affine<kValues>(in.x, weights, top, false, {-0.9f, 0.1f, 19});
   out.d = to_f16_finite(fit.scale * in.unit);
   out.m = to_f16_finite(fit.offset * in.unit);
