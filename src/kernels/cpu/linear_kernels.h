@@ -1,0 +1,59 @@
+// The seam between linear.cpp, which cuts the work, and the kernels of an instruction set, which do one tile of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/cpu/activations.h"
+#include "kernels/cpu/isa.h"
+#include "quant/format.h"
+
+namespace tessera::kernels::cpu {
+
+// Weight rows of a tile: two registers of 16 lanes in prefill, two panels of 16 rows in decode.
+inline constexpr int kTileRows = 32;
+// Tokens of a tile. A block of activations (384 bytes) and an accumulator row (128 bytes) for each: 256 kB, a quarter
+// of a second-level cache; the tile's weights are unpacked once for all of them.
+inline constexpr int kTileTokens = 512;
+
+// Up to kTileRows rows of a weight times up to kTileTokens tokens.
+struct LinearTile {
+  const quant::Format* format;
+  const std::byte* weights;  // the first row
+  int64_t row_bytes;
+  int n_rows;
+  const Activations* x;
+  int64_t first_token;
+  int n_tokens;
+  float* out;  // (n_tokens, kTileRows), 64-byte aligned; columns past n_rows are scribbled on
+};
+
+using TileFn = void (*)(const LinearTile& tile);
+
+struct FormatKernel {
+  quant::GgmlType type;
+  TileFn run;
+};
+
+struct LinearKernels {
+  std::span<const FormatKernel> int8;                            // the formats with integer arithmetic
+  std::span<const FormatKernel> exact;                           // formats read as f32 directly
+  TileFn dequantized;                                            // exact arithmetic for every other format
+  void (*quantize256)(const float* x, ActivationBlock256& out);  // 256 values
+  void (*quantize32)(const float* x, int n_groups, ActivationBlock32x8& out);  // 32 n_groups values
+};
+
+const LinearKernels& linear_kernels(Isa isa);
+
+namespace scalar {
+extern const LinearKernels kLinearKernels;
+}
+namespace avx2 {
+extern const LinearKernels kLinearKernels;
+}
+namespace avx512 {
+extern const LinearKernels kLinearKernels;
+}
+
+}  // namespace tessera::kernels::cpu

@@ -1,0 +1,118 @@
+#include "kernels/cpu/linear_reference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/check.h"
+#include "kernels/cpu/linear_kernels.h"
+#include "kernels/cpu/plain_block.h"
+#include "ops/gguf_linear.h"
+
+namespace tessera::kernels::cpu {
+namespace {
+
+// One group under one scale; returns d_x.
+float quantize_group(const float* x, int n, int8_t* q) {
+  float amax = 0;
+  for (int i = 0; i < n; ++i) amax = std::max(amax, std::fabs(x[i]));
+  const float inverse = 127.0f / amax;
+  for (int i = 0; i < n; ++i) {
+    const float scaled = amax == 0 ? 0 : x[i] * inverse;
+    // Written so that NaN becomes -127, as the vector instructions have it.
+    const float above = scaled > -127.0f ? scaled : -127.0f;
+    q[i] = static_cast<int8_t>(std::nearbyint(above < 127.0f ? above : 127.0f));
+  }
+  return amax / 127.0f;
+}
+
+int sum(const int8_t* q, int n) {
+  int total = 0;
+  for (int i = 0; i < n; ++i) total += q[i];
+  return total;
+}
+
+float dot_256(const std::byte* row, const quant::Format& format, const Activations& x, int64_t token) {
+  const PlainUnpackFn unpack = plain_unpack(format);
+  float acc = 0;
+  for (int64_t b = 0; b < x.k() / 256; ++b) {
+    PlainBlock w;
+    unpack(row + b * format.block_bytes, w);
+    const ActivationBlock256& a = x.blocks256()[b * x.m() + token];
+    int32_t codes = 0, mins = 0;
+    for (int i = 0; i < 256; ++i) codes += w.scale[i / 16] * w.code[i] * a.q[i];
+    for (int j = 0; j < 16; ++j) mins += w.min[j] * sum(a.q + 16 * j, 16);
+    acc = std::fma(w.d * a.d, static_cast<float>(codes), acc);
+    if (w.has_min) acc = std::fma(-(w.dmin * a.d), static_cast<float>(mins), acc);
+  }
+  return acc;
+}
+
+float dot_32(const std::byte* row, const quant::Format& format, const Activations& x, int64_t token) {
+  const PlainUnpackFn unpack = plain_unpack(format);
+  float acc = 0;
+  for (int64_t b = 0; b < x.k() / 32; ++b) {
+    PlainBlock w;
+    unpack(row + b * format.block_bytes, w);
+    const ActivationBlock32x8& a = x.blocks32()[b / 8 * x.m() + token];
+    const int8_t* q = a.q + b % 8 * 32;
+    int32_t codes = 0;
+    for (int i = 0; i < 32; ++i) codes += w.code[i] * q[i];
+    acc = std::fma(w.d * a.d[b % 8], static_cast<float>(codes), acc);
+    if (w.has_min) acc = std::fma(-(w.dmin * a.d[b % 8]), static_cast<float>(sum(q, 32)), acc);
+  }
+  return acc;
+}
+
+}  // namespace
+
+void quantize_reference(const float* x, ActivationBlock256& out) {
+  out = {};
+  out.d = quantize_group(x, 256, out.q);
+  for (int j = 0; j < 16; ++j) {
+    out.sums16[j] = static_cast<int16_t>(sum(out.q + 16 * j, 16));
+    out.minus_sums[j] = -out.sums16[j];
+  }
+  for (int j = 0; j < 8; ++j) out.sums32[j] = static_cast<int16_t>(sum(out.q + 32 * j, 32));
+}
+
+void quantize_reference(const float* x, int n_groups, ActivationBlock32x8& out) {
+  out = {};
+  for (int j = 0; j < n_groups; ++j) {
+    out.d[j] = quantize_group(x + 32 * j, 32, out.q + 32 * j);
+    out.minus_sums[j] = -sum(out.q + 32 * j, 32);
+  }
+}
+
+float dot_reference(const LinearWeight& weight, int64_t row, const Activations& x, int64_t token) {
+  const quant::Format& format = *weight.format;
+  const std::byte* bytes = static_cast<const std::byte*>(weight.data) + row * format.bytes_for(weight.k);
+  const ActivationForms integer = ActivationForms::of(format, Arithmetic::kInt8);
+  if (integer.blocks256 && x.forms().blocks256) return dot_256(bytes, format, x, token);
+  if (integer.blocks32 && x.forms().blocks32) return dot_32(bytes, format, x, token);
+  DCHECK(x.forms().floats);
+  std::vector<float> values(static_cast<size_t>(weight.k));
+  format.dequantize(bytes, weight.k, values.data());
+  return ops::dot_exact(values.data(), x.row(token), weight.k);
+}
+
+namespace scalar {
+namespace {
+
+void reference_tile(const LinearTile& tile) {
+  const LinearWeight weight{.format = tile.format, .data = tile.weights, .n = tile.n_rows, .k = tile.x->k()};
+  for (int t = 0; t < tile.n_tokens; ++t)
+    for (int r = 0; r < tile.n_rows; ++r)
+      tile.out[t * kTileRows + r] = dot_reference(weight, r, *tile.x, tile.first_token + t);
+}
+
+}  // namespace
+
+const LinearKernels kLinearKernels = {.int8 = {},
+                                      .exact = {},
+                                      .dequantized = reference_tile,
+                                      .quantize256 = quantize_reference,
+                                      .quantize32 = quantize_reference};
+
+}  // namespace scalar
+}  // namespace tessera::kernels::cpu
