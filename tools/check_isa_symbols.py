@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Checks that code compiled for one instruction set cannot leak into the rest of a program.
+
+    tools/check_isa_symbols.py build/release
+
+Sources under .../avx2/ and .../avx512/ are compiled with those instructions switched on. A function they share with
+other sources (an inline function, a template) is a weak symbol, and the linker keeps any one copy: if it keeps the
+AVX-512 one, a machine without AVX-512 stops at an illegal instruction. So every weak symbol such an object defines
+has to carry the instruction set in its name, through its namespace or a template argument.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+INSTRUCTION_SETS = ("avx2", "avx512", "neon")
+# nm's letters for weak definitions: functions, objects, and unique globals (g++'s for inline variables).
+WEAK_DEFINITIONS = "WVu"
+NM_LINE = re.compile(r"^[0-9a-f]*\s*([A-Za-z])\s(.+)$")
+# Data of no code: type descriptions and the names in them are equal whatever the instruction set.
+DATA_ONLY = re.compile(r"^(typeinfo|vtable|VTT|guard variable|DW\.ref)\b")
+
+
+def weak_symbols(objects):
+    listing = subprocess.run(["nm", "-C", "--defined-only", *map(str, objects)], check=True, capture_output=True, text=True)
+    current = str(objects[0])
+    for line in listing.stdout.splitlines():
+        if line.endswith(".o:"):
+            current = line[:-1]
+        elif (match := NM_LINE.match(line)) and match.group(1) in WEAK_DEFINITIONS:
+            yield current, match.group(2)
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit("usage: check_isa_symbols.py BUILD_DIR")
+    build, n_objects, offenders = Path(sys.argv[1]), 0, []
+    for isa in INSTRUCTION_SETS:
+        objects = sorted(p for p in build.rglob("*.o") if isa in p.parts)
+        n_objects += len(objects)
+        if objects:
+            offenders += [(path, symbol) for path, symbol in weak_symbols(objects)
+                          if not re.search(rf"\b{isa}", symbol, re.IGNORECASE) and not DATA_ONLY.match(symbol)]
+    for path, symbol in offenders:
+        print(f"{Path(path).relative_to(build)}: weak symbol without its instruction set: {symbol}")
+    if not n_objects:
+        print(f"check_isa_symbols: no object of {', '.join(INSTRUCTION_SETS)} under {build}")
+        return 1
+    if not offenders:
+        print(f"check_isa_symbols: {n_objects} objects keep their instruction set to themselves")
+    return 1 if offenders else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
