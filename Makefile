@@ -1,0 +1,47 @@
+# Short names for what CMake's presets and tools/ do. `make demo` is the place to start.
+.DEFAULT_GOAL := build
+.PHONY: setup build demo test bench asan tsan tidy format clean
+
+MODEL  := models/tales-q4_k_m.gguf
+PROMPT := Tell me the tale of the fox and the golden bird
+# What the sanitizers' thread check runs: the tests in which threads meet.
+THREADED_ROOMS := base,kernels,runtime
+
+setup:
+	@tools/setup.sh
+
+build: setup
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release
+
+demo: build
+	build/release/tessera export $(MODEL) -o build/tales.pte
+	build/release/tessera run build/tales.pte -p '$(PROMPT)' -n 300 --seed 1
+
+test: build
+	@tools/run_tests.py build/release --checks
+
+bench: build
+	@for program in build/release/*_bench; do echo "== $$program"; "$$program" || exit 1; done
+	build/release/tessera bench $(MODEL)
+
+asan: setup
+	@cmake --preset asan >/dev/null
+	@cmake --build --preset asan
+	@tools/run_tests.py build/asan
+	@tools/run_fuzzers.sh build/asan
+
+tsan: setup
+	@cmake --preset tsan >/dev/null
+	@cmake --build --preset tsan --target base_test kernels_test runtime_test
+	@tools/run_tests.py build/tsan --only $(THREADED_ROOMS)
+
+tidy: setup
+	@cmake --preset clang >/dev/null
+	@run-clang-tidy-14 -quiet -p build/clang 'src/.*\.cpp'
+
+format:
+	@tools/check_format.sh --fix
+
+clean:
+	rm -rf build
