@@ -1,0 +1,68 @@
+#include "runtime/model.h"
+
+#include <algorithm>
+
+#include "runtime/plan_builder.h"
+#include "runtime/steps/linear_step.h"
+
+namespace tessera::runtime {
+
+Result<std::shared_ptr<const Model>> Model::create(program::Program program, const ModelOptions& options) {
+  TRY(program::verify(program));
+  std::shared_ptr<Model> model(new Model(std::move(program), options));
+  TRY(model->check_interface());
+  model->pool_ = std::make_unique<ThreadPool>(options.n_threads);
+  model->isa_ = kernels::cpu::best_isa();
+  TRY(model->bind());
+  model->plan_ = TRY(
+      Plan::create(model->program_, {.all_logits = options.all_logits, .disabled_fusions = options.disabled_fusions}));
+  model->count_work();
+  return std::shared_ptr<const Model>(std::move(model));
+}
+
+Status Model::check_interface() {
+  const auto& p = program_;
+  const bool in = p.inputs.size() == 2 && p.inputs[0].dtype == DType::kI64 && p.inputs[0].sizes.size() == 2 &&
+                  p.inputs[1].dtype == DType::kI64 && p.inputs[1].sizes.size() == 1;
+  const bool out = p.outputs.size() == 1 && p.outputs[0].dtype == DType::kF32 && !p.outputs[0].sizes.empty();
+  if (!in || !out) {
+    return not_implemented(
+        "method {}: {} inputs and {} outputs; a language model takes tokens i64 (1, T) and positions i64 (T) and gives "
+        "logits f32 (1, vocabulary)",
+        p.method, p.inputs.size(), p.outputs.size());
+  }
+  vocab_size_ = p.outputs[0].sizes.back();
+  max_tokens_per_step_ = p.inputs[0].dynamic || p.inputs[0].sizes[1] > 0 ? p.inputs[0].sizes[1] : 1;
+  max_tokens_per_step_ = std::max<int64_t>(
+      1, std::min(max_tokens_per_step_, p.int_constant("get_max_prefill_chunk").value_or(max_tokens_per_step_)));
+  if (options_.max_chunk > 0) max_tokens_per_step_ = std::min(max_tokens_per_step_, options_.max_chunk);
+  context_length_ = p.int_constant("get_max_context_len").value_or(p.int_constant("get_max_seq_len").value_or(0));
+  if (context_length_ <= 0) return invalid_format("method {}: get_max_seq_len is missing or not positive", p.method);
+  for (const program::Slot& slot : p.mutable_map) {
+    const program::TensorMeta& meta = p.tensor_meta[slot.idx];
+    int64_t bytes = static_cast<int64_t>(size_of(meta.dtype));
+    for (const program::ShapeDim& dim : meta.shape) bytes *= dim.value;
+    cache_bytes_ += bytes;
+  }
+  return {};
+}
+
+Status Model::bind() {
+  TRY(slots_.bind_constants(program_));
+  if (program_.init_chain < 0) return {};
+  ExecutionContext context{.program = program_, .slots = slots_, .pool = pool_.get(), .init_chain = true};
+  TRY(execute_chain(static_cast<uint32_t>(program_.init_chain), context));
+  slots_.clear();
+  return {};
+}
+
+void Model::count_work() {
+  for (const StepPtr& step : plan_.steps()) {
+    const auto* linear = dynamic_cast<const LinearWork*>(step.get());
+    if (!linear) continue;
+    weight_bytes_per_token_ += linear->weight_bytes();
+    if (!linear->last_token_only()) ops_per_token_ += linear->ops_per_token();
+  }
+}
+
+}  // namespace tessera::runtime

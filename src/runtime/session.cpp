@@ -1,0 +1,97 @@
+#include "runtime/session.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include "runtime/execute.h"
+
+namespace tessera::runtime {
+namespace {
+
+// Bytes the system could hand out without swapping, or nothing where it does not say.
+std::optional<int64_t> available_memory() {
+  std::FILE* file = std::fopen("/proc/meminfo", "r");
+  if (!file) return std::nullopt;
+  char line[256];
+  long long kib = -1;
+  while (std::fgets(line, sizeof(line), file))
+    if (std::sscanf(line, "MemAvailable: %lld kB", &kib) == 1) break;
+  std::fclose(file);
+  if (kib < 0) return std::nullopt;
+  return int64_t{kib} * 1024;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model) {
+  const auto available = available_memory();
+  if (available && model->cache_bytes() > *available) {
+    return make_error(ErrorCode::kOutOfMemory,
+                      "caches for a context of {} tokens need {:.1f} MB, {:.1f} MB are available",
+                      model->context_length(), static_cast<double>(model->cache_bytes()) / 1e6,
+                      static_cast<double>(*available) / 1e6);
+  }
+  Slots slots = model->bound_slots();
+  TRY(slots.allocate_mutable_buffers(model->program()));
+  return std::unique_ptr<Session>(new Session(std::move(model), std::move(slots)));
+}
+
+Status Session::run_chunk(std::span<const int32_t> tokens) {
+  const auto n = static_cast<int64_t>(tokens.size());
+  ops::Tensor ids = TRY(ops::Tensor::allocate(DType::kI64, {1, n}));
+  ops::Tensor positions = TRY(ops::Tensor::allocate(DType::kI64, {n}));
+  for (int64_t i = 0; i < n; ++i) {
+    ids.as<int64_t>()[i] = tokens[static_cast<size_t>(i)];
+    positions.as<int64_t>()[i] = position_ + i;
+  }
+  slots_.clear();
+  const std::vector<Argument> inputs = {std::move(ids), std::move(positions)};
+  TRY(set_inputs(model_->program(), inputs, slots_));
+  ExecutionContext execution{.program = model_->program(), .slots = slots_, .pool = &model_->pool()};
+  StepContext context{.execution = execution,
+                      .workspace = workspace_,
+                      .pool = model_->pool(),
+                      .isa = model_->isa(),
+                      .floats = kernels::cpu::float_kernels(model_->isa()),
+                      .exact = model_->options().exact};
+  if (profile_) return model_->plan().run_timed(context, *profile_);
+  return model_->plan().run(context);
+}
+
+Result<std::span<const float>> Session::step(std::span<const int32_t> tokens) {
+  const int64_t vocab = model_->vocab_size();
+  if (failed_) return invalid_argument("the session failed in an earlier step; reset it first");
+  if (tokens.empty()) return invalid_argument("a step needs at least one token");
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] < 0 || tokens[i] >= vocab)
+      return make_error(ErrorCode::kOutOfRange, "token {} is {}, the vocabulary has 0..{}", i, tokens[i], vocab - 1);
+  }
+  const auto n = static_cast<int64_t>(tokens.size());
+  if (n > capacity() - position_) {
+    return make_error(ErrorCode::kOutOfRange, "{} tokens at position {} exceed the context of {}", n, position_,
+                      capacity());
+  }
+  std::lock_guard lock(model_->step_mutex());
+  logits_.clear();
+  failed_ = true;  // until the whole step went through
+  while (!tokens.empty()) {
+    const auto chunk = tokens.subspan(0, std::min(tokens.size(), static_cast<size_t>(model_->max_tokens_per_step())));
+    TRY(run_chunk(chunk));
+    const program::Tid out{model_->program().output_map[0].idx};
+    const ops::Tensor result = TRY(slots_.get(out));
+    const int64_t rows = model_->options().all_logits ? static_cast<int64_t>(chunk.size()) : 1;
+    if (result.dtype != DType::kF32 || result.n_elements() != rows * vocab) {
+      return invalid_format("the program's output is {} {}, expected f32 logits [{}, {}]", name_of(result.dtype),
+                            to_string(result.shape), rows, vocab);
+    }
+    if (!model_->options().all_logits) logits_.clear();
+    logits_.insert(logits_.end(), result.as<float>(), result.as<float>() + result.n_elements());
+    slots_.clear();
+    position_ += static_cast<int64_t>(chunk.size());
+    tokens = tokens.subspan(chunk.size());
+  }
+  failed_ = false;
+  return std::span<const float>(logits_);
+}
+
+}  // namespace tessera::runtime

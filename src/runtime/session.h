@@ -1,0 +1,52 @@
+// One conversation: a position and the caches behind it. step() is not thread-safe; different sessions of one model may
+// step from different threads and take turns.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/model.h"
+
+namespace tessera::runtime {
+
+class Session {
+ public:
+  // Errors: kOutOfMemory when the caches do not fit what the machine has left (needs X, has Y), before any work.
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model);
+
+  // Appends `tokens` at position() and returns f32 logits (1, vocab_size) of the last one, or (n, vocab_size) when the
+  // model keeps all; valid until the next step. Cut into the program's chunk; the result does not depend on the cut.
+  // Errors: no tokens, an id outside the vocabulary, the context is full, a failing instruction (the session must then
+  // be reset).
+  Result<std::span<const float>> step(std::span<const int32_t> tokens);
+
+  int64_t position() const { return position_; }
+  int64_t capacity() const { return model_->context_length(); }
+  const Model& model() const { return *model_; }
+  // Position 0 again. Caches are not cleared: nothing before a session's position is ever read from them.
+  void reset() {
+    position_ = 0;
+    failed_ = false;
+  }
+
+  // Seconds per plan step, added up over all steps since it was switched on. For `tessera bench --profile`.
+  void enable_profile() { profile_.emplace(); }
+  const std::vector<double>& profile() const { return *profile_; }
+
+ private:
+  Session(std::shared_ptr<const Model> model, Slots slots) : model_(std::move(model)), slots_(std::move(slots)) {}
+  Status run_chunk(std::span<const int32_t> tokens);
+
+  std::shared_ptr<const Model> model_;
+  Slots slots_;
+  Workspace workspace_;
+  int64_t position_ = 0;
+  bool failed_ = false;
+  std::vector<float> logits_;
+  std::optional<std::vector<double>> profile_;
+};
+
+}  // namespace tessera::runtime

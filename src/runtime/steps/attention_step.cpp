@@ -1,0 +1,127 @@
+#include "runtime/steps/attention_step.h"
+
+#include <cstring>
+
+namespace tessera::runtime {
+
+using ops::Tensor;
+
+// What prepare_token needs: the projections of all tokens and where they go.
+struct AttentionStep::Step {
+  Tensor q, k, v;  // (1, T, heads * head_dim); k and v unset when the layer owns none
+  Tensor* k_cache;
+  Tensor* v_cache;
+  int64_t start, n_tokens;
+  const RopeTable& rope;
+};
+
+Status AttentionStep::check(const Tensor& x, int64_t n_heads, int64_t n_tokens, std::string_view what) const {
+  const bool float_like = x.dtype == DType::kF32 || x.dtype == DType::kF16 || x.dtype == DType::kBF16;
+  if (float_like && x.n_elements() == n_tokens * n_heads * spec_.hint.head_dim) return {};
+  return invalid_argument("attention: {} is {} {}, expected {} tokens x {} heads x {} floats", what, name_of(x.dtype),
+                          to_string(x.shape), n_tokens, n_heads, spec_.hint.head_dim);
+}
+
+// Position `position` of every KV head; rows is (n_kv_heads, head_dim) f32.
+void AttentionStep::write_cache(StepContext& context, Tensor& cache, const float* rows, int64_t position) const {
+  const int64_t d = spec_.hint.head_dim, slot = position % spec_.n_slots;
+  for (int64_t head = 0; head < spec_.hint.n_kv_heads; ++head) {
+    std::byte* to = cache.data + static_cast<size_t>((head * spec_.n_slots + slot) * d) * size_of(cache.dtype);
+    context.floats.store(cache.dtype, rows + head * d, to, d);
+  }
+}
+
+void AttentionStep::prepare_token(StepContext& context, const Step& step, int64_t token) const {
+  const auto& hint = spec_.hint;
+  const auto& f = context.floats;
+  const int64_t d = hint.head_dim, half = d / 2;
+  const auto load = [&](const Tensor& x, int64_t n_heads, float* to) {
+    f.load(x.dtype, x.data + static_cast<size_t>(token * n_heads * d) * size_of(x.dtype), to, n_heads * d);
+  };
+  float* q = context.workspace.q.data() + token * hint.n_heads * d;
+  load(step.q, hint.n_heads, q);
+  for (int64_t head = 0; head < hint.n_heads; ++head) {
+    f.rms_norm(q + head * d, spec_.q_norm.data(), hint.eps, q + head * d, d);
+    f.rope(q + head * d, step.rope.cos(token), step.rope.sin(token), half);
+  }
+  if (!hint.k) return;
+  float* k = context.workspace.k.data() + token * hint.n_kv_heads * d;
+  float* v = context.workspace.v.data() + token * hint.n_kv_heads * d;
+  load(step.k, hint.n_kv_heads, k);
+  load(step.v, hint.n_kv_heads, v);
+  for (int64_t head = 0; head < hint.n_kv_heads; ++head) {
+    f.rms_norm(k + head * d, spec_.k_norm.data(), hint.eps, k + head * d, d);
+    f.rope(k + head * d, step.rope.cos(token), step.rope.sin(token), half);
+    f.rms_norm(v + head * d, nullptr, hint.eps, v + head * d, d);
+  }
+  write_cache(context, *step.k_cache, k, step.start + token);
+  write_cache(context, *step.v_cache, v, step.start + token);
+}
+
+Status AttentionStep::run(StepContext& context) const {
+  const auto& hint = spec_.hint;
+  Slots& slots = context.slots();
+  Workspace& ws = context.workspace;
+  const int64_t start = TRY(slots.get_int(hint.start));
+  const Tensor q = TRY(slots.get(hint.q));
+  const int64_t row = int64_t{hint.n_heads} * hint.head_dim;
+  const int64_t n_tokens = q.n_elements() / row;
+  TRY(check(q, hint.n_heads, n_tokens, "q"));
+  if (start < 0 || n_tokens > spec_.n_slots || (hint.window == 0 && start + n_tokens > spec_.n_slots) ||
+      (hint.window > 0 && hint.window + n_tokens - 1 > spec_.n_slots && start + n_tokens > spec_.n_slots)) {
+    return make_error(ErrorCode::kOutOfRange,
+                      "attention: {} tokens at position {} do not fit a cache of {} slots (window {})", n_tokens, start,
+                      spec_.n_slots, hint.window);
+  }
+  if (ws.rope.size() <= spec_.rope_index) ws.rope.resize(spec_.rope_index + 1);
+  RopeTable& rope = ws.rope[spec_.rope_index];
+  rope.prepare(spec_.rope, start, n_tokens);
+
+  Step step{.q = q,
+            .k = {},
+            .v = {},
+            .k_cache = slots.find(hint.k_cache),
+            .v_cache = slots.find(hint.v_cache),
+            .start = start,
+            .n_tokens = n_tokens,
+            .rope = rope};
+  if (hint.k) {
+    step.k = TRY(slots.get(*hint.k));
+    step.v = TRY(slots.get(*hint.v));
+    TRY(check(step.k, hint.n_kv_heads, n_tokens, "k"));
+    TRY(check(step.v, hint.n_kv_heads, n_tokens, "v"));
+  }
+  const auto grow = [&](std::vector<float>& buffer, int64_t n) {
+    if (buffer.size() < static_cast<size_t>(n)) buffer.resize(static_cast<size_t>(n));
+  };
+  grow(ws.q, n_tokens * row);
+  grow(ws.out, n_tokens * row);
+  grow(ws.k, n_tokens * hint.n_kv_heads * hint.head_dim);
+  grow(ws.v, n_tokens * hint.n_kv_heads * hint.head_dim);
+  context.pool.parallel_for(n_tokens, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t token = begin; token < end; ++token) prepare_token(context, step, token);
+  });
+  kernels::cpu::attention(context.pool, context.floats,
+                          {.q = ws.q.data(),
+                           .out = ws.out.data(),
+                           .k_cache = step.k_cache->data,
+                           .v_cache = step.v_cache->data,
+                           .kv_dtype = spec_.kv_dtype,
+                           .n_slots = spec_.n_slots,
+                           .start = start,
+                           .n_tokens = n_tokens,
+                           .n_heads = hint.n_heads,
+                           .n_kv_heads = hint.n_kv_heads,
+                           .head_dim = hint.head_dim,
+                           .window = hint.window,
+                           .scale = hint.scale},
+                          ws.attention);
+  Tensor out = TRY(Tensor::allocate(q.dtype, q.shape));
+  context.pool.parallel_for(n_tokens, 8, [&](int64_t begin, int64_t end) {
+    context.floats.store(out.dtype, ws.out.data() + begin * row,
+                         out.data + static_cast<size_t>(begin * row) * size_of(out.dtype), (end - begin) * row);
+  });
+  return slots.set(hint.out, std::move(out));
+}
+
+}  // namespace tessera::runtime

@@ -1,0 +1,35 @@
+// A layer's attention as one step (program/hints.h, AttentionHint): head norms, rotation, cache write and attention
+// over the cache, with no mask and no intermediate in a slot.
+#pragma once
+
+#include <vector>
+
+#include "program/hints.h"
+#include "runtime/step.h"
+
+namespace tessera::runtime {
+
+class AttentionStep final : public Step {
+ public:
+  struct Spec {
+    program::AttentionHint hint;
+    std::vector<float> q_norm, k_norm;  // (head_dim); k_norm empty for layers without K of their own
+    RopeSpec rope;
+    size_t rope_index = 0;  // in Workspace::rope
+    DType kv_dtype = DType::kF32;
+    int64_t n_slots = 0;
+  };
+  explicit AttentionStep(Spec spec) : spec_(std::move(spec)) {}
+  Status run(StepContext& context) const override;
+  std::string_view kind() const override { return "attention"; }
+
+ private:
+  struct Step;  // sizes and tensors of one run
+  Status check(const ops::Tensor& x, int64_t n_heads, int64_t n_tokens, std::string_view what) const;
+  void prepare_token(StepContext& context, const Step& step, int64_t token) const;
+  void write_cache(StepContext& context, ops::Tensor& cache, const float* rows, int64_t position) const;
+
+  Spec spec_;
+};
+
+}  // namespace tessera::runtime

@@ -1,0 +1,77 @@
+#include "runtime/steps/linear_step.h"
+
+#include <array>
+
+namespace tessera::runtime {
+namespace {
+
+using kernels::cpu::ActivationForms;
+using kernels::cpu::LinearWeight;
+using ops::Tensor;
+
+Result<LinearWeight> resolve(const Slots& slots, const LinearSpec& spec) {
+  const Tensor weight = TRY(slots.get(spec.weight));
+  return LinearWeight{.format = spec.format,
+                      .data = weight.data,
+                      .n = spec.n,
+                      .k = spec.k,
+                      .bias = spec.bias.empty() ? nullptr : spec.bias.data()};
+}
+
+}  // namespace
+
+Status LinearStep::run(StepContext& context) const {
+  namespace cpu = kernels::cpu;
+  const Tensor x = TRY(context.slots().get(x_));
+  const int64_t k = jobs_.front().weight.k;
+  const bool float_like = x.dtype == DType::kF32 || x.dtype == DType::kF16 || x.dtype == DType::kBF16;
+  if (!float_like || x.shape.rank() == 0 || x.shape.back() != k) {
+    return invalid_argument("linear: input is {} {}, expected floats (..., {})", name_of(x.dtype), to_string(x.shape),
+                            k);
+  }
+  const int64_t m = x.n_elements() / k;
+  const auto arithmetic = context.exact ? cpu::Arithmetic::kExact : cpu::Arithmetic::kInt8;
+  ActivationForms forms;
+  std::vector<Tensor> outs;
+  std::vector<LinearWeight> gates(jobs_.size());
+  std::vector<cpu::LinearJob> jobs;
+  for (size_t i = 0; i < jobs_.size(); ++i) {
+    const Job& job = jobs_[i];
+    Shape shape = x.shape;
+    shape[shape.rank() - 1] = job.weight.n;
+    const DType dtype = job.promotes && x.dtype != job.dtype ? DType::kF32 : job.dtype;
+    outs.push_back(TRY(Tensor::allocate(dtype, shape)));
+    forms |= ActivationForms::of(*job.weight.format, arithmetic);
+    jobs.push_back({.weight = TRY(resolve(context.slots(), job.weight)),
+                    .out = {.dtype = dtype, .data = outs.back().data, .row_stride = job.weight.n}});
+    if (!job.gate) continue;
+    forms |= ActivationForms::of(*job.gate->format, arithmetic);
+    gates[i] = TRY(resolve(context.slots(), *job.gate));
+    jobs.back().gate = &gates[i];
+  }
+  cpu::Activations& activations = context.workspace.activations;
+  activations.prepare(context.pool, context.isa, {.dtype = x.dtype, .data = x.data, .m = m, .k = k, .row_stride = k},
+                      forms);
+  cpu::linear(context.pool, context.isa, jobs, activations);
+  for (size_t i = 0; i < jobs_.size(); ++i) TRY(context.slots().set(jobs_[i].out, std::move(outs[i])));
+  return {};
+}
+
+std::string_view LinearStep::kind() const {
+  if (last_token_only_) return "head";
+  return jobs_.front().gate ? "gate and up" : "linear";
+}
+
+int64_t LinearStep::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const Job& job : jobs_) bytes += job.weight.weight_bytes() + (job.gate ? job.gate->weight_bytes() : 0);
+  return bytes;
+}
+
+int64_t LinearStep::ops_per_token() const {
+  int64_t ops = 0;
+  for (const Job& job : jobs_) ops += 2 * job.weight.n * job.weight.k * (job.gate ? 2 : 1);
+  return ops;
+}
+
+}  // namespace tessera::runtime

@@ -1,0 +1,55 @@
+// Linears over packed weights as one step: those that read the same input share its quantized form and one parallel
+// region; a gate and an up projection are multiplied per output tile (kernels/cpu/linear.h).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "program/slots.h"
+#include "runtime/step.h"
+
+namespace tessera::runtime {
+
+// For reports: what a step must read and compute.
+class LinearWork {
+ public:
+  virtual ~LinearWork() = default;
+  virtual int64_t weight_bytes() const = 0;
+  virtual int64_t ops_per_token() const = 0;  // 2 n k
+  virtual bool last_token_only() const = 0;   // runs once a step, whatever the number of tokens
+};
+
+struct LinearSpec {
+  const quant::Format* format = nullptr;
+  program::Tid weight;
+  int64_t n = 0, k = 0;
+  std::vector<float> bias;  // (n) or empty
+  int64_t weight_bytes() const { return n * format->bytes_for(k); }
+};
+
+class LinearStep final : public Step, public LinearWork {
+ public:
+  struct Job {
+    LinearSpec weight;
+    std::optional<LinearSpec> gate;  // out = gelu_tanh(gate) * weight
+    program::Tid out;
+    DType dtype = DType::kF32;  // of out; of a dense weight when `promotes`
+    bool promotes = false;      // out is in x's dtype if that is `dtype`, else f32
+  };
+  LinearStep(program::Tid x, std::vector<Job> jobs, bool last_token_only)
+      : x_(x), jobs_(std::move(jobs)), last_token_only_(last_token_only) {}
+
+  Status run(StepContext& context) const override;
+  std::string_view kind() const override;
+  int64_t weight_bytes() const override;
+  int64_t ops_per_token() const override;
+  bool last_token_only() const override { return last_token_only_; }
+
+ private:
+  program::Tid x_;
+  std::vector<Job> jobs_;
+  bool last_token_only_;
+};
+
+}  // namespace tessera::runtime
