@@ -1,0 +1,135 @@
+#include "kernels/cpu/attention.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/checked_math.h"
+
+namespace tessera::kernels::cpu {
+namespace {
+
+// Rows that share one pass over a KV head: large enough to amortise loading keys, small enough that queries,
+// accumulators (32 x 256 x 4 bytes each) and a block of keys and values stay in L2.
+constexpr int64_t kTileRows = 32;
+
+// The rows of one KV head are its tokens x the query heads of its group, token-major.
+struct Tile {
+  int64_t kv_head, first_row, n_rows;
+};
+
+class TileRunner {
+ public:
+  TileRunner(const FloatKernels& kernels, const AttentionArgs& args, AttentionScratch::PerThread& scratch)
+      : kernels_(kernels), args_(args), s_(scratch), group_(args.n_heads / args.n_kv_heads) {}
+
+  void run(const Tile& tile) {
+    gather(tile);
+    AttentionTile rows{.q = s_.q.data(),
+                       .q_pos = s_.q_pos.data(),
+                       .out = s_.out.data(),
+                       .row_max = s_.row_max.data(),
+                       .row_sum = s_.row_sum.data(),
+                       .n_rows = static_cast<int>(tile.n_rows),
+                       .head_dim = static_cast<int>(args_.head_dim),
+                       .window = args_.window,
+                       .scale = args_.scale};
+    const int64_t oldest_pos = s_.q_pos.front(), newest_pos = s_.q_pos[static_cast<size_t>(tile.n_rows - 1)];
+    const int64_t begin = args_.window > 0 ? std::max<int64_t>(0, oldest_pos - args_.window + 1) : 0;
+    const int64_t end = newest_pos + 1;
+    for (int64_t first = begin / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
+      const int64_t from = std::max(first, begin), to = std::min(first + kKeyBlock, end);
+      const float* k = block(args_.k_cache, s_.k, tile.kv_head, first, from, to);
+      const float* v = block(args_.v_cache, s_.v, tile.kv_head, first, from, to);
+      kernels_.attend(rows, k, v, first, from, to);
+    }
+    scatter(tile);
+  }
+
+ private:
+  // Where row `i` of a KV head lies in q and out.
+  int64_t row_offset(const Tile& tile, int64_t i) const {
+    const int64_t row = tile.first_row + i;
+    return ((row / group_) * args_.n_heads + tile.kv_head * group_ + row % group_) * args_.head_dim;
+  }
+
+  void gather(const Tile& tile) {
+    const auto n = static_cast<size_t>(tile.n_rows), d = static_cast<size_t>(args_.head_dim);
+    s_.q.resize(n * d);
+    s_.q_pos.resize(n);
+    s_.out.assign(n * d, 0);
+    s_.row_max.assign(n, -1e30f);
+    s_.row_sum.assign(n, 0);
+    s_.k.resize(kKeyBlock * d);
+    s_.v.resize(kKeyBlock * d);
+    for (size_t i = 0; i < n; ++i) {
+      std::memcpy(s_.q.data() + i * d, args_.q + row_offset(tile, static_cast<int64_t>(i)), d * sizeof(float));
+      s_.q_pos[i] = args_.start + (tile.first_row + static_cast<int64_t>(i)) / group_;
+    }
+  }
+
+  void scatter(const Tile& tile) {
+    for (int64_t i = 0; i < tile.n_rows; ++i) {
+      const float* row = s_.out.data() + i * args_.head_dim;
+      kernels_.scale(row, 1.0f / s_.row_sum[static_cast<size_t>(i)], args_.out + row_offset(tile, i), args_.head_dim);
+    }
+  }
+
+  // Keys (or values) [first, first + kKeyBlock) of a head as f32 rows: the cache itself where it is f32 and whole, else
+  // a copy in which positions outside [from, to) are zero.
+  const float* block(const void* cache, std::vector<float>& copy, int64_t head, int64_t first, int64_t from,
+                     int64_t to) {
+    const int64_t d = args_.head_dim;
+    const size_t row_bytes = static_cast<size_t>(d) * size_of(args_.kv_dtype);
+    const auto* base = static_cast<const std::byte*>(cache) + static_cast<size_t>(head * args_.n_slots) * row_bytes;
+    const int64_t slot = first % args_.n_slots;
+    const bool whole = from == first && to == first + kKeyBlock && slot + kKeyBlock <= args_.n_slots;
+    if (whole && args_.kv_dtype == DType::kF32)
+      return reinterpret_cast<const float*>(base + static_cast<size_t>(slot) * row_bytes);
+    if (whole) {
+      kernels_.load(args_.kv_dtype, base + static_cast<size_t>(slot) * row_bytes, copy.data(), kKeyBlock * d);
+      return copy.data();
+    }
+    std::fill(copy.begin(), copy.end(), 0.0f);
+    for (int64_t p = from; p < to; ++p)
+      kernels_.load(args_.kv_dtype, base + static_cast<size_t>(p % args_.n_slots) * row_bytes,
+                    copy.data() + (p - first) * d, d);
+    return copy.data();
+  }
+
+  const FloatKernels& kernels_;
+  const AttentionArgs& args_;
+  AttentionScratch::PerThread& s_;
+  const int64_t group_;
+};
+
+}  // namespace
+
+void attention(ThreadPool& pool, const FloatKernels& kernels, const AttentionArgs& args, AttentionScratch& scratch) {
+  if (args.n_tokens == 0) return;
+  DCHECK(args.head_dim % 16 == 0 && args.n_heads % args.n_kv_heads == 0);
+  DCHECK(args.n_slots >= args.start + args.n_tokens ||
+         (args.window > 0 && args.n_slots >= args.window + args.n_tokens - 1));
+  scratch.resize(pool.size());
+  const int64_t rows = args.n_tokens * (args.n_heads / args.n_kv_heads);
+  // Enough tiles that every thread has work, in whole groups of four rows (the kernel's width).
+  const int64_t wanted = ceil_div<int64_t>(pool.size(), args.n_kv_heads);
+  const int64_t tile_rows = std::min(kTileRows, align_up<int64_t>(ceil_div(rows, wanted), 4));
+  const int64_t tiles_per_head = ceil_div(rows, tile_rows);
+  const int64_t n_tiles = args.n_kv_heads * tiles_per_head;
+  std::atomic<int64_t> next{0};
+  const auto work = [&](int thread) {
+    TileRunner runner(kernels, args, scratch.of(thread));
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n_tiles;) {
+      // Latest tokens first: they see the most keys, so the threads finish together.
+      const int64_t first_row = (tiles_per_head - 1 - i / args.n_kv_heads) * tile_rows;
+      runner.run({i % args.n_kv_heads, first_row, std::min(tile_rows, rows - first_row)});
+    }
+  };
+  if (n_tiles == 1)
+    work(0);
+  else
+    pool.run(work);
+}
+
+}  // namespace tessera::kernels::cpu

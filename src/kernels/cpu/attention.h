@@ -1,0 +1,48 @@
+// Attention of a step's tokens over the caches: reads each key and value once per tile of rows, keeps no T x T matrix.
+// Bytes moved for one token: n_kv_heads * visible keys * head_dim * 2 * size of the cache's dtype.
+// Reference: ops/attention_reference (plain loops in double); the tile kernel is attention_impl.h.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/thread_pool.h"
+#include "kernels/cpu/float_kernels.h"
+
+namespace tessera::kernels::cpu {
+
+struct AttentionArgs {
+  const float* q = nullptr;       // (n_tokens, n_heads, head_dim), normed and rotated
+  float* out = nullptr;           // (n_tokens, n_heads, head_dim)
+  const void* k_cache = nullptr;  // (n_kv_heads, n_slots, head_dim) of kv_dtype; position p lies in slot p % n_slots
+  const void* v_cache = nullptr;
+  DType kv_dtype = DType::kF32;  // f32, f16 or bf16
+  int64_t n_slots = 0;
+  int64_t start = 0;  // absolute position of the first token; keys [0, start + n_tokens) have been written
+  int64_t n_tokens = 0;
+  int64_t n_heads = 0, n_kv_heads = 0;
+  int64_t head_dim = 0;  // multiple of 16
+  int64_t window = 0;    // each token sees this many positions, itself included; 0: all
+  float scale = 1;
+};
+
+// Memory that calls reuse, one set per thread of the pool.
+class AttentionScratch {
+ public:
+  struct PerThread {
+    std::vector<float> q, out, k, v, row_max, row_sum;
+    std::vector<int64_t> q_pos;
+  };
+  PerThread& of(int thread) { return per_thread_[static_cast<size_t>(thread)]; }
+  void resize(int n_threads) { per_thread_.resize(static_cast<size_t>(n_threads)); }
+
+ private:
+  std::vector<PerThread> per_thread_;
+};
+
+// Preconditions (DCHECKed): head_dim % 16 == 0, n_heads % n_kv_heads == 0, with a window
+// n_slots >= window + n_tokens - 1 or n_slots >= start + n_tokens, without one the latter.
+void attention(ThreadPool& pool, const FloatKernels& kernels, const AttentionArgs& args, AttentionScratch& scratch);
+
+}  // namespace tessera::kernels::cpu

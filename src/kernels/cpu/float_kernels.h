@@ -1,0 +1,62 @@
+// Row kernels in f32: what happens between the linears. One table of functions per instruction set; all tables give the
+// same bits (float vocabulary: avx512/f32x16.h). Lengths are arbitrary, pointers need no alignment.
+#pragma once
+
+#include <cstdint>
+
+#include "base/dtype.h"
+#include "kernels/cpu/isa.h"
+
+namespace tessera::kernels::cpu {
+
+// One tile of attention rows over a span of one KV head's cache. See attention.h for the driver.
+struct AttentionTile {
+  const float* q;        // (n_rows, head_dim), rows may repeat a token for the heads of a group
+  const int64_t* q_pos;  // (n_rows) absolute position of each row's token
+  float* out;            // (n_rows, head_dim), unnormalised accumulator
+  float* row_max;        // (n_rows) running maximum
+  float* row_sum;        // (n_rows) running sum of exponentials
+  int n_rows;
+  int head_dim;    // multiple of 16
+  int64_t window;  // keys with q_pos - k_pos >= window are masked; 0: no window
+  float scale;
+};
+
+struct FloatKernels {
+  // dtype (f32, f16, bf16) -> f32 and back, round to nearest even.
+  void (*load)(DType dtype, const void* in, float* out, int64_t n);
+  void (*store)(DType dtype, const float* in, void* out, int64_t n);
+
+  // y = x / sqrt(mean(x^2) + eps) * w; w may be null (no weight). In place allowed.
+  void (*rms_norm)(const float* x, const float* w, float eps, float* y, int64_t n);
+  // Pairs (i, i + half): (a, b) -> (a cos_i - b sin_i, a sin_i + b cos_i), in place. x has 2 * half values.
+  void (*rope)(float* x, const float* cos, const float* sin, int64_t half);
+  void (*add)(const float* a, const float* b, float* y, int64_t n);
+  void (*multiply)(const float* a, const float* b, float* y, int64_t n);
+  void (*scale)(const float* x, float factor, float* y, int64_t n);
+  // y = gelu_tanh(gate) * up
+  void (*gelu_multiply)(const float* gate, const float* up, float* y, int64_t n);
+  // y = cap * tanh(x / cap)
+  void (*soft_cap)(const float* x, float cap, float* y, int64_t n);
+
+  // One block of kKeyBlock keys and values, k and v (kKeyBlock, head_dim) in f32, whose first key has position `first`;
+  // only keys in [valid_begin, valid_end) exist.
+  void (*attend)(const AttentionTile& tile, const float* k, const float* v, int64_t first, int64_t valid_begin,
+                 int64_t valid_end);
+};
+
+inline constexpr int kKeyBlock = 16;
+
+const FloatKernels& float_kernels(Isa isa);
+
+namespace scalar {
+extern const FloatKernels kFloatKernels;
+}
+namespace avx2 {
+extern const FloatKernels kFloatKernels;
+}
+namespace avx512 {
+extern const FloatKernels kFloatKernels;
+}
+
+}  // namespace tessera::kernels::cpu
