@@ -20,10 +20,10 @@ inline std::filesystem::path shared_dir() {
   return dir ? dir : "../shared";
 }
 
-#define SKIP_WITHOUT_SHARED(relative)                                                                            \
-  do {                                                                                                           \
-    if (!std::filesystem::exists(::tessera::testing::shared_dir() / (relative)))                                 \
-      GTEST_SKIP() << "no reference data: " << (::tessera::testing::shared_dir() / (relative)).string();         \
+#define SKIP_WITHOUT_SHARED(relative)                                                                    \
+  do {                                                                                                   \
+    if (!std::filesystem::exists(::tessera::testing::shared_dir() / (relative)))                         \
+      GTEST_SKIP() << "no reference data: " << (::tessera::testing::shared_dir() / (relative)).string(); \
   } while (0)
 
 inline std::vector<char> read_file(const std::filesystem::path& path) {

@@ -15,7 +15,8 @@
 
 namespace tessera {
 
-static_assert(std::endian::native == std::endian::little, "formats are read in place; big-endian hosts are not supported");
+static_assert(std::endian::native == std::endian::little,
+              "formats are read in place; big-endian hosts are not supported");
 
 class ByteReader {
  public:
@@ -27,8 +28,7 @@ class ByteReader {
   std::span<const std::byte> rest() const { return bytes_.subspan(offset_); }  // all that remains, not yet consumed
 
   template <typename T>
-    requires std::is_trivially_copyable_v<T>
-  Result<T> read(std::string_view what) {
+  requires std::is_trivially_copyable_v<T> Result<T> read(std::string_view what) {
     auto bytes = TRY(take(sizeof(T), what));
     T value;
     std::memcpy(&value, bytes.data(), sizeof(T));

@@ -33,7 +33,8 @@ CpuFeatures detect() {
   constexpr uint64_t kVbmi = bit(1), kVnni = bit(11);                            // in c
   CpuFeatures features;
   features.avx2 = has_all(b, kAvx2 | kBmi2) && has_all(state, 0x6);
-  features.avx512 = features.avx2 && has_all(b, kF | kDq | kBw | kVl) && has_all(c, kVbmi | kVnni) && has_all(state, 0xe6);
+  features.avx512 =
+      features.avx2 && has_all(b, kF | kDq | kBw | kVl) && has_all(c, kVbmi | kVnni) && has_all(state, 0xe6);
   return features;
 }
 #else

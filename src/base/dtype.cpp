@@ -11,8 +11,8 @@ struct Row {
   size_t size;
 };
 constexpr std::array kRows = {
-    Row{DType::kU8, "u8", 1},   Row{DType::kI8, "i8", 1},     Row{DType::kI16, "i16", 2}, Row{DType::kI32, "i32", 4},
-    Row{DType::kI64, "i64", 8}, Row{DType::kF16, "f16", 2},   Row{DType::kF32, "f32", 4}, Row{DType::kF64, "f64", 8},
+    Row{DType::kU8, "u8", 1},     Row{DType::kI8, "i8", 1},     Row{DType::kI16, "i16", 2}, Row{DType::kI32, "i32", 4},
+    Row{DType::kI64, "i64", 8},   Row{DType::kF16, "f16", 2},   Row{DType::kF32, "f32", 4}, Row{DType::kF64, "f64", 8},
     Row{DType::kBool, "bool", 1}, Row{DType::kBF16, "bf16", 2}, Row{DType::kU16, "u16", 2}, Row{DType::kU32, "u32", 4},
 };
 

@@ -19,7 +19,7 @@ enum class ErrorCode {
   kNotImplemented,   // well-formed, but Tessera does not do it (the message lists what it does)
   kOutOfRange,       // an index, size or position past a limit
   kOutOfMemory,
-  kIo,               // the operating system refused
+  kIo,  // the operating system refused
   kInternal,
 };
 
@@ -57,12 +57,14 @@ template <typename T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : has_value_(true) { new (&value_) T(std::move(value)); }       // NOLINT(google-explicit-constructor)
+  Result(T value) : has_value_(true) { new (&value_) T(std::move(value)); }  // NOLINT(google-explicit-constructor)
   Result(Error error) : has_value_(false) { new (&error_) Error(std::move(error)); }  // NOLINT
   Result(Result&& other) noexcept : has_value_(other.has_value_) { take(std::move(other)); }
   Result(const Result& other) : has_value_(other.has_value_) {
-    if (has_value_) new (&value_) T(other.value_);
-    else new (&error_) Error(other.error_);
+    if (has_value_)
+      new (&value_) T(other.value_);
+    else
+      new (&error_) Error(other.error_);
   }
   Result& operator=(Result other) noexcept {
     destroy();
@@ -96,12 +98,16 @@ class [[nodiscard]] Result {
     if (!has_value_) result_misuse(error_.message.c_str());
   }
   void take(Result&& other) {
-    if (has_value_) new (&value_) T(std::move(other.value_));
-    else new (&error_) Error(std::move(other.error_));
+    if (has_value_)
+      new (&value_) T(std::move(other.value_));
+    else
+      new (&error_) Error(std::move(other.error_));
   }
   void destroy() {
-    if (has_value_) value_.~T();
-    else error_.~Error();
+    if (has_value_)
+      value_.~T();
+    else
+      error_.~Error();
   }
   bool has_value_;
   union {
@@ -133,16 +139,18 @@ using Status = Result<void>;
 
 namespace detail {
 template <typename T>
-T&& unwrap(Result<T>& result) { return std::move(result).value(); }
+T&& unwrap(Result<T>& result) {
+  return std::move(result).value();
+}
 inline void unwrap(Result<void>&) {}
 }  // namespace detail
 
 }  // namespace tessera
 
 // The value of `expr`, or return its error from the enclosing function: `auto file = TRY(MappedFile::open(path));`
-#define TRY(...)                                                     \
-  ({                                                                 \
-    auto try_result_ = (__VA_ARGS__);                                \
+#define TRY(...)                                                         \
+  ({                                                                     \
+    auto try_result_ = (__VA_ARGS__);                                    \
     if (!try_result_.has_value()) return std::move(try_result_).error(); \
-    ::tessera::detail::unwrap(try_result_);                          \
+    ::tessera::detail::unwrap(try_result_);                              \
   })

@@ -42,8 +42,10 @@ void ThreadPool::run_erased(Function function, void* context) {
   for (int spin = 0;; ++spin) {
     const int32_t left = pending_.load(std::memory_order_acquire);
     if (left == 0) return;
-    if (spin < kSpins) pause();
-    else pending_.wait(left, std::memory_order_acquire);
+    if (spin < kSpins)
+      pause();
+    else
+      pending_.wait(left, std::memory_order_acquire);
   }
 }
 
@@ -51,8 +53,10 @@ void ThreadPool::work(int thread) {
   uint32_t seen = 0;
   for (;;) {
     for (int spin = 0; epoch_.load(std::memory_order_acquire) == seen; ++spin) {
-      if (spin < kSpins) pause();
-      else epoch_.wait(seen, std::memory_order_acquire);
+      if (spin < kSpins)
+        pause();
+      else
+        epoch_.wait(seen, std::memory_order_acquire);
     }
     ++seen;
     if (stop_.load(std::memory_order_relaxed)) return;

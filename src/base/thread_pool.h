@@ -26,11 +26,12 @@ class ThreadPool {
   template <typename F>
   void run(F&& f) {
     using Fn = std::remove_reference_t<F>;
-    run_erased([](void* context, int thread) { (*static_cast<Fn*>(context))(thread); }, const_cast<Fn*>(&f));
+    run_erased([](void* context, int thread) { (*static_cast<Fn*>(context))(thread); },
+               const_cast<std::remove_const_t<Fn>*>(&f));
   }
 
-  // Calls f(begin, end) over [0, n) cut into chunks of `grain`, handed out in order to whichever thread is free. The cut
-  // does not depend on the number of threads.
+  // Calls f(begin, end) over [0, n) cut into chunks of `grain`, handed out in order to whichever thread is free. The
+  // cut does not depend on the number of threads.
   template <typename F>
   void parallel_for(int64_t n, int64_t grain, F&& f) {
     if (n <= grain || n_threads_ == 1) {
@@ -53,8 +54,8 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   Function function_ = nullptr;
   void* context_ = nullptr;
-  alignas(64) std::atomic<uint32_t> epoch_{0};    // odd steps of work; bumped once per region
-  alignas(64) std::atomic<int32_t> pending_{0};   // workers still inside the current region
+  alignas(64) std::atomic<uint32_t> epoch_{0};   // odd steps of work; bumped once per region
+  alignas(64) std::atomic<int32_t> pending_{0};  // workers still inside the current region
   std::atomic<bool> stop_{false};
 };
 

@@ -38,9 +38,13 @@ struct Tensor {
     return out;
   }
   template <typename T>
-  T* as() { return reinterpret_cast<T*>(data); }
+  T* as() {
+    return reinterpret_cast<T*>(data);
+  }
   template <typename T>
-  const T* as() const { return reinterpret_cast<const T*>(data); }
+  const T* as() const {
+    return reinterpret_cast<const T*>(data);
+  }
   std::span<const std::byte> bytes() const { return {data, n_bytes()}; }
 };
 

@@ -9,22 +9,18 @@
 
 #include <cstdint>
 #include <optional>
-#include <string_view>
-#include <tuple>
 #include <variant>
 #include <vector>
 
 #include "base/dtype.h"
+#include "program/fields.h"
 #include "program/slots.h"
 
 namespace tessera::program {
 
-#define TESSERA_NODE(tag, Name, ...)                            \
-  static constexpr uint8_t kTag = tag;                          \
-  static constexpr std::string_view kName = #Name;              \
-  static constexpr std::string_view kFieldNames = #__VA_ARGS__; \
-  auto fields() { return std::tie(__VA_ARGS__); }               \
-  auto fields() const { return std::tie(__VA_ARGS__); }         \
+#define TESSERA_NODE(tag, Name, ...)              \
+  static constexpr uint8_t kTag = tag;            \
+  TESSERA_FIELDS(Name __VA_OPT__(, ) __VA_ARGS__) \
   bool operator==(const Name& other) const = default;
 
 struct Noop {
@@ -225,7 +221,8 @@ struct Conv3D {
   int32_t dilation_h = 1;
   int32_t dilation_w = 1;
   int32_t groups = 1;
-  TESSERA_NODE(24, Conv3D, x, w, out, stride_d, stride_h, stride_w, padding_d, padding_h, padding_w, dilation_d, dilation_h, dilation_w, groups)
+  TESSERA_NODE(24, Conv3D, x, w, out, stride_d, stride_h, stride_w, padding_d, padding_h, padding_w, dilation_d,
+               dilation_h, dilation_w, groups)
 };
 
 struct Gelu {
@@ -839,7 +836,8 @@ struct ConvTranspose2D {
   int32_t output_padding_h = 0;
   int32_t output_padding_w = 0;
   int32_t groups = 1;
-  TESSERA_NODE(108, ConvTranspose2D, x, w, out, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w, output_padding_h, output_padding_w, groups)
+  TESSERA_NODE(108, ConvTranspose2D, x, w, out, stride_h, stride_w, padding_h, padding_w, dilation_h, dilation_w,
+               output_padding_h, output_padding_w, groups)
 };
 
 struct ConvTranspose3D {
@@ -859,7 +857,8 @@ struct ConvTranspose3D {
   int32_t output_padding_h = 0;
   int32_t output_padding_w = 0;
   int32_t groups = 1;
-  TESSERA_NODE(109, ConvTranspose3D, x, w, out, stride_d, stride_h, stride_w, padding_d, padding_h, padding_w, dilation_d, dilation_h, dilation_w, output_padding_d, output_padding_h, output_padding_w, groups)
+  TESSERA_NODE(109, ConvTranspose3D, x, w, out, stride_d, stride_h, stride_w, padding_d, padding_h, padding_w,
+               dilation_d, dilation_h, dilation_w, output_padding_d, output_padding_h, output_padding_w, groups)
 };
 
 struct Clip {
@@ -993,7 +992,8 @@ struct GatherQmm {
   int32_t bits = 0;
   bool sorted_indices = false;
   std::optional<IntOrVid> sorted_indices_flag;
-  TESSERA_NODE(124, GatherQmm, x, w, scales, out, mode, biases, lhs_indices, rhs_indices, transpose, group_size, bits, sorted_indices, sorted_indices_flag)
+  TESSERA_NODE(124, GatherQmm, x, w, scales, out, mode, biases, lhs_indices, rhs_indices, transpose, group_size, bits,
+               sorted_indices, sorted_indices_flag)
 };
 
 struct Scan {
@@ -1025,7 +1025,9 @@ struct MetalKernel {
   std::vector<int8_t> template_arg_kinds;
   std::vector<int32_t> template_arg_values;
   std::optional<float> init_value;
-  TESSERA_NODE(126, MetalKernel, name, source, inputs, outputs, grid, threadgroup, header, input_names, output_names, ensure_row_contiguous, atomic_outputs, output_shapes_flat, output_shape_lengths, output_dtypes, template_arg_names, template_arg_kinds, template_arg_values, init_value)
+  TESSERA_NODE(126, MetalKernel, name, source, inputs, outputs, grid, threadgroup, header, input_names, output_names,
+               ensure_row_contiguous, atomic_outputs, output_shapes_flat, output_shape_lengths, output_dtypes,
+               template_arg_names, template_arg_kinds, template_arg_values, init_value)
 };
 
 struct BitwiseInvert {
@@ -1093,7 +1095,19 @@ struct UpdateAndAttend {
 #undef TESSERA_NODE
 
 // In tag order: alternative i carries union tag i + 1.
-using Node = std::variant<Noop, IdCopy, Addmm, ItemInt, ExpandDims, Tile, TakeAlongAxis, Take, RMSNorm, LayerNorm, Rope, Sdpa, Add, AddInt, SubtractInt, MultiplyInt, FloorDivideInt, SymSize, Multiply, Divide, Subtract, Conv1D, Conv2D, Conv3D, Gelu, ARange, Silu, Sigmoid, Tanh, Squeeze, Split, Rsqrt, Maximum, Minimum, Log, Softmax, BroadcastTo, Pad, Where, Reshape, Transpose, AsStrided, Contiguous, Gather, Slice, AsType, Concatenate, Full, FullLike, Argmax, SliceUpdate, IndexCopy, Dequantize, Less, LessEqual, Greater, GreaterEqual, Equal, NotEqual, LogicalNot, LogicalAnd, LogicalOr, Tri, Tril, Triu, Floor, Ceil, Square, Exp, Sin, Cos, Tan, Arcsin, Arccos, Arctan, Sinh, Cosh, Arcsinh, Arccosh, Arctanh, Log2, Log10, Log1p, Erf, Expm1, Round, Reciprocal, Sqrt, Abs, Neg, Atan2, LogAddExp, FloorDivide, Power, LogSumExp, Sum, Mean, Var, Std, Prod, Max, Min, Argmin, Median, ModInt, Remainder, ConvTranspose1D, ConvTranspose2D, ConvTranspose3D, Clip, Cumsum, Stack, Sign, Any, All, Repeat, Sort, Argsort, Partition, ArgPartition, QuantizedMatmul, ScatterAdd, GatherMm, GatherQmm, Scan, MetalKernel, BitwiseInvert, Roll, BitwiseAnd, BitwiseOr, BitwiseXor, If, RandomBits, UpdateAndAttend>;
+using Node =
+    std::variant<Noop, IdCopy, Addmm, ItemInt, ExpandDims, Tile, TakeAlongAxis, Take, RMSNorm, LayerNorm, Rope, Sdpa,
+                 Add, AddInt, SubtractInt, MultiplyInt, FloorDivideInt, SymSize, Multiply, Divide, Subtract, Conv1D,
+                 Conv2D, Conv3D, Gelu, ARange, Silu, Sigmoid, Tanh, Squeeze, Split, Rsqrt, Maximum, Minimum, Log,
+                 Softmax, BroadcastTo, Pad, Where, Reshape, Transpose, AsStrided, Contiguous, Gather, Slice, AsType,
+                 Concatenate, Full, FullLike, Argmax, SliceUpdate, IndexCopy, Dequantize, Less, LessEqual, Greater,
+                 GreaterEqual, Equal, NotEqual, LogicalNot, LogicalAnd, LogicalOr, Tri, Tril, Triu, Floor, Ceil, Square,
+                 Exp, Sin, Cos, Tan, Arcsin, Arccos, Arctan, Sinh, Cosh, Arcsinh, Arccosh, Arctanh, Log2, Log10, Log1p,
+                 Erf, Expm1, Round, Reciprocal, Sqrt, Abs, Neg, Atan2, LogAddExp, FloorDivide, Power, LogSumExp, Sum,
+                 Mean, Var, Std, Prod, Max, Min, Argmin, Median, ModInt, Remainder, ConvTranspose1D, ConvTranspose2D,
+                 ConvTranspose3D, Clip, Cumsum, Stack, Sign, Any, All, Repeat, Sort, Argsort, Partition, ArgPartition,
+                 QuantizedMatmul, ScatterAdd, GatherMm, GatherQmm, Scan, MetalKernel, BitwiseInvert, Roll, BitwiseAnd,
+                 BitwiseOr, BitwiseXor, If, RandomBits, UpdateAndAttend>;
 
 static_assert(std::variant_size_v<Node> == 134);
 

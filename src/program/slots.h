@@ -35,8 +35,8 @@ struct IntOrVid {
   Vid vid;
   bool is_vid = false;
   IntOrVid() = default;
-  IntOrVid(int64_t value) : literal(value) {}       // NOLINT(google-explicit-constructor)
-  IntOrVid(Vid slot) : vid(slot), is_vid(true) {}   // NOLINT(google-explicit-constructor)
+  IntOrVid(int64_t value) : literal(value) {}      // NOLINT(google-explicit-constructor)
+  IntOrVid(Vid slot) : vid(slot), is_vid(true) {}  // NOLINT(google-explicit-constructor)
   bool operator==(const IntOrVid&) const = default;
 };
 
@@ -45,7 +45,7 @@ struct FloatOrVid {
   Vid vid;
   bool is_vid = false;
   FloatOrVid() = default;
-  FloatOrVid(double value) : literal(value) {}      // NOLINT(google-explicit-constructor)
+  FloatOrVid(double value) : literal(value) {}       // NOLINT(google-explicit-constructor)
   FloatOrVid(Vid slot) : vid(slot), is_vid(true) {}  // NOLINT(google-explicit-constructor)
   bool operator==(const FloatOrVid&) const = default;
 };
@@ -67,9 +67,9 @@ struct IntOrVidOrTid {
   Tid tid;
   Kind kind = Kind::kLiteral;
   IntOrVidOrTid() = default;
-  IntOrVidOrTid(int64_t value) : literal(value) {}                 // NOLINT(google-explicit-constructor)
-  IntOrVidOrTid(Vid slot) : vid(slot), kind(Kind::kVid) {}         // NOLINT(google-explicit-constructor)
-  IntOrVidOrTid(Tid slot) : tid(slot), kind(Kind::kTid) {}         // NOLINT(google-explicit-constructor)
+  IntOrVidOrTid(int64_t value) : literal(value) {}          // NOLINT(google-explicit-constructor)
+  IntOrVidOrTid(Vid slot) : vid(slot), kind(Kind::kVid) {}  // NOLINT(google-explicit-constructor)
+  IntOrVidOrTid(Tid slot) : tid(slot), kind(Kind::kTid) {}  // NOLINT(google-explicit-constructor)
   bool operator==(const IntOrVidOrTid&) const = default;
 };
 

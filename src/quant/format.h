@@ -18,11 +18,41 @@ namespace tessera::quant {
 
 // ggml's enum ggml_type; the value stored in a GGUF tensor info.
 enum class GgmlType : uint32_t {
-  kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ5_0 = 6, kQ5_1 = 7, kQ8_0 = 8, kQ8_1 = 9,
-  kQ2_K = 10, kQ3_K = 11, kQ4_K = 12, kQ5_K = 13, kQ6_K = 14, kQ8_K = 15,
-  kIQ2_XXS = 16, kIQ2_XS = 17, kIQ3_XXS = 18, kIQ1_S = 19, kIQ4_NL = 20, kIQ3_S = 21, kIQ2_S = 22, kIQ4_XS = 23,
-  kI8 = 24, kI16 = 25, kI32 = 26, kI64 = 27, kF64 = 28, kIQ1_M = 29, kBF16 = 30,
-  kTQ1_0 = 34, kTQ2_0 = 35, kMXFP4 = 39, kNVFP4 = 40, kQ1_0 = 41, kQ2_0 = 42,
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
+  kQ8_0 = 8,
+  kQ8_1 = 9,
+  kQ2_K = 10,
+  kQ3_K = 11,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kQ8_K = 15,
+  kIQ2_XXS = 16,
+  kIQ2_XS = 17,
+  kIQ3_XXS = 18,
+  kIQ1_S = 19,
+  kIQ4_NL = 20,
+  kIQ3_S = 21,
+  kIQ2_S = 22,
+  kIQ4_XS = 23,
+  kI8 = 24,
+  kI16 = 25,
+  kI32 = 26,
+  kI64 = 27,
+  kF64 = 28,
+  kIQ1_M = 29,
+  kBF16 = 30,
+  kTQ1_0 = 34,
+  kTQ2_0 = 35,
+  kMXFP4 = 39,
+  kNVFP4 = 40,
+  kQ1_0 = 41,
+  kQ2_0 = 42,
 };
 
 // Reads `n_values` (a multiple of block_values) from packed blocks into f32. Arithmetic and order are ggml's, so the
@@ -35,12 +65,12 @@ using FindBadBlockFn = int64_t (*)(const void* blocks, int64_t n_blocks);
 
 struct Format {
   GgmlType type;
-  std::string_view name;         // ggml's spelling: "Q4_K", "IQ2_XXS", "BF16"
-  std::string_view kernel_name;  // as in fused kernel names: "q4k", "q8_0", "bf16" (gguf_<kernel_name>_matvec)
-  int block_values;              // values per block
-  int block_bytes;               // bytes per block
-  DequantizeFn dequantize;       // nullptr: recognised (sizes are known) but not readable as numbers
-  QuantizeFn quantize;           // nullptr: Tessera does not write this format
+  std::string_view name;          // ggml's spelling: "Q4_K", "IQ2_XXS", "BF16"
+  std::string_view kernel_name;   // as in fused kernel names: "q4k", "q8_0", "bf16" (gguf_<kernel_name>_matvec)
+  int block_values;               // values per block
+  int block_bytes;                // bytes per block
+  DequantizeFn dequantize;        // nullptr: recognised (sizes are known) but not readable as numbers
+  QuantizeFn quantize;            // nullptr: Tessera does not write this format
   FindBadBlockFn find_bad_block;  // nullptr: every bit pattern is a valid block
 
   // Bytes of `n_values` packed values; n_values must be a multiple of block_values.

@@ -1,0 +1,40 @@
+// What all commands share: how each one registers itself, and what a failed Result becomes. Each command is one file
+// with one function that adds its subcommand, options and action to the application.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+#include "base/result.h"
+
+namespace tessera::cli {
+
+// Thrown by a command's action; main prints it as "tessera: error: ..." and exits with 1. The cli is the one room with
+// exceptions, because CLI11 reports wrong usage by them.
+struct Failure {
+  std::string message;
+};
+
+// The value, or Failure.
+template <typename T>
+T need(Result<T> result) {
+  if (!result) throw Failure{result.error().message};
+  return std::move(result).value();
+}
+inline void need(Status status) {
+  if (!status) throw Failure{status.error().message};
+}
+
+void add_export(CLI::App& app);
+void add_run(CLI::App& app);
+void add_chat(CLI::App& app);
+void add_inspect(CLI::App& app);
+void add_logits(CLI::App& app);
+void add_tokenize(CLI::App& app);
+void add_perplexity(CLI::App& app);
+void add_quantize(CLI::App& app);
+void add_synth(CLI::App& app);
+void add_bench(CLI::App& app);
+
+}  // namespace tessera::cli

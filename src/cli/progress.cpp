@@ -1,0 +1,37 @@
+#include "cli/progress.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace tessera::cli {
+
+ProgressLine::ProgressLine(std::string title)
+    : title_(std::move(title)), is_terminal_(::isatty(STDERR_FILENO) != 0), start_(std::chrono::steady_clock::now()) {}
+
+ProgressLine::~ProgressLine() {
+  if (shown_) fmt::print(stderr, "\r\033[K");
+}
+
+compile::Progress ProgressLine::callback() {
+  return [this](uint64_t done, uint64_t total) { show(done, total); };
+}
+
+void ProgressLine::show(uint64_t done, uint64_t total) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!is_terminal_ || total == 0 || now - last_ < std::chrono::milliseconds(100)) return;
+  last_ = now;
+  shown_ = true;
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  const double fraction = static_cast<double>(done) / static_cast<double>(total);
+  constexpr int kWidth = 30;
+  const int filled = static_cast<int>(fraction * kWidth);
+  fmt::print(stderr, "\r\033[K{} [{}{}] {:3.0f} %  {:.2f} of {:.2f} GB  {:.0f} MB/s", title_,
+             std::string(static_cast<size_t>(filled), '#'), std::string(static_cast<size_t>(kWidth - filled), '.'),
+             100 * fraction, static_cast<double>(done) / 1e9, static_cast<double>(total) / 1e9,
+             seconds > 0 ? static_cast<double>(done) / 1e6 / seconds : 0.0);
+  std::fflush(stderr);
+}
+
+}  // namespace tessera::cli
