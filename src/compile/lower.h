@@ -1,0 +1,20 @@
+// Graph to program: each op becomes the instructions ExecuTorch's exporter would emit for it, slots are numbered and
+// recycled, and hints tell our planner which instructions form one attention.
+#pragma once
+
+#include "base/result.h"
+#include "graph/graph.h"
+#include "program/program.h"
+
+namespace tessera::compile {
+
+struct LowerOptions {
+  int64_t max_seq_len = 0;    // slots of a full layer's cache
+  int64_t prefill_chunk = 0;  // most tokens of one step; a windowed cache has window + chunk - 1 slots
+};
+
+// The graph has inputs `tokens` i64 (1, T) and `input_pos` i64 (T); its result becomes the output `logits`.
+// Errors: kNotImplemented for a weight's format that no instruction reads.
+Result<program::Program> lower(const graph::Graph& graph, const LowerOptions& options);
+
+}  // namespace tessera::compile
