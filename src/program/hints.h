@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "program/fields.h"
 #include "program/slots.h"
 
 namespace tessera::program {
@@ -33,6 +34,8 @@ struct AttentionHint {
   float eps = 0, scale = 1;
   float rope_base = 10000;
   std::optional<Tid> rope_periods;  // f32 (head_dim / 2): angle = position / period; overrides rope_base
+  TESSERA_FIELDS(AttentionHint, begin, end, q, k, v, q_norm, k_norm, k_cache, v_cache, out, start, n_heads, n_kv_heads,
+                 head_dim, window, eps, scale, rope_base, rope_periods)
   bool operator==(const AttentionHint&) const = default;
 };
 
@@ -40,6 +43,7 @@ struct Hints {
   std::vector<AttentionHint> attention;
   // Main-chain index of the Take that keeps the last token before the head; skipping it yields logits of every token.
   std::optional<uint32_t> last_token_take;
+  TESSERA_FIELDS(Hints, attention, last_token_take)
   bool operator==(const Hints&) const = default;
 };
 
