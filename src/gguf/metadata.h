@@ -20,8 +20,9 @@ class Metadata {
     Value value;
   };
 
+  Metadata() = default;
   // `source` (a file name) opens every message.
-  explicit Metadata(std::string source = "metadata") : source_(std::move(source)) {}
+  explicit Metadata(std::string source) : source_(std::move(source)) {}
 
   std::span<const Entry> entries() const { return entries_; }
   const Value* find(std::string_view key) const;  // nullptr: absent
@@ -51,7 +52,7 @@ class Metadata {
   template <typename T>
   Result<T> get(std::string_view key, Result<T> (Value::*accessor)() const, const T* fallback) const;
 
-  std::string source_;
+  std::string source_ = "metadata";
   std::vector<Entry> entries_;
   std::map<std::string, size_t, std::less<>> index_;  // key -> position in entries_
 };

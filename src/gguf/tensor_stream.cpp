@@ -1,8 +1,9 @@
 #include "gguf/tensor_stream.h"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
+
+#include "quant/rows.h"
 
 namespace tessera::gguf {
 namespace {
@@ -49,15 +50,16 @@ Status for_each_tensor(const File& file, const std::set<quant::GgmlType>& keep_p
   return {};
 }
 
-Status check_finite(const File& file) {
-  const auto visit = [&](const TensorTile& tile) -> Status {
-    const auto bad = std::find_if_not(tile.values.begin(), tile.values.end(), [](float v) { return std::isfinite(v); });
-    if (bad == tile.values.end()) return {};
-    return invalid_format("{}: tensor '{}' ({}) holds {} as its value {}", file.path(), tile.tensor.name,
-                          tile.tensor.format->name, *bad, tile.first_value + (bad - tile.values.begin()));
-  };
-  for (const TensorInfo& tensor : file.tensors())
-    if (tensor.format->dequantize) TRY(for_each_tile(file, tensor, {}, visit));
+Status check_scales(const File& file) {
+  for (const TensorInfo& tensor : file.tensors()) {
+    const auto visit = [&](const TensorTile& tile) -> Status {
+      const auto bad = quant::find_bad_scale(*tensor.format, tile.packed);
+      if (!bad) return {};
+      return invalid_format("{}: tensor '{}': block {} ({}) has an infinite or NaN scale", file.path(), tensor.name,
+                            tile.first_value / tensor.format->block_values + *bad, tensor.format->name);
+    };
+    TRY(for_each_tile(file, tensor, {tensor.format->type}, visit));
+  }
   return {};
 }
 

@@ -37,8 +37,7 @@ Status for_each_tensor(const File& file, const std::set<quant::GgmlType>& keep_p
 Status for_each_tile(const File& file, const TensorInfo& tensor, const std::set<quant::GgmlType>& keep_packed,
                      const TileFunction& visit);
 
-// Reads every weight once: an error names the first tensor that holds an infinity or a NaN. Formats that Tessera cannot
-// read are skipped.
-Status check_finite(const File& file);
+// Reads every weight once: an error names the first tensor with an infinite or NaN scale (of a float format: value).
+Status check_scales(const File& file);
 
 }  // namespace tessera::gguf
