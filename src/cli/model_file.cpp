@@ -57,12 +57,11 @@ program::Program compile_gguf(const ModelFlags& flags) {
 
 }  // namespace
 
-void ModelFlags::add_to(CLI::App& command) {
+void ModelFlags::add_to(CLI::App& command, const char* context_help) {
   command.add_option("MODEL", path, "A .gguf or .pte file")->required();
   command.add_option("--device", device, "Where to run: cpu")->capture_default_str();
   command.add_option("--threads", threads, "CPU threads; 0: one per processor")->check(CLI::NonNegativeNumber);
-  command.add_option("--context", context, "Tokens the caches hold (GGUF); 0: the model's, at most 4096")
-      ->check(CLI::NonNegativeNumber);
+  command.add_option("--context", context, context_help)->check(CLI::NonNegativeNumber);
   command.add_option("--chunk", chunk, "Tokens of one prefill step; 0: 512 for a GGUF, a program's own")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--dtype", dtype, "Activations of a GGUF: f32 (default), bf16, f16; a .pte has its own");

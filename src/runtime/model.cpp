@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/plan_builder.h"
+#include "runtime/steps/attention_step.h"
 #include "runtime/steps/linear_step.h"
 
 namespace tessera::runtime {
@@ -63,6 +64,13 @@ void Model::count_work() {
     weight_bytes_per_token_ += linear->weight_bytes();
     if (!linear->last_token_only()) ops_per_token_ += linear->ops_per_token();
   }
+}
+
+int64_t Model::cache_bytes_read(int64_t position) const {
+  int64_t bytes = 0;
+  for (const StepPtr& step : plan_.steps())
+    if (const auto* work = dynamic_cast<const CacheWork*>(step.get())) bytes += work->cache_bytes(position);
+  return bytes;
 }
 
 }  // namespace tessera::runtime

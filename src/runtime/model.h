@@ -45,6 +45,8 @@ class Model {
   int64_t cache_bytes() const { return cache_bytes_; }        // mutable buffers of one session
   // Bytes of constants that one decode step reads: packed weights once, of an embedding table only a row.
   int64_t weight_bytes_per_token() const { return weight_bytes_per_token_; }
+  // Bytes of keys and values that a token at `position` attends to, all layers together.
+  int64_t cache_bytes_read(int64_t position) const;
   // Multiply-adds x 2 of all linears for one token of prefill (the head, which runs once per step, not counted).
   int64_t ops_per_token() const { return ops_per_token_; }
 

@@ -1,5 +1,6 @@
 #include "runtime/steps/attention_step.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace tessera::runtime {
@@ -122,6 +123,11 @@ Status AttentionStep::run(StepContext& context) const {
                          out.data + static_cast<size_t>(begin * row) * size_of(out.dtype), (end - begin) * row);
   });
   return slots.set(hint.out, std::move(out));
+}
+
+int64_t AttentionStep::cache_bytes(int64_t position) const {
+  const int64_t visible = spec_.hint.window > 0 ? std::min<int64_t>(position + 1, spec_.hint.window) : position + 1;
+  return 2 * visible * spec_.hint.n_kv_heads * spec_.hint.head_dim * static_cast<int64_t>(size_of(spec_.kv_dtype));
 }
 
 }  // namespace tessera::runtime

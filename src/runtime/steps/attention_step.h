@@ -9,7 +9,15 @@
 
 namespace tessera::runtime {
 
-class AttentionStep final : public Step {
+// For reports: what a step reads of the caches.
+class CacheWork {
+ public:
+  virtual ~CacheWork() = default;
+  // Bytes of keys and values that one token at `position` attends to.
+  virtual int64_t cache_bytes(int64_t position) const = 0;
+};
+
+class AttentionStep final : public Step, public CacheWork {
  public:
   struct Spec {
     program::AttentionHint hint;
@@ -22,6 +30,7 @@ class AttentionStep final : public Step {
   explicit AttentionStep(Spec spec) : spec_(std::move(spec)) {}
   Status run(StepContext& context) const override;
   std::string_view kind() const override { return "attention"; }
+  int64_t cache_bytes(int64_t position) const override;
 
  private:
   struct Step;  // sizes and tensors of one run

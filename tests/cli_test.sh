@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# The command line end to end, on models made here: tests/cli_test.sh path/to/tessera
+# Ends with `N passed, N failed`.
+set -u
+tessera=$(realpath "${1:-${TESSERA:-build/release/tessera}}")
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+passed=0 failed=0
+
+ok() { passed=$((passed + 1)); }
+bad() {
+  failed=$((failed + 1))
+  echo "FAILED: $1"
+  [[ -s err ]] && sed 's/^/    /' err | head -5
+}
+# succeeds NAME COMMAND...: exit code 0.
+succeeds() {
+  local name=$1
+  shift
+  if "$@" >out 2>err; then ok; else bad "$name: exit code $?"; fi
+}
+# fails CODE TEXT NAME COMMAND...: that exit code, and one line on stderr "tessera: error: ..." that contains TEXT.
+fails() {
+  local code=$1 text=$2 name=$3
+  shift 3
+  "$@" >out 2>err
+  local got=$?
+  if [[ $got -eq $code && $(grep -c '^tessera: error: ' err) -eq 1 ]] && grep -qF -- "$text" err; then ok
+  else bad "$name: exit code $got, expected $code with '$text'"; fi
+}
+same() { if cmp -s "$2" "$3"; then ok; else bad "$1: $2 and $3 differ"; fi; }
+# holds NAME COMMAND...: a condition.
+holds() {
+  local name=$1
+  shift
+  if "$@" >/dev/null 2>&1; then ok; else bad "$name"; fi
+}
+nothing_left() { [[ -z $(find . -name '*.tmp*') ]]; }
+
+# ---- making models
+succeeds "synth by dimensions" "$tessera" synth small.gguf --hidden 256 --layers 4 --heads 4 --head-dim 64 --head-dim-full 128 \
+  --kv-heads 2 --kv-heads-full 1 --ffn 512 --window 32 --vocab 512 --period 3 --type q4_k_m --seed 7
+succeeds "the same again" "$tessera" synth again.gguf --hidden 256 --layers 4 --heads 4 --head-dim 64 --head-dim-full 128 \
+  --kv-heads 2 --kv-heads-full 1 --ffn 512 --window 32 --vocab 512 --period 3 --type q4_k_m --seed 7
+same "synth is deterministic" small.gguf again.gguf
+succeeds "synth in f16" "$tessera" synth wide.gguf --hidden 256 --layers 3 --heads 4 --head-dim 64 --head-dim-full 128 \
+  --kv-heads 2 --kv-heads-full 1 --ffn 512 --window 32 --vocab 512 --period 3 --type f16
+for type in q4_k_m q5_k_m q6_k q8_0 q4_0 bf16 f32; do
+  succeeds "quantize to $type" "$tessera" quantize wide.gguf "wide-$type.gguf" --type "$type"
+  succeeds "run $type" "$tessera" run "wide-$type.gguf" -p 'a' -n 4 --raw --temperature 0
+done
+fails 1 "q4_k" "quantizing twice needs consent" "$tessera" quantize small.gguf twice.gguf --type q6_k
+succeeds "with consent" "$tessera" quantize small.gguf twice.gguf --type q6_k --allow-requantize
+fails 1 "gemma5" "an unknown shape" "$tessera" synth x.gguf --shape gemma5
+fails 1 "q9" "an unknown type" "$tessera" quantize wide.gguf x.gguf --type q9
+
+# ---- exporting and running
+for dtype in f32 bf16; do
+  succeeds "export $dtype" "$tessera" export small.gguf -o "small-$dtype.pte" --dtype "$dtype"
+  succeeds "export $dtype again" "$tessera" export small.gguf -o again.pte --dtype "$dtype"
+  same "export is deterministic" "small-$dtype.pte" again.pte
+  "$tessera" run small.gguf --dtype "$dtype" -p 'Hello there' -n 24 --seed 3 --raw --ignore-stop >gguf.txt 2>err || bad "run gguf"
+  "$tessera" run "small-$dtype.pte" -p 'Hello there' -n 24 --seed 3 --raw --ignore-stop >pte.txt 2>err || bad "run pte"
+  same "the same seed gives the same text from .gguf and .pte ($dtype)" gguf.txt pte.txt
+  "$tessera" run small.gguf --dtype "$dtype" -p 'Hello there' -n 24 --seed 3 --raw --ignore-stop --threads 1 >one.txt 2>err || bad "run"
+  same "one thread gives the same text ($dtype)" gguf.txt one.txt
+done
+succeeds "export --external" "$tessera" export small.gguf -o external.pte --dtype f32 --external
+holds "an external program is small" test "$(stat -c %s external.pte)" -lt $(($(stat -c %s small.gguf) / 2))
+"$tessera" run external.pte -p 'Hello there' -n 24 --seed 3 --raw --ignore-stop >external.txt 2>err || bad "run external"
+"$tessera" run small-f32.pte -p 'Hello there' -n 24 --seed 3 --raw --ignore-stop >pte.txt 2>err
+same "an external program gives the same text" external.txt pte.txt
+mkdir moved && cp external.pte moved/
+fails 1 "small.gguf" "an external program without its weights" "$tessera" run moved/external.pte -p a -n 1
+cp again.gguf moved/small.gguf && printf 'x' >>moved/small.gguf
+fails 1 "small.gguf" "an external program with other weights" "$tessera" run moved/external.pte -p a -n 1
+
+# ---- logits, tokens, perplexity
+tokens="2 10 20 30 40 50 60 70"
+succeeds "logits of the gguf" "$tessera" logits small.gguf --tokens "$tokens" -o a.f32
+succeeds "logits of the pte" "$tessera" logits small-f32.pte --tokens "$tokens" -o b.f32
+succeeds "logits in pieces" "$tessera" logits small.gguf --tokens "$tokens" --chunk 3 --threads 1 -o c.f32
+holds "float32 [n_tokens][vocab]" test "$(stat -c %s a.f32)" -eq $((8 * 512 * 4))
+same "logits of gguf and pte" a.f32 b.f32
+same "logits whatever the chunk and threads" a.f32 c.f32
+succeeds "exact logits" "$tessera" logits small.gguf --tokens "$tokens" --exact -o exact.f32
+holds "exact differs from int8" test "$(cmp -s a.f32 exact.f32; echo $?)" -eq 1
+ids=$("$tessera" tokenize small.gguf -p 'abc abc')
+holds "ids are printed" test -n "$ids"
+holds "and come back" test "$("$tessera" tokenize small.gguf --ids "$ids")" = 'abc abc'
+holds "the program carries the tokenizer" test "$("$tessera" tokenize small-f32.pte -p 'abc abc')" = "$ids"
+holds "--special adds bos" test "$("$tessera" tokenize small.gguf --special -p 'abc abc')" = "2 $ids"
+seq 1 200 >text.txt
+succeeds "perplexity" "$tessera" perplexity small.gguf text.txt --window 64
+holds "is a number" grep -qE '^perplexity [0-9.]+ ' out
+printf 'Hello\nand again\n/reset\nHello\n/quit\n' >turns.txt
+"$tessera" chat small.gguf -n 6 --temperature 0 <turns.txt >chat.txt 2>err && ok || bad "chat"
+
+# ---- inspect, bench
+succeeds "inspect gguf" "$tessera" inspect small.gguf
+holds "names the architecture" grep -q gemma4 out
+succeeds "inspect gguf as json" "$tessera" inspect small.gguf --json
+holds "is json" python3 -m json.tool out
+succeeds "inspect pte" "$tessera" inspect small-bf16.pte
+holds "lists kernels" grep -q gguf_q4k_matvec out
+succeeds "inspect pte as json" "$tessera" inspect small-bf16.pte --json
+holds "is json" python3 -m json.tool out
+succeeds "bench" "$tessera" bench small.gguf --json -p 32 -n 8
+holds "has the promised fields" python3 -c "
+import json; r = json.load(open('out'))
+for a, b in [('limits', 'read_gb_s'), ('limits', 'int8_gop_s'), ('decode', 'tok_s'), ('decode', 'bytes_per_token'),
+             ('decode', 'fraction_of_read'), ('prefill', 'tok_s'), ('prefill', 'ops_per_token'), ('prefill', 'fraction_of_peak')]:
+    assert r[a][b] > 0, (a, b)
+assert r['load_s'] > 0 and r['peak_rss_bytes'] > 0"
+
+# ---- what goes wrong is said in one line, and leaves nothing behind
+fails 2 "" "no command" "$tessera"
+fails 2 "--frobnicate" "an unknown option" "$tessera" run small.gguf --frobnicate
+fails 1 "missing.gguf" "a missing file" "$tessera" run missing.gguf -p a
+fails 1 "text.txt" "a file of another kind" "$tessera" run text.txt -p a
+head -c 3000 small.gguf >cut.gguf
+fails 1 "cut.gguf" "a truncated gguf" "$tessera" run cut.gguf -p a
+head -c 100000 small-f32.pte >cut.pte
+fails 1 "cut.pte" "a truncated pte" "$tessera" run cut.pte -p a
+fails 1 "frobs" "an unknown device" "$tessera" run small.gguf --device frobs -p a
+fails 1 "f31" "an unknown dtype" "$tessera" export small.gguf -o x.pte --dtype f31
+fails 1 "no/such" "an output folder that is not there" "$tessera" export small.gguf -o no/such/x.pte
+fails 1 "600" "a token outside the vocabulary" "$tessera" logits small.gguf --tokens "1 600" -o x.f32
+fails 1 "two" "tokens that are none" "$tessera" logits small.gguf --tokens "1 two" -o x.f32
+fails 1 "temperature" "a temperature below zero" "$tessera" run small.gguf -p a --temperature -2
+if [[ -w /dev/full ]]; then
+  "$tessera" run small.gguf -p a -n 2 --raw >/dev/full 2>err
+  holds "a full disk ends the run" test $? -ne 139
+fi
+holds "no output of a failed command" test ! -e x.pte -a ! -e x.gguf -a ! -e x.f32
+holds "no temporary files" nothing_left
+
+echo "$passed passed, $failed failed"
+[[ $failed -eq 0 ]]
