@@ -32,20 +32,22 @@ struct Message {
   std::string content;
   std::string reasoning;             // assistant: what it thought before answering
   std::vector<ToolCall> tool_calls;  // assistant
-  std::string name;                  // tool: the function that answers; found by tool_call_id if empty
-  std::string tool_call_id;          // tool
+  std::string tool_call_id;          // tool: which call it answers
+  std::string name;                  // tool: the function, if tool_call_id does not tell
+  nlohmann::json response;           // tool: a JSON object in place of `content`
 };
 
 struct RenderOptions {
   bool add_generation_prompt = true;
   bool thinking = false;
+  bool preserve_thinking = false;  // keep the reasoning of tool calls before the last user message as well
   // Declarations: {"name", "description", "parameters": JSON schema}, bare or inside {"type": "function", "function"}.
   std::span<const nlohmann::json> tools = {};
 };
 
 struct ChatTemplate {
   enum class Kind {
-    kPlain,   // no template: contents one after the other
+    kPlain,   // no template: contents, a newline between two
     kGemma4,  // <|turn>role ... <turn|>
   };
   Kind kind = Kind::kPlain;
@@ -56,14 +58,11 @@ struct ChatTemplate {
   static Result<ChatTemplate> recognise(std::string_view template_text);
 };
 
-// The prompt, beginning with "<bos>": encode it with parse_special and without add_bos.
+// The prompt. Encode it with parse_special; add_bos does no harm, because the tokenizer never doubles a bos.
 //
-// Markers inside message contents are user-defined or control tokens to the tokenizer. Contents that are not trusted go
-// through sanitize() first.
+// Whatever markers the contents hold become special tokens as well: contents that are not trusted go through
+// Tokenizer::defuse() first.
 Result<std::string> render(const ChatTemplate& chat_template, std::span<const Message> messages,
                            const RenderOptions& options = {});
-
-// `content` without anything the tokenizer would read as a marker of the template: such markers lose their '<'.
-std::string sanitize(const ChatTemplate& chat_template, std::string_view content);
 
 }  // namespace tessera::text

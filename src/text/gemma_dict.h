@@ -15,13 +15,16 @@ namespace tessera::text {
 
 inline constexpr std::string_view kGemmaQuote = "<|\"|>";
 
-// Keys in the order the notation wants them, with their values.
-std::vector<std::pair<std::string, const nlohmann::json*>> sorted_items(const nlohmann::json& object);
+// Members in the order the notation wants them.
+std::vector<std::pair<std::string, const nlohmann::json*>> sorted_members(const nlohmann::json& object);
+
+enum class GemmaKeys {
+  kBare,    // in calls and responses
+  kQuoted,  // inside declarations
+};
 
 void append_gemma_string(std::string& out, std::string_view text);
-void append_gemma_value(std::string& out, const nlohmann::json& value);
-// key:value,key:value without the braces around.
-void append_gemma_members(std::string& out, const nlohmann::json& object);
+void append_gemma_value(std::string& out, const nlohmann::json& value, GemmaKeys keys = GemmaKeys::kBare);
 
 // Reads one {..} from the front of `text` and removes it there. Nesting deeper than 64 is an error.
 Result<nlohmann::json> take_gemma_object(std::string_view& text);

@@ -18,7 +18,10 @@ struct ModelOutput {
 };
 
 // Stray empty channels and a stray closing `<channel|>` vanish; a channel that was never closed is reasoning to the end
-// of the text. A damaged tool call is an error that quotes it.
-Result<ModelOutput> parse_output(const ChatTemplate& chat_template, std::string_view text);
+// of the text. A damaged tool call is an error that quotes it. `starts_in_reasoning`: the prompt ended inside a thought
+// channel (ends_in_reasoning() of the prompt).
+Result<ModelOutput> parse_output(const ChatTemplate& chat_template, std::string_view text,
+                                 bool starts_in_reasoning = false);
+bool ends_in_reasoning(const ChatTemplate& chat_template, std::string_view prompt);
 
 }  // namespace tessera::text

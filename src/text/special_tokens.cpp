@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <utility>
 
+#include "text/utf8.h"
 #include "text/vocabulary.h"
 
 namespace tessera::text {
@@ -67,6 +69,19 @@ std::vector<SpecialTokens::Match> SpecialTokens::all_matches(std::string_view te
     }
   }
   return matches;
+}
+
+std::string SpecialTokens::defuse(std::string_view text) const {
+  constexpr std::string_view kZeroWidthSpace = "\xe2\x80\x8b";
+  std::string out;
+  size_t done = 0;
+  for (const Match& match : all_matches(text, true)) {  // by where they begin
+    const size_t inside = match.begin + next_char(text.substr(match.begin)).size;
+    if (inside == done) continue;  // several tokens that begin alike
+    out.append(text.substr(done, inside - done)).append(kZeroWidthSpace);
+    done = inside;
+  }
+  return out.append(text.substr(done));
 }
 
 std::vector<SpecialTokens::Fragment> SpecialTokens::cut(std::string_view text, bool parse_control) const {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +25,9 @@ class SpecialTokens {
   // User-defined tokens are always cut, control and unknown ones only with `parse_control`. The fragments follow each
   // other without gaps; none is empty.
   std::vector<Fragment> cut(std::string_view text, bool parse_control) const;
+
+  // `text` with a zero-width space after the first character of each token in it, so that cut() finds none.
+  std::string defuse(std::string_view text) const;
 
   std::optional<int32_t> find(std::string_view text) const;
 

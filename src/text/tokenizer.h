@@ -51,6 +51,10 @@ class Tokenizer {
   // The token of exactly this text among control, unknown and user-defined tokens.
   std::optional<int32_t> find_special(std::string_view text) const { return specials_.find(text); }
 
+  // `text` with a zero-width space inside everything that reads as a special token: safe to put between a template's
+  // markers.
+  std::string defuse(std::string_view text) const { return specials_.defuse(text); }
+
   int32_t vocab_size() const { return vocabulary_->size(); }
   const Vocabulary& vocabulary() const { return *vocabulary_; }
 

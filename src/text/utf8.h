@@ -78,6 +78,21 @@ inline void append_utf8(std::string& out, uint32_t code_point) {
   }
 }
 
+// `text` with each byte that belongs to no character replaced by U+FFFD: for libraries that insist on UTF-8.
+inline std::string to_valid_utf8(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const Utf8Char c = next_char(text);
+    if (c.is_valid) {
+      out += text.substr(0, c.size);
+    } else {
+      append_utf8(out, c.code_point);
+    }
+    text.remove_prefix(c.size);
+  }
+  return out;
+}
+
 // How many bytes at the end of `text` begin a character that more bytes could complete: 0 to 3.
 constexpr size_t incomplete_tail(std::string_view text) {
   for (size_t n = 1; n <= 3 && n <= text.size(); ++n) {
