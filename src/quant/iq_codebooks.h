@@ -8,6 +8,7 @@
 // Source of the numbers: ggml, src/ggml-common.h (MIT), in their order and packed as above.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 namespace tessera::quant {
@@ -30,17 +31,22 @@ inline unsigned signs_of_field(uint32_t field) {
   return field | static_cast<unsigned>(__builtin_parity(field)) << 7;
 }
 
+// Without a branch: signs are as good as random.
+inline float negate_if(unsigned bit, float value) {
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(value) ^ bit << 31);
+}
+
 // out[i] = scale * magnitude of value i, negated where bit i of `signs` is set; 8 or 4 values.
 inline void write_iq2_group(uint16_t entry, unsigned signs, float scale, float* out) {
   for (int i = 0; i < 8; ++i) {
     const float magnitude = scale * static_cast<float>(kIQ2Magnitudes[(entry >> 2 * i) & 3]);
-    out[i] = (signs >> i) & 1 ? -magnitude : magnitude;
+    out[i] = negate_if((signs >> i) & 1, magnitude);
   }
 }
 inline void write_iq3_group(uint16_t entry, const uint8_t (&magnitudes)[8], unsigned signs, float scale, float* out) {
   for (int i = 0; i < 4; ++i) {
     const float magnitude = scale * static_cast<float>(magnitudes[(entry >> 3 * i) & 7]);
-    out[i] = (signs >> i) & 1 ? -magnitude : magnitude;
+    out[i] = negate_if((signs >> i) & 1, magnitude);
   }
 }
 inline void write_iq1_group(uint16_t entry, float delta, float scale, float* out) {
