@@ -136,6 +136,10 @@ std::span<const std::byte> File::bytes(const TensorInfo& tensor) const {
   return parts_[static_cast<size_t>(tensor.part)].bytes.subspan(tensor.offset, tensor.size_bytes);
 }
 
+const MappedFile* File::mapping(const TensorInfo& tensor) const {
+  return parts_[static_cast<size_t>(tensor.part)].mapping.get();
+}
+
 void File::forget(const TensorInfo& tensor, uint64_t offset, uint64_t size) const {
   DCHECK(offset + size <= tensor.size_bytes);
   const auto& mapping = parts_[static_cast<size_t>(tensor.part)].mapping;

@@ -49,6 +49,8 @@ class File {
 
   // The packed data, borrowed from the mapping: valid while keepalive() or the File is held.
   std::span<const std::byte> bytes(const TensorInfo& tensor) const;
+  // The mapped file those bytes are part of, null when read from memory. It lives as long as they do.
+  const MappedFile* mapping(const TensorInfo& tensor) const;
   std::shared_ptr<const void> keepalive() const { return owners_; }
   // The part of the tensor's data was read for the last time: its pages stop counting as our memory.
   void forget(const TensorInfo& tensor, uint64_t offset, uint64_t size) const;

@@ -67,9 +67,12 @@ const gguf::TensorInfo* WeightSource::require(const std::string& name, const std
 
 graph::ValueId WeightSource::borrow(const std::string& name, const gguf::TensorInfo* tensor, graph::Type type) {
   if (!tensor) return builder_.weight({.name = name, .format = format_of(type.dtype)}, std::move(type));
-  return builder_.weight(
-      {.name = name, .format = tensor->format, .bytes = file_.bytes(*tensor), .owner = file_.keepalive()},
-      std::move(type));
+  return builder_.weight({.name = name,
+                          .format = tensor->format,
+                          .bytes = file_.bytes(*tensor),
+                          .owner = file_.keepalive(),
+                          .mapped = file_.mapping(*tensor)},
+                         std::move(type));
 }
 
 graph::ValueId WeightSource::own(const std::string& name, std::vector<std::byte> bytes, graph::Type type) {
