@@ -88,17 +88,24 @@ TEST(Quantize, FollowsPowersOfTwo) {
   }
 }
 
-// No error may exceed a step of the coarsest grid the block needs: extent / number of steps, with room for the rounding
-// of scales to 6 and 8 bits.
+// A value of 40 among Gaussian ones makes the block's steps wide; no error may exceed 3/4 of such a step: half for the
+// rounding, the rest for extremes that the search clips and for scales rounded to 6 or 8 bits.
 TEST(Quantize, BoundsTheErrorOfRowsWithOutliers) {
+  constexpr float kOutlier = 40, kExtent = 45;  // with the far end of a Gaussian
+  const std::pair<GgmlType, float> steps[] = {
+      {GgmlType::kQ8_0, kOutlier / 127}, {GgmlType::kQ6_K, kOutlier / 32}, {GgmlType::kQ5_0, kOutlier / 16},
+      {GgmlType::kQ4_0, kOutlier / 8},   {GgmlType::kQ5_1, kExtent / 31},  {GgmlType::kQ5_K, kExtent / 31},
+      {GgmlType::kQ4_1, kExtent / 15},   {GgmlType::kQ4_K, kExtent / 15},
+  };
+  EXPECT_EQ(std::size(steps), block_formats().size());
   auto rng = testing::fresh_rng();
   std::vector<float> values(4096);
   for (float& v : values) v = std::normal_distribution<float>()(rng);
-  for (size_t i = 0; i < values.size(); i += 300) values[i] = (i / 300 % 2 ? 40.0f : -40.0f);
-  for (const Format* format : block_formats()) {
-    const std::vector<float> out = round_trip(*format, values);
-    EXPECT_LT(relative_error(out, values), format->type == GgmlType::kQ8_0 ? 0.02 : 0.2) << format->name;
-    for (size_t i = 0; i < values.size(); ++i) EXPECT_LT(std::fabs(out[i] - values[i]), 12.0f) << format->name;
+  for (size_t i = 0; i < values.size(); i += 300) values[i] = i / 300 % 2 ? kOutlier : -kOutlier;
+  for (const auto& [type, step] : steps) {
+    const Format& format = *find_format(type);
+    const std::vector<float> out = round_trip(format, values);
+    for (size_t i = 0; i < values.size(); ++i) ASSERT_LE(std::fabs(out[i] - values[i]), 0.75f * step) << format.name;
   }
 }
 
