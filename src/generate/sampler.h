@@ -32,8 +32,8 @@ class Sampler {
   // `suppressed`: ids never to be sampled. `options` must pass check().
   explicit Sampler(const SamplingOptions& options, std::span<const int32_t> suppressed = {});
 
-  // Draws a token; the caller decides whether to accept() it. NaN or +inf logits, and logits that are all -inf, are
-  // errors that name the token.
+  // Draws a token; the caller decides whether to accept() it. NaN or +inf logits are errors that name the token, and so
+  // are logits that leave nothing to choose from; -inf means never.
   Result<int32_t> sample(std::span<const float> logits);
 
   // Tokens that count for the repetition penalty: the prompt, then each token that was kept.
@@ -46,16 +46,21 @@ class Sampler {
     float logit;
     int32_t id;
   };
-  Status collect(std::span<const float> logits);  // fills candidates_ with the finite, allowed logits
-  void penalize(std::span<const float> logits);
-  void keep_top_k();
-  void keep_probable();  // top-p, then min-p
+  static bool is_better(const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+  }
+  Status adjust(std::span<const float> logits);  // to logits_: suppressed, penalized, checked
+  int32_t best() const;
+  void collect();     // logits_ to candidates_: all, or the top k, best first
+  void keep_top_p();  // leaves them best first
+  void keep_min_p();
   int32_t draw();
   double uniform();  // in [0, 1)
 
   SamplingOptions options_;
-  std::vector<int32_t> suppressed_;  // sorted
-  std::vector<int32_t> history_;     // every accepted token, oldest first
+  std::vector<int32_t> suppressed_;
+  std::vector<int32_t> history_;  // every accepted token, oldest first
+  std::vector<float> logits_;
   std::vector<Candidate> candidates_;
   uint64_t n_draws_ = 0;
 };

@@ -13,8 +13,8 @@ class StopStrings {
   explicit StopStrings(std::vector<std::string> stops);
 
   // Takes the next piece of text and returns what may be shown: all of it but an end that might become a stop string.
-  // Once a stop string has been seen (the one that begins first, the longest among those), stopped() is true, the text
-  // before it has been returned, and nothing more comes out.
+  // Once a stop string is complete, stopped() is true, the text before it has been returned, and nothing more comes
+  // out. Of several that one piece completes, the one that begins first counts.
   std::string push(std::string_view text);
   // The end held back, if generation ended otherwise.
   std::string flush();
