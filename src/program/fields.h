@@ -6,10 +6,10 @@
 #include <string_view>
 #include <tuple>
 
-#define TESSERA_FIELDS(Name, ...)                                      \
-  static constexpr std::string_view kName = #Name;                     \
-  static constexpr std::string_view kFieldNames = #__VA_ARGS__;        \
-  auto fields() { return std::tie(__VA_ARGS__); }                      \
+#define TESSERA_FIELDS(Name, ...)                               \
+  static constexpr std::string_view kName = #Name;              \
+  static constexpr std::string_view kFieldNames = #__VA_ARGS__; \
+  auto fields() { return std::tie(__VA_ARGS__); }               \
   auto fields() const { return std::tie(__VA_ARGS__); }
 
 namespace tessera::program {

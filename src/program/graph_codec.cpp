@@ -70,7 +70,8 @@ Status check_version(std::string_view text) {
   if (failed != std::errc() || end != text.data() + text.size() || version < 0) {
     return invalid_format("MLXGraph.version is \"{}\", expected a decimal integer", text);
   }
-  if (version > kVersion) return not_implemented("MLXGraph.version is {}, this build reads up to {}", version, kVersion);
+  if (version > kVersion)
+    return not_implemented("MLXGraph.version is {}, this build reads up to {}", version, kVersion);
   return {};
 }
 

@@ -19,8 +19,8 @@ namespace tessera::program {
 // `share_strings` false writes every string once per field, as writers did before June 2026: the cost inspect reports.
 std::vector<std::byte> encode_payload(const Program& program, bool share_strings = true);
 
-// Fills the graph half of `out` (counts, chains, maps, names, metadata). `file_offset` places the payload in its file for
-// errors. Errors: kInvalidFormat, kNotImplemented (an instruction or version of a newer schema).
+// Fills the graph half of `out` (counts, chains, maps, names, metadata). `file_offset` places the payload in its file
+// for errors. Errors: kInvalidFormat, kNotImplemented (an instruction or version of a newer schema).
 Status decode_payload(std::span<const std::byte> payload, uint64_t file_offset, Program& out);
 
 }  // namespace tessera::program

@@ -82,7 +82,7 @@ TensorMetaTable Twin<TensorMeta>::to_wire(const TensorMeta& value) {
 std::string_view Twin<TensorMeta>::from_wire(Table table, TensorMeta& out) {
   if (table.scalar_type < 0 || table.scalar_type > 30) return "scalar_type is outside 0 to 30";
   out.dtype = static_cast<DType>(table.scalar_type);  // need not be one we compute with: program::verify decides
-  out.shape = std::move(table.shape);  // dim_order is read by nobody: constants are row-major
+  out.shape = std::move(table.shape);                 // dim_order is read by nobody: constants are row-major
   return {};
 }
 

@@ -16,8 +16,10 @@ class Printer {
   void print(const IntOrVid& value) { operand(value); }
   void print(const FloatOrVid& value) { operand(value); }
   void print(const VidOrTid& value) {
-    if (value.is_vid) print(value.vid);
-    else print(value.tid);
+    if (value.is_vid)
+      print(value.vid);
+    else
+      print(value.tid);
   }
   void print(const IntOrVidOrTid& value) {
     using Kind = IntOrVidOrTid::Kind;
@@ -27,19 +29,26 @@ class Printer {
   }
   void print(const String& string) {
     std::string line(string.view().substr(0, kMaxText));
-    std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '"'; }, ' ');
-    if (string.view().size() <= kMaxText) text += fmt::format("\"{}\"", line);
-    else text += fmt::format("\"{}...\" ({} bytes)", line, string.view().size());
+    std::replace_if(
+        line.begin(), line.end(), [](char c) { return c == '\n' || c == '"'; }, ' ');
+    if (string.view().size() <= kMaxText)
+      text += fmt::format("\"{}\"", line);
+    else
+      text += fmt::format("\"{}...\" ({} bytes)", line, string.view().size());
   }
   void print(DType dtype) {
-    if (is_known(dtype)) text += name_of(dtype);
-    else text += fmt::format("dtype({})", static_cast<int>(dtype));
+    if (is_known(dtype))
+      text += name_of(dtype);
+    else
+      text += fmt::format("dtype({})", static_cast<int>(dtype));
   }
   template <typename T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void print(T value) {
-    if constexpr (std::is_same_v<T, int8_t>) text += fmt::format("{}", static_cast<int>(value));
-    else text += fmt::format("{}", value);
+    if constexpr (std::is_same_v<T, int8_t>)
+      text += fmt::format("{}", static_cast<int>(value));
+    else
+      text += fmt::format("{}", value);
   }
   template <typename T>
   void print(const std::vector<T>& list) {
@@ -63,8 +72,10 @@ class Printer {
  private:
   template <typename T>
   void operand(const T& value) {
-    if (value.is_vid) print(value.vid);
-    else text += fmt::format("{}", value.literal);
+    if (value.is_vid)
+      print(value.vid);
+    else
+      text += fmt::format("{}", value.literal);
   }
 };
 
@@ -72,9 +83,12 @@ std::string to_text(const TensorMeta& meta) {
   std::string dims;
   for (const ShapeDim& dim : meta.shape) {
     if (!dims.empty()) dims += ", ";
-    if (dim.value >= 0) dims += std::to_string(dim.value);
-    else if (dim.max_value >= 0) dims += fmt::format("{}..{}", dim.min_value, dim.max_value);
-    else dims += fmt::format("{}..", dim.min_value);
+    if (dim.value >= 0)
+      dims += std::to_string(dim.value);
+    else if (dim.max_value >= 0)
+      dims += fmt::format("{}..{}", dim.min_value, dim.max_value);
+    else
+      dims += fmt::format("{}..", dim.min_value);
   }
   Printer printer;
   printer.print(meta.dtype);
@@ -83,11 +97,16 @@ std::string to_text(const TensorMeta& meta) {
 
 std::string_view name_of(TensorKind kind) {
   switch (kind) {
-    case TensorKind::kConstant: return "constant";
-    case TensorKind::kInput: return "input";
-    case TensorKind::kOutput: return "output";
-    case TensorKind::kMutable: return "mutable";
-    case TensorKind::kTemp: return "temp";
+    case TensorKind::kConstant:
+      return "constant";
+    case TensorKind::kInput:
+      return "input";
+    case TensorKind::kOutput:
+      return "output";
+    case TensorKind::kMutable:
+      return "mutable";
+    case TensorKind::kTemp:
+      return "temp";
   }
   return "?";
 }

@@ -1,5 +1,5 @@
-// One codec for every table of every schema here: encode and decode walk a struct's fields() (program/fields.h), and the
-// C++ type of a field says everything about its wire form. Adding a node or a table is adding its struct.
+// One codec for every table of every schema here: encode and decode walk a struct's fields() (program/fields.h), and
+// the C++ type of a field says everything about its wire form. Adding a node or a table is adding its struct.
 //
 //   C++ type                          on the wire
 //   arithmetic, enum                  inline; left out when it has the bits of a default-constructed struct's field

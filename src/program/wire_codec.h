@@ -27,9 +27,13 @@ template <typename T>
 struct Twin;
 
 template <typename T>
-concept HasTwin = requires { typename Twin<T>::Table; };
+concept HasTwin = requires {
+  typename Twin<T>::Table;
+};
 template <typename T>
-concept IsTable = requires(T& t) { t.fields(); };
+concept IsTable = requires(T& t) {
+  t.fields();
+};
 template <typename T>
 concept IsScalar = std::is_arithmetic_v<T> || std::is_enum_v<T>;
 template <typename T>
@@ -131,18 +135,26 @@ class Decoder {
 // The unsigned integer with the bits of a scalar or slot.
 template <typename T>
 auto bits_of(const T& value) {
-  if constexpr (IsSlot<T>) return value.idx;
-  else if constexpr (sizeof(T) == 1) return static_cast<uint8_t>(value);
-  else if constexpr (sizeof(T) == 2) return std::bit_cast<uint16_t>(value);
-  else if constexpr (sizeof(T) == 4) return std::bit_cast<uint32_t>(value);
-  else return std::bit_cast<uint64_t>(value);
+  if constexpr (IsSlot<T>)
+    return value.idx;
+  else if constexpr (sizeof(T) == 1)
+    return static_cast<uint8_t>(value);
+  else if constexpr (sizeof(T) == 2)
+    return std::bit_cast<uint16_t>(value);
+  else if constexpr (sizeof(T) == 4)
+    return std::bit_cast<uint32_t>(value);
+  else
+    return std::bit_cast<uint64_t>(value);
 }
 
 template <typename T>
 void load(const Reader& in, size_t pos, T& out) {
-  if constexpr (IsSlot<T>) out.idx = in.load<uint32_t>(pos);
-  else if constexpr (std::is_same_v<T, bool>) out = in.load<uint8_t>(pos) != 0;
-  else out = in.load<T>(pos);
+  if constexpr (IsSlot<T>)
+    out.idx = in.load<uint32_t>(pos);
+  else if constexpr (std::is_same_v<T, bool>)
+    out = in.load<uint8_t>(pos) != 0;
+  else
+    out = in.load<T>(pos);
 }
 
 template <typename E>
@@ -190,14 +202,19 @@ struct PlainField {
   static constexpr size_t kWidth = IsScalar<F> ? sizeof(F) : sizeof(uint32_t);
 
   static Offset write_child(Encoder& out, const F& field) {
-    if constexpr (kInline) return 0;
-    else if constexpr (kMayBeAbsent<F>) return field.empty() ? 0 : out.write(field);
-    else return out.write(field);
+    if constexpr (kInline)
+      return 0;
+    else if constexpr (kMayBeAbsent<F>)
+      return field.empty() ? 0 : out.write(field);
+    else
+      return out.write(field);
   }
   static void add(Encoder& out, size_t width, size_t id, const F& field, const F& default_value, Offset child) {
     if (width != kWidth) return;
-    if constexpr (!kInline) out.add_offset(id, child);
-    else if (IsSlot<F> || bits_of(field) != bits_of(default_value)) out.add_scalar(id, bits_of(field));
+    if constexpr (!kInline)
+      out.add_offset(id, child);
+    else if (IsSlot<F> || bits_of(field) != bits_of(default_value))
+      out.add_scalar(id, bits_of(field));
   }
   static Status read(Decoder& in, const Reader::Table& table, size_t id, F& field) {
     const size_t pos = TRY(in.in.field(table, id, kWidth));
@@ -222,13 +239,17 @@ struct OptionalField {
   using Field = std::optional<F>;
 
   static Offset write_child(Encoder& out, const Field& field) {
-    if constexpr (Plain::kInline) return 0;
-    else return field ? out.write(*field) : 0;
+    if constexpr (Plain::kInline)
+      return 0;
+    else
+      return field ? out.write(*field) : 0;
   }
   static void add(Encoder& out, size_t width, size_t id, const Field& field, const Field&, Offset child) {
     if (width != Plain::kWidth || !field) return;
-    if constexpr (Plain::kInline) out.add_scalar(id, bits_of(*field));
-    else out.add_offset(id, child);
+    if constexpr (Plain::kInline)
+      out.add_scalar(id, bits_of(*field));
+    else
+      out.add_offset(id, child);
   }
   static Status read(Decoder& in, const Reader::Table& table, size_t id, Field& field) {
     const size_t pos = TRY(in.in.field(table, id, Plain::kWidth));
@@ -263,14 +284,18 @@ struct UnionField {
  private:
   template <typename T>
   static Offset write_alternative(Encoder& out, const Field& field) {
-    if constexpr (std::is_same_v<T, std::monostate>) return 0;
-    else return out.write(table_codec<T>(), std::get_if<T>(&field));
+    if constexpr (std::is_same_v<T, std::monostate>)
+      return 0;
+    else
+      return out.write(table_codec<T>(), std::get_if<T>(&field));
   }
   template <typename T>
   static Status read_alternative(Decoder& in, size_t pos, Field& field) {
     auto& alternative = field.template emplace<T>();
-    if constexpr (std::is_same_v<T, std::monostate>) return {};
-    else return in.read(table_codec<T>(), pos, &alternative);
+    if constexpr (std::is_same_v<T, std::monostate>)
+      return {};
+    else
+      return in.read(table_codec<T>(), pos, &alternative);
   }
 };
 

@@ -7,8 +7,8 @@ namespace {
 
 // The limit of the verifier ExecuTorch runs. (Its depth limit needs no counterpart: our table types do not recurse.)
 constexpr uint64_t kMaxTables = 1'000'000;
-// Tables and vectors may be shared, so a small file could unfold into terabytes. Each byte may be visited this many times
-// on average; writers share strings only, which cost nothing here.
+// Tables and vectors may be shared, so a small file could unfold into terabytes. Each byte may be visited this many
+// times on average; writers share strings only, which cost nothing here.
 constexpr uint64_t kMaxVisits = 16;
 constexpr uint64_t kMaxBuffer = uint64_t{1} << 31;  // offsets are signed 32 bit where they point backwards
 

@@ -1,6 +1,6 @@
 // Reading a flatbuffer nobody vouches for. Every step - root, table, vtable, field, vector, string - is checked against
-// the buffer before it is taken, so positions handed out here are safe to load from. Errors give the offset in the file.
-// The typed layer on top is program/wire.h.
+// the buffer before it is taken, so positions handed out here are safe to load from. Errors give the offset in the
+// file. The typed layer on top is program/wire.h.
 #pragma once
 
 #include <cstddef>
