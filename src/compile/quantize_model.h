@@ -11,7 +11,7 @@ namespace tessera::compile {
 
 struct QuantizeOptions {
   std::string type = "q4_k_m";    // a mix or a plain format (compile/quant_mix.h)
-  std::string head_type;          // format of the output matrix; empty: the mix's own
+  std::string head_type = {};     // format of the output matrix; empty: the mix's own
   bool allow_requantize = false;  // read quantized sources too: loses a little quality twice
   int n_threads = 0;              // 0: one per processor
 };

@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "compile/progress.h"
+#include "gguf/writer.h"
 
 namespace tessera::compile {
 
@@ -44,6 +46,9 @@ struct SynthOptions {
   uint64_t seed = 0;
   int n_threads = 0;  // 0: one per processor
 };
+
+// The tensors that synth_model() writes, in order: what the model will weigh, without writing it.
+Result<std::vector<gguf::TensorDeclaration>> synth_tensors(const SynthShape& shape, std::string_view type);
 
 Status synth_model(const std::string& out_path, const SynthShape& shape, const SynthOptions& options,
                    const Progress& progress = nullptr);
