@@ -1,6 +1,7 @@
 #include "ops/elementwise_binary.h"
 
 #include <cmath>
+#include <iterator>
 
 #include "ops/cast.h"
 #include "ops/checks.h"
@@ -100,11 +101,14 @@ constexpr Row kRows[] = {
 #undef ON_INT
 #undef ON_BOTH
 
-const Row& row_of(BinaryOp op) {
-  const Row& row = kRows[static_cast<size_t>(op)];
-  DCHECK(row.op == op);
-  return row;
+constexpr bool rows_are_in_order() {
+  for (size_t i = 0; i < std::size(kRows); ++i)
+    if (kRows[i].op != static_cast<BinaryOp>(i)) return false;
+  return true;
 }
+static_assert(rows_are_in_order(), "one row per operation, in the order of the enum");
+
+const Row& row_of(BinaryOp op) { return kRows[static_cast<size_t>(op)]; }
 
 struct DTypes {
   DType operand, result;

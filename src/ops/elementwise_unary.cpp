@@ -1,6 +1,7 @@
 #include "ops/elementwise_unary.h"
 
 #include <cmath>
+#include <iterator>
 
 #include "ops/checks.h"
 #include "ops/dtype_rules.h"
@@ -67,11 +68,14 @@ constexpr Row kRows[] = {
 #undef ON_FLOAT
 #undef ON_INT
 
-const Row& row_of(UnaryOp op) {
-  const Row& row = kRows[static_cast<size_t>(op)];
-  DCHECK(row.op == op);
-  return row;
+constexpr bool rows_are_in_order() {
+  for (size_t i = 0; i < std::size(kRows); ++i)
+    if (kRows[i].op != static_cast<UnaryOp>(i)) return false;
+  return true;
 }
+static_assert(rows_are_in_order(), "one row per operation, in the order of the enum");
+
+const Row& row_of(UnaryOp op) { return kRows[static_cast<size_t>(op)]; }
 
 DType result_dtype(const Row& row, DType x) {
   switch (row.rule) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -113,11 +114,14 @@ constexpr Row kRows[] = {
 #undef ON_FLOAT
 #undef ON_INT
 
-const Row& row_of(ReduceOp op) {
-  const Row& row = kRows[static_cast<size_t>(op)];
-  DCHECK(row.op == op);
-  return row;
+constexpr bool rows_are_in_order() {
+  for (size_t i = 0; i < std::size(kRows); ++i)
+    if (kRows[i].op != static_cast<ReduceOp>(i)) return false;
+  return true;
 }
+static_assert(rows_are_in_order(), "one row per operation, in the order of the enum");
+
+const Row& row_of(ReduceOp op) { return kRows[static_cast<size_t>(op)]; }
 
 DType result_dtype(Rule rule, DType x) {
   switch (rule) {
