@@ -35,7 +35,7 @@ ActivationForms ActivationForms::of(const quant::Format& format, Arithmetic arit
 
 void Activations::Buffer::Free::operator()(void* p) const { std::free(p); }
 
-void* Activations::Buffer::reserve(size_t bytes) {
+void* Activations::Buffer::reserve_bytes(size_t bytes) {
   if (bytes > capacity_) {
     data_.reset();
     data_.reset(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
@@ -46,47 +46,39 @@ void* Activations::Buffer::reserve(size_t bytes) {
 }
 
 void Activations::prepare(ThreadPool& pool, Isa isa, const InputRows& x, ActivationForms forms) {
-  m_ = x.m;
-  k_ = x.k;
-  forms_ = forms;
-  DCHECK(!forms.blocks256 || k_ % 256 == 0);
-  DCHECK(!forms.blocks32 || k_ % 32 == 0);
-  const int64_t n_blocks = round_up(k_, 256) / 256;
-  const size_t n_cells = static_cast<size_t>(n_blocks * m_);
-  auto* to256 = forms.blocks256
-                    ? static_cast<ActivationBlock256*>(blocks256_.reserve(n_cells * sizeof(ActivationBlock256)))
-                    : nullptr;
-  auto* to32 = forms.blocks32
-                   ? static_cast<ActivationBlock32x8*>(blocks32_.reserve(n_cells * sizeof(ActivationBlock32x8)))
-                   : nullptr;
-  float* copy = nullptr;
-  if (forms.floats && x.dtype == DType::kF32) {
-    floats_ = static_cast<const float*>(x.data);
-    float_stride_ = x.row_stride;
-  } else if (forms.floats) {
-    float_stride_ = round_up(k_, 16);
-    floats_ = copy = static_cast<float*>(float_copy_.reserve(static_cast<size_t>(m_ * float_stride_) * sizeof(float)));
-  }
-  if (!to256 && !to32 && !copy) return;
+  DCHECK(!forms.blocks256 || x.k % 256 == 0);
+  DCHECK(!forms.blocks32 || x.k % 32 == 0);
+  const int64_t n_blocks = round_up(x.k, 256) / 256, n_cells = n_blocks * x.m;
+  auto* blocks256 = forms.blocks256 ? blocks256_.reserve<ActivationBlock256>(n_cells) : nullptr;
+  auto* blocks32 = forms.blocks32 ? blocks32_.reserve<ActivationBlock32x8>(n_cells) : nullptr;
+  const bool in_place = forms.floats && x.dtype == DType::kF32;
+  const int64_t stride = in_place ? x.row_stride : round_up(x.k, 16);
+  float* copy = forms.floats && !in_place ? float_copy_.reserve<float>(x.m * stride) : nullptr;
+  view_ = {.m = x.m,
+           .k = x.k,
+           .floats = in_place ? static_cast<const float*>(x.data) : copy,
+           .float_stride = stride,
+           .blocks256 = blocks256,
+           .blocks32 = blocks32};
+  if (!blocks256 && !blocks32 && !copy) return;
 
   const FloatKernels& floats = float_kernels(isa);
   const LinearKernels& kernels = linear_kernels(isa);
   const auto prepare_cells = [&](int64_t begin, int64_t end) {
     for (int64_t cell = begin; cell < end; ++cell) {
       const int64_t token = cell / n_blocks, block = cell % n_blocks;
-      const int64_t n = k_ - block * 256 < 256 ? k_ - block * 256 : 256;
+      const int64_t n = x.k - block * 256 < 256 ? x.k - block * 256 : 256;
       float buffer[256];
-      float* to = copy ? copy + token * float_stride_ + block * 256 : buffer;
+      float* to = copy ? copy + token * stride + block * 256 : buffer;
       const float* values = load_f32(floats, x, token, block * 256, n, to);
-      if (to256) kernels.quantize256(values, to256[block * m_ + token]);
-      if (to32) kernels.quantize32(values, static_cast<int>(n / 32), to32[block * m_ + token]);
+      if (blocks256) kernels.quantize256(values, blocks256[block * x.m + token]);
+      if (blocks32) kernels.quantize32(values, static_cast<int>(n / 32), blocks32[block * x.m + token]);
     }
   };
-  const int64_t all = m_ * n_blocks;
-  if (m_ * k_ < kParallelValues)
-    prepare_cells(0, all);
+  if (x.m * x.k < kParallelValues)
+    prepare_cells(0, n_cells);
   else
-    pool.parallel_for(all, kParallelValues / 256 / 4, prepare_cells);
+    pool.parallel_for(n_cells, kParallelValues / 256 / 4, prepare_cells);
 }
 
 }  // namespace tessera::kernels::cpu

@@ -61,6 +61,16 @@ struct ActivationForms {
   }
 };
 
+// Prepared rows as plain pointers; null where a form is absent. What kernels get.
+struct ActivationView {
+  int64_t m = 0;  // tokens, also the distance between two blocks of one token
+  int64_t k = 0;
+  const float* floats = nullptr;  // row t begins at floats + t * float_stride
+  int64_t float_stride = 0;
+  const ActivationBlock256* blocks256 = nullptr;  // (k / 256, m): all tokens of a block lie together
+  const ActivationBlock32x8* blocks32 = nullptr;  // (ceil(k / 256), m)
+};
+
 // Not thread safe: one per session or step. Memory grows to the largest input seen and is reused.
 class Activations {
  public:
@@ -68,25 +78,19 @@ class Activations {
   // blocks256 needs k % 256 == 0, blocks32 k % 32 == 0.
   void prepare(ThreadPool& pool, Isa isa, const InputRows& x, ActivationForms forms);
 
-  int64_t m() const { return m_; }
-  int64_t k() const { return k_; }
-  const ActivationForms& forms() const { return forms_; }
-
-  const float* row(int64_t token) const { return floats_ + token * float_stride_; }
-  int64_t float_stride() const { return float_stride_; }
-  // (k / 256, m): all tokens of a block lie together.
-  const ActivationBlock256* blocks256() const { return static_cast<const ActivationBlock256*>(blocks256_.data()); }
-  // (ceil(k / 256), m)
-  const ActivationBlock32x8* blocks32() const { return static_cast<const ActivationBlock32x8*>(blocks32_.data()); }
+  const ActivationView& view() const { return view_; }
 
  private:
   // 64-byte aligned bytes that only grow.
   class Buffer {
    public:
-    void* reserve(size_t bytes);
-    const void* data() const { return data_.get(); }
+    template <typename T>
+    T* reserve(int64_t n) {
+      return static_cast<T*>(reserve_bytes(static_cast<size_t>(n) * sizeof(T)));
+    }
 
    private:
+    void* reserve_bytes(size_t bytes);
     struct Free {
       void operator()(void* p) const;
     };
@@ -94,10 +98,7 @@ class Activations {
     size_t capacity_ = 0;
   };
 
-  int64_t m_ = 0, k_ = 0;
-  ActivationForms forms_;
-  const float* floats_ = nullptr;
-  int64_t float_stride_ = 0;
+  ActivationView view_;
   Buffer float_copy_, blocks256_, blocks32_;
 };
 

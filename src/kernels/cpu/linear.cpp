@@ -34,52 +34,65 @@ class TileQueue {
 };
 
 // The kernel of a weight for the forms its activations hold.
-TileFn find_kernel(const LinearKernels& kernels, const quant::Format& format, const ActivationForms& forms) {
+TileFn find_kernel(const LinearKernels& kernels, const quant::Format& format, const ActivationView& x) {
   const ActivationForms integer = ActivationForms::of(format, Arithmetic::kInt8);
-  const bool int8 = (integer.blocks256 && forms.blocks256) || (integer.blocks32 && forms.blocks32);
-  DCHECK(int8 || forms.floats);
+  const bool int8 = (integer.blocks256 && x.blocks256) || (integer.blocks32 && x.blocks32);
+  DCHECK(int8 || x.floats);
   for (const FormatKernel& kernel : int8 ? kernels.int8 : kernels.exact)
     if (kernel.type == format.type) return kernel.run;
   return kernels.dequantized;
 }
 
+ActivationView from_token(ActivationView x, int64_t token) {
+  if (x.floats) x.floats += token * x.float_stride;
+  if (x.blocks256) x.blocks256 += token;
+  if (x.blocks32) x.blocks32 += token;
+  return x;
+}
+
 class TileRunner {
  public:
-  TileRunner(Isa isa, const Activations& x) : kernels_(linear_kernels(isa)), floats_(float_kernels(isa)), x_(x) {}
+  TileRunner(Isa isa, const ActivationView& x) : kernels_(linear_kernels(isa)), floats_(float_kernels(isa)), x_(x) {}
 
   int64_t n_tiles(const LinearJob& job) const { return ceil_div(job.weight.n, kTileRows) * n_chunks(); }
 
   // Tile `index` of a job; the chunks of tokens of one row tile follow each other, so its weights stay in the cache.
   void run(const LinearJob& job, int64_t index) const {
     const int64_t row = index / n_chunks() * kTileRows, token = index % n_chunks() * kTileTokens;
+    const auto n_tokens = static_cast<int>(std::min<int64_t>(kTileTokens, x_.m - token));
+    const auto n_rows = static_cast<int>(std::min<int64_t>(kTileRows, job.weight.n - row));
     alignas(64) float out[kTileTokens * kTileRows];
     LinearTile tile{.format = nullptr,
                     .weights = nullptr,
                     .row_bytes = 0,
-                    .n_rows = static_cast<int>(std::min<int64_t>(kTileRows, job.weight.n - row)),
-                    .x = &x_,
-                    .first_token = token,
-                    .n_tokens = static_cast<int>(std::min<int64_t>(kTileTokens, x_.m() - token)),
+                    .n_rows = n_rows,
+                    .x = from_token(x_, token),
+                    .n_tokens = n_tokens,
                     .out = out};
     multiply(job.weight, row, tile);
     if (job.gate) {
       alignas(64) float gate[kTileTokens * kTileRows];
       tile.out = gate;
       multiply(*job.gate, row, tile);
-      floats_.gelu_multiply(gate, out, out, int64_t{tile.n_tokens} * kTileRows);
+      for (int t = 0; t < n_tokens; ++t)
+        floats_.gelu_multiply(gate + t * kTileRows, out + t * kTileRows, out + t * kTileRows, n_rows);
     }
-    store(job.out, out, row, tile);
+    const auto element = static_cast<int64_t>(size_of(job.out.dtype));
+    auto* to = static_cast<std::byte*>(job.out.data) + (token * job.out.row_stride + row) * element;
+    for (int t = 0; t < n_tokens; ++t, to += job.out.row_stride * element)
+      floats_.store(job.out.dtype, out + t * kTileRows, to, n_rows);
   }
 
  private:
-  int64_t n_chunks() const { return ceil_div(x_.m(), kTileTokens); }
+  int64_t n_chunks() const { return ceil_div(x_.m, kTileTokens); }
 
+  // tile.out = x weight^T + bias for the tile's rows, which begin with `row`.
   void multiply(const LinearWeight& weight, int64_t row, LinearTile& tile) const {
-    DCHECK(weight.k == x_.k());
+    DCHECK(weight.k == x_.k);
     tile.format = weight.format;
     tile.row_bytes = weight.format->bytes_for(weight.k);
     tile.weights = static_cast<const std::byte*>(weight.data) + row * tile.row_bytes;
-    find_kernel(kernels_, *weight.format, x_.forms())(tile);
+    find_kernel(kernels_, *weight.format, x_)(tile);
     if (!weight.bias) return;
     for (int t = 0; t < tile.n_tokens; ++t) {
       float* out = tile.out + t * kTileRows;
@@ -87,24 +100,16 @@ class TileRunner {
     }
   }
 
-  void store(const OutputRows& to, const float* out, int64_t row, const LinearTile& tile) const {
-    const auto element = static_cast<int64_t>(size_of(to.dtype));
-    for (int t = 0; t < tile.n_tokens; ++t)
-      floats_.store(to.dtype, out + t * kTileRows,
-                    static_cast<std::byte*>(to.data) + ((tile.first_token + t) * to.row_stride + row) * element,
-                    tile.n_rows);
-  }
-
   const LinearKernels& kernels_;
   const FloatKernels& floats_;
-  const Activations& x_;
+  const ActivationView& x_;
 };
 
 }  // namespace
 
 void linear(ThreadPool& pool, Isa isa, std::span<const LinearJob> jobs, const Activations& x) {
-  if (x.m() == 0) return;
-  const TileRunner runner(isa, x);
+  if (x.view().m == 0) return;
+  const TileRunner runner(isa, x.view());
   int64_t n_tiles = 0;
   for (const LinearJob& job : jobs) n_tiles += runner.n_tiles(job);
   TileQueue queue(n_tiles, pool.size());

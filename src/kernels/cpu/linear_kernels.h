@@ -23,8 +23,7 @@ struct LinearTile {
   const std::byte* weights;  // the first row
   int64_t row_bytes;
   int n_rows;
-  const Activations* x;
-  int64_t first_token;
+  ActivationView x;  // from the tile's first token on
   int n_tokens;
   float* out;  // (n_tokens, kTileRows), 64-byte aligned; columns past n_rows are scribbled on
 };

@@ -32,13 +32,13 @@ int sum(const int8_t* q, int n) {
   return total;
 }
 
-float dot_256(const std::byte* row, const quant::Format& format, const Activations& x, int64_t token) {
+float dot_256(const std::byte* row, const quant::Format& format, const ActivationView& x, int64_t token) {
   const PlainUnpackFn unpack = plain_unpack(format);
   float acc = 0;
-  for (int64_t b = 0; b < x.k() / 256; ++b) {
+  for (int64_t b = 0; b < x.k / 256; ++b) {
     PlainBlock w;
     unpack(row + b * format.block_bytes, w);
-    const ActivationBlock256& a = x.blocks256()[b * x.m() + token];
+    const ActivationBlock256& a = x.blocks256[b * x.m + token];
     int32_t codes = 0, mins = 0;
     for (int i = 0; i < 256; ++i) codes += w.scale[i / 16] * w.code[i] * a.q[i];
     for (int j = 0; j < 16; ++j) mins += w.min[j] * sum(a.q + 16 * j, 16);
@@ -48,13 +48,13 @@ float dot_256(const std::byte* row, const quant::Format& format, const Activatio
   return acc;
 }
 
-float dot_32(const std::byte* row, const quant::Format& format, const Activations& x, int64_t token) {
+float dot_32(const std::byte* row, const quant::Format& format, const ActivationView& x, int64_t token) {
   const PlainUnpackFn unpack = plain_unpack(format);
   float acc = 0;
-  for (int64_t b = 0; b < x.k() / 32; ++b) {
+  for (int64_t b = 0; b < x.k / 32; ++b) {
     PlainBlock w;
     unpack(row + b * format.block_bytes, w);
-    const ActivationBlock32x8& a = x.blocks32()[b / 8 * x.m() + token];
+    const ActivationBlock32x8& a = x.blocks32[b / 8 * x.m + token];
     const int8_t* q = a.q + b % 8 * 32;
     int32_t codes = 0;
     for (int i = 0; i < 32; ++i) codes += w.code[i] * q[i];
@@ -84,26 +84,25 @@ void quantize_reference(const float* x, int n_groups, ActivationBlock32x8& out) 
   }
 }
 
-float dot_reference(const LinearWeight& weight, int64_t row, const Activations& x, int64_t token) {
+float dot_reference(const LinearWeight& weight, int64_t row, const ActivationView& x, int64_t token) {
   const quant::Format& format = *weight.format;
   const std::byte* bytes = static_cast<const std::byte*>(weight.data) + row * format.bytes_for(weight.k);
   const ActivationForms integer = ActivationForms::of(format, Arithmetic::kInt8);
-  if (integer.blocks256 && x.forms().blocks256) return dot_256(bytes, format, x, token);
-  if (integer.blocks32 && x.forms().blocks32) return dot_32(bytes, format, x, token);
-  DCHECK(x.forms().floats);
+  if (integer.blocks256 && x.blocks256) return dot_256(bytes, format, x, token);
+  if (integer.blocks32 && x.blocks32) return dot_32(bytes, format, x, token);
+  DCHECK(x.floats != nullptr);
   std::vector<float> values(static_cast<size_t>(weight.k));
   format.dequantize(bytes, weight.k, values.data());
-  return ops::dot_exact(values.data(), x.row(token), weight.k);
+  return ops::dot_exact(values.data(), x.floats + token * x.float_stride, weight.k);
 }
 
 namespace scalar {
 namespace {
 
 void reference_tile(const LinearTile& tile) {
-  const LinearWeight weight{.format = tile.format, .data = tile.weights, .n = tile.n_rows, .k = tile.x->k()};
+  const LinearWeight weight{.format = tile.format, .data = tile.weights, .n = tile.n_rows, .k = tile.x.k};
   for (int t = 0; t < tile.n_tokens; ++t)
-    for (int r = 0; r < tile.n_rows; ++r)
-      tile.out[t * kTileRows + r] = dot_reference(weight, r, *tile.x, tile.first_token + t);
+    for (int r = 0; r < tile.n_rows; ++r) tile.out[t * kTileRows + r] = dot_reference(weight, r, tile.x, t);
 }
 
 }  // namespace

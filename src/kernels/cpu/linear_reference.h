@@ -12,6 +12,6 @@ void quantize_reference(const float* x, ActivationBlock256& out);               
 void quantize_reference(const float* x, int n_groups, ActivationBlock32x8& out);  // 32 n_groups values, then zeros
 
 // One output before the bias: row `row` of the weight times token `token`.
-float dot_reference(const LinearWeight& weight, int64_t row, const Activations& x, int64_t token);
+float dot_reference(const LinearWeight& weight, int64_t row, const ActivationView& x, int64_t token);
 
 }  // namespace tessera::kernels::cpu

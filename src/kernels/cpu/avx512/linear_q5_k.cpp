@@ -1,0 +1,10 @@
+#include "kernels/cpu/avx512/linear_tiles.h"
+#include "kernels/cpu/avx512/vocabulary.h"
+#include "kernels/cpu/linear_format.h"
+#include "kernels/cpu/unpack/k_quants.h"
+
+namespace tessera::kernels::cpu::avx512 {
+
+void linear_q5_k(const LinearTile& tile) { linear_tile_256<Vocabulary, UnpackQ5K<Vocabulary>>(tile); }
+
+}  // namespace tessera::kernels::cpu::avx512

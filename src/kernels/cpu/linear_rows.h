@@ -1,0 +1,88 @@
+// The sixteen weight rows a panel works on. Rows past the end of the weight repeat its last one: their results land in
+// columns nobody reads, and no byte outside the weight is touched.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/linear_kernels.h"
+
+namespace tessera::kernels::cpu {
+
+inline constexpr int kPanelRows = 16;
+
+template <class F>
+struct PanelRows {
+  using Block = typename F::Block;
+  const std::byte* row[kPanelRows];
+
+  PanelRows() = default;
+  [[gnu::always_inline]] PanelRows(const LinearTile& tile, int first) {
+    for (int r = 0; r < kPanelRows; ++r) {
+      const int clamped = first + r < tile.n_rows ? first + r : tile.n_rows - 1;
+      row[r] = tile.weights + clamped * tile.row_bytes;
+    }
+  }
+  [[gnu::always_inline]] const Block* block(int r, int64_t offset) const {
+    return reinterpret_cast<const Block*>(row[r] + offset);
+  }
+  // Scales of rows z, z + 4, z + 8, z + 12: four such vectors transpose into lanes that are rows in order.
+  [[gnu::always_inline]] auto scales(int z, int64_t offset) const {
+    return F::scales(block(z, offset), block(z + 4, offset), block(z + 8, offset), block(z + 12, offset));
+  }
+};
+
+// The last blocks of sixteen rows, fewer than eight, filled up with zeros: where k is no multiple of 256, reading eight
+// would run past the row's end.
+template <class F>
+struct PaddedTail {
+  alignas(64) std::byte bytes[kPanelRows][8 * sizeof(typename F::Block)] = {};
+  PanelRows<F> rows;
+
+  [[gnu::always_inline]] PaddedTail(const PanelRows<F>& from, int64_t first_block, int64_t end_block) {
+    constexpr int64_t kBytes = sizeof(typename F::Block);
+    for (int r = 0; r < kPanelRows; ++r) {
+      __builtin_memcpy(bytes[r], from.row[r] + first_block * kBytes,
+                       static_cast<size_t>((end_block - first_block) * kBytes));
+      rows.row[r] = bytes[r];
+    }
+  }
+  PaddedTail(const PaddedTail&) = delete;
+  PaddedTail& operator=(const PaddedTail&) = delete;
+};
+
+// d and m of eight blocks of sixteen rows, rows in lanes.
+template <class V, class F>
+struct PanelScales32 {
+  typename V::Floats d[8];
+  typename V::Floats m[8];  // if F::kHasMin
+
+  [[gnu::always_inline]] PanelScales32(const PanelRows<F>& rows, int64_t offset) {
+    typename V::Bits d_words[4], m_words[4];
+    for (int z = 0; z < 4; ++z) {
+      const auto four = rows.scales(z, offset);
+      d_words[z] = four.d;
+      if constexpr (F::kHasMin) m_words[z] = four.m;
+    }
+    widen(d_words, d);
+    if constexpr (F::kHasMin) widen(m_words, m);
+  }
+
+ private:
+  [[gnu::always_inline]] static void widen(typename V::Bits (&words)[4], typename V::Floats (&out)[8]) {
+    V::transpose_quarters(words);
+    for (int c = 0; c < 4; ++c) {
+      out[2 * c] = V::f16_low(words[c]);
+      out[2 * c + 1] = V::f16_high(words[c]);
+    }
+  }
+};
+
+// Asks for the weight bytes that follow the panel by one panel, a stretch per step, in file order. The rows of a panel
+// are sixteen streams to the processor's own prefetcher; this makes them one.
+template <class V>
+[[gnu::always_inline]] inline void prefetch_stretch(const std::byte* from, int64_t n_bytes) {
+  for (int64_t i = 0; i < n_bytes; i += 64) V::prefetch(from + i);
+}
+
+}  // namespace tessera::kernels::cpu

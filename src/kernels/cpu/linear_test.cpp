@@ -1,0 +1,241 @@
+#include "kernels/cpu/linear.h"
+
+#include <cmath>
+#include <string>
+
+#include "kernels/cpu/float_kernels.h"
+#include "kernels/cpu/linear_kernels.h"
+#include "kernels/cpu/linear_reference.h"
+#include "kernels/cpu/linear_testing.h"
+#include "test_util.h"
+
+namespace tessera::kernels::cpu {
+namespace {
+
+using quant::GgmlType;
+using testing::random_rows;
+using testing::RandomWeight;
+
+constexpr int64_t kRows[] = {1, 7, 16, 31, 33, 300};
+constexpr int64_t kTokens[] = {0, 1, 2, 3, 4, 5, 8, 16, 17, 33};
+constexpr int64_t kMostRows = 300, kMostTokens = 33;
+constexpr uint32_t kPoison = 0x7fc0beefu;
+
+InputRows rows_of(const std::vector<std::byte>& x, DType dtype, int64_t m, int64_t k) {
+  return {.dtype = dtype, .data = x.data(), .m = m, .k = k, .row_stride = k};
+}
+
+// Every output of the reference: (m, n).
+std::vector<float> reference(const LinearWeight& weight, const InputRows& x, Arithmetic arithmetic) {
+  ThreadPool one(1);
+  Activations activations;
+  activations.prepare(one, Isa::kScalar, x, ActivationForms::of(*weight.format, arithmetic));
+  std::vector<float> out(static_cast<size_t>(x.m * weight.n));
+  for (int64_t t = 0; t < x.m; ++t)
+    for (int64_t r = 0; r < weight.n; ++r)
+      out[static_cast<size_t>(t * weight.n + r)] = dot_reference(weight, r, activations.view(), t);
+  return out;
+}
+
+// The kernels' f32 output; rows are 3 longer than n, and nothing but the n outputs may have been written.
+std::vector<float> run(ThreadPool& pool, Isa isa, const LinearWeight& weight, const InputRows& x,
+                       Arithmetic arithmetic) {
+  Activations activations;
+  activations.prepare(pool, isa, x, ActivationForms::of(*weight.format, arithmetic));
+  const int64_t stride = weight.n + 3;
+  std::vector<uint32_t> out(static_cast<size_t>(x.m * stride), kPoison);
+  const LinearJob job{.weight = weight, .out = {.dtype = DType::kF32, .data = out.data(), .row_stride = stride}};
+  linear(pool, isa, std::span(&job, 1), activations);
+  std::vector<float> dense;
+  for (int64_t t = 0; t < x.m; ++t) {
+    const auto* row = out.data() + t * stride;
+    for (int64_t r = 0; r < weight.n; ++r) dense.push_back(std::bit_cast<float>(row[r]));
+    for (int64_t r = weight.n; r < stride; ++r) EXPECT_EQ(row[r], kPoison) << "wrote past the row";
+  }
+  return dense;
+}
+
+struct Case {
+  GgmlType type;
+  std::vector<int64_t> ks;
+  Arithmetic arithmetic;
+};
+
+std::string name_of(const ::testing::TestParamInfo<Case>& info) {
+  return std::string(quant::find_format(info.param.type)->name) +
+         (info.param.arithmetic == Arithmetic::kExact ? "_exact" : "_int8");
+}
+
+class LinearFormat : public ::testing::TestWithParam<Case> {};
+
+// All shapes against one large reference: an output depends on its row and its token alone.
+TEST_P(LinearFormat, EqualsReferenceBitForBit) {
+  std::mt19937_64 rng = tessera::testing::fresh_rng();
+  const quant::Format& format = *quant::find_format(GetParam().type);
+  ThreadPool two(2);
+  for (const int64_t k : GetParam().ks) {
+    RandomWeight weight(format, kMostRows, k, rng);
+    const auto x = random_rows(DType::kF32, kMostTokens, k, rng);
+    const auto expected =
+        reference(weight.last_rows(kMostRows), rows_of(x, DType::kF32, kMostTokens, k), GetParam().arithmetic);
+    for (const Isa isa : available_isas())
+      for (const int64_t n : kRows)
+        for (const int64_t m : kTokens) {
+          if (isa == Isa::kScalar && n * m > 64) continue;
+          const auto out = run(two, isa, weight.last_rows(n), rows_of(x, DType::kF32, m, k), GetParam().arithmetic);
+          ASSERT_EQ(out.size(), static_cast<size_t>(m * n));
+          for (int64_t t = 0; t < m; ++t)
+            for (int64_t r = 0; r < n; ++r) {
+              const float want = expected[static_cast<size_t>(t * kMostRows + kMostRows - n + r)];
+              const float got = out[static_cast<size_t>(t * n + r)];
+              ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(want))
+                  << cpu::name_of(isa) << " m " << m << " n " << n << " k " << k << " token " << t << " row " << r
+                  << ": " << got << " expected " << want;
+            }
+        }
+  }
+}
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  for (const GgmlType type :
+       {GgmlType::kQ2_K, GgmlType::kQ3_K, GgmlType::kQ4_K, GgmlType::kQ5_K, GgmlType::kQ6_K, GgmlType::kIQ4_XS})
+    cases.push_back({type, {256, 1280}, Arithmetic::kInt8});
+  for (const GgmlType type :
+       {GgmlType::kQ4_0, GgmlType::kQ4_1, GgmlType::kQ5_0, GgmlType::kQ5_1, GgmlType::kQ8_0, GgmlType::kIQ4_NL})
+    cases.push_back({type, {32, 256, 704}, Arithmetic::kInt8});
+  for (const GgmlType type : {GgmlType::kF32, GgmlType::kF16, GgmlType::kBF16})
+    cases.push_back({type, {1, 19, 256, 1300}, Arithmetic::kInt8});
+  for (const GgmlType type : {GgmlType::kIQ2_XS, GgmlType::kTQ1_0, GgmlType::kIQ3_S, GgmlType::kQ1_0})
+    cases.push_back({type, {256, 1280}, Arithmetic::kInt8});
+  for (const GgmlType type : {GgmlType::kQ4_K, GgmlType::kQ6_K, GgmlType::kQ8_0})
+    cases.push_back({type, {256, 1280}, Arithmetic::kExact});
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LinearFormat, ::testing::ValuesIn(all_cases()), name_of);
+
+TEST(Linear, PrefillInChunksEqualsOneByOneAndAnyThreads) {
+  std::mt19937_64 rng = tessera::testing::fresh_rng();
+  constexpr int64_t k = 512, n = 100, m = kTileTokens + 9;
+  RandomWeight weight(*quant::find_format(GgmlType::kQ4_K), n, k, rng);
+  const auto x = random_rows(DType::kF32, m, k, rng);
+  const float* rows = reinterpret_cast<const float*>(x.data());
+  for (const Isa isa : available_isas()) {
+    if (isa == Isa::kScalar) continue;
+    ThreadPool one(1), three(3);
+    const auto whole = run(three, isa, weight.last_rows(n), rows_of(x, DType::kF32, m, k), Arithmetic::kInt8);
+    EXPECT_EQ(whole, run(one, isa, weight.last_rows(n), rows_of(x, DType::kF32, m, k), Arithmetic::kInt8));
+    for (int64_t t = 0; t < m; t += 40) {
+      const InputRows row{.dtype = DType::kF32, .data = rows + t * k, .m = 1, .k = k, .row_stride = k};
+      const auto single = run(one, isa, weight.last_rows(n), row, Arithmetic::kInt8);
+      EXPECT_TRUE(std::equal(single.begin(), single.end(), whole.begin() + t * n))
+          << cpu::name_of(isa) << " token " << t;
+    }
+  }
+}
+
+// The reference against the meaning of the op, in double: int8 rounding keeps within its bound.
+TEST(Linear, ReferenceMeansTheDotProduct) {
+  std::mt19937_64 rng = tessera::testing::fresh_rng();
+  constexpr int64_t k = 512, n = 8, m = 2;
+  for (const quant::Format& format : quant::all_formats()) {
+    if (!format.dequantize || !format.quantize) continue;
+    std::normal_distribution<float> normal;
+    std::vector<float> values(n * k), x(m * k), dequantized(n * k);
+    for (float& v : values) v = normal(rng);
+    for (float& v : x) v = normal(rng);
+    std::vector<std::byte> bytes(static_cast<size_t>(format.bytes_for(n * k)));
+    format.quantize(values.data(), n * k, bytes.data());
+    format.dequantize(bytes.data(), n * k, dequantized.data());
+    const LinearWeight weight{.format = &format, .data = bytes.data(), .n = n, .k = k};
+    const InputRows rows{.dtype = DType::kF32, .data = x.data(), .m = m, .k = k, .row_stride = k};
+    for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kExact}) {
+      const auto out = reference(weight, rows, arithmetic);
+      for (int64_t t = 0; t < m; ++t)
+        for (int64_t r = 0; r < n; ++r) {
+          double dot = 0, norm = 0;  // the rounding error of an activation is at most max|x| / 254
+          for (int64_t i = 0; i < k; ++i) {
+            const double w = dequantized[static_cast<size_t>(r * k + i)];
+            dot += w * x[static_cast<size_t>(t * k + i)];
+            norm += w * w;
+          }
+          const double bound = arithmetic == Arithmetic::kExact ? 1e-4 : 5.0 / 254 * std::sqrt(norm) * 3;
+          EXPECT_NEAR(out[static_cast<size_t>(t * n + r)], dot, bound) << format.name;
+        }
+    }
+  }
+}
+
+TEST(Linear, SeveralJobsBiasGateAndDtypes) {
+  std::mt19937_64 rng = tessera::testing::fresh_rng();
+  constexpr int64_t k = 512, m = 5;
+  const quant::Format &q4 = *quant::find_format(GgmlType::kQ4_K), &q6 = *quant::find_format(GgmlType::kQ6_K),
+                      &q8 = *quant::find_format(GgmlType::kQ8_0), &f16 = *quant::find_format(GgmlType::kF16);
+  RandomWeight a(q4, 70, k, rng), b(q8, 33, k, rng), gate(q6, 50, k, rng), up(f16, 50, k, rng);
+  std::vector<float> bias(70);
+  for (float& v : bias) v = static_cast<float>(rng() % 100) / 7;
+  for (const Isa isa : available_isas())
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+      const FloatKernels& floats = float_kernels(isa);
+      const auto x = random_rows(dtype, m, k, rng);
+      ThreadPool pool(2);
+      Activations activations;
+      activations.prepare(pool, isa, rows_of(x, dtype, m, k), {.floats = true, .blocks256 = true, .blocks32 = true});
+      LinearWeight with_bias = a.last_rows(70);
+      with_bias.bias = bias.data();
+      const LinearWeight gate_weight = gate.last_rows(50);
+      std::vector<float> out_b(m * 33);
+      std::vector<uint16_t> out_a(m * 70), out_gated(m * 50);
+      const LinearJob jobs[] = {
+          {.weight = with_bias, .out = {.dtype = DType::kBF16, .data = out_a.data(), .row_stride = 70}},
+          {.weight = b.last_rows(33), .out = {.dtype = DType::kF32, .data = out_b.data(), .row_stride = 33}},
+          {.weight = up.last_rows(50),
+           .out = {.dtype = DType::kF16, .data = out_gated.data(), .row_stride = 50},
+           .gate = &gate_weight}};
+      linear(pool, isa, jobs, activations);
+
+      const auto rows = rows_of(x, dtype, m, k);
+      auto want_a = reference(a.last_rows(70), rows, Arithmetic::kInt8);
+      for (size_t i = 0; i < want_a.size(); ++i)
+        EXPECT_EQ(out_a[i], to_bf16(want_a[i] + bias[i % 70]).bits) << cpu::name_of(isa) << " " << i;
+      EXPECT_EQ(out_b, reference(b.last_rows(33), rows, Arithmetic::kInt8));
+      const auto want_gate = reference(gate_weight, rows, Arithmetic::kInt8);
+      auto want = reference(up.last_rows(50), rows, Arithmetic::kInt8);
+      floats.gelu_multiply(want_gate.data(), want.data(), want.data(), m * 50);
+      for (size_t i = 0; i < want.size(); ++i)
+        EXPECT_EQ(out_gated[i], to_f16(want[i]).bits) << cpu::name_of(isa) << " " << i;
+    }
+}
+
+TEST(Activations, SameBlocksOnEveryIsa) {
+  std::mt19937_64 rng = tessera::testing::fresh_rng();
+  ThreadPool pool(2);
+  for (const int64_t k : {256, 1280, 96, 704}) {
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+      constexpr int64_t m = 50;
+      const auto x = random_rows(dtype, m, k, rng);
+      const ActivationForms forms{.floats = true, .blocks256 = k % 256 == 0, .blocks32 = true};
+      Activations want;
+      want.prepare(pool, Isa::kScalar, rows_of(x, dtype, m, k), forms);
+      for (const Isa isa : available_isas()) {
+        Activations got;
+        got.prepare(pool, isa, rows_of(x, dtype, m, k), forms);
+        const ActivationView a = got.view(), b = want.view();
+        const auto n_cells = static_cast<size_t>((k + 255) / 256 * m);
+        if (forms.blocks256) {
+          for (size_t i = 0; i < n_cells; ++i)
+            EXPECT_EQ(std::memcmp(a.blocks256 + i, b.blocks256 + i, offsetof(ActivationBlock256, d) + 4), 0)
+                << cpu::name_of(isa);
+        }
+        EXPECT_EQ(std::memcmp(a.blocks32, b.blocks32, n_cells * sizeof(ActivationBlock32x8)), 0) << cpu::name_of(isa);
+        for (int64_t t = 0; t < m; ++t)
+          EXPECT_EQ(
+              std::memcmp(a.floats + t * a.float_stride, b.floats + t * b.float_stride, static_cast<size_t>(k) * 4), 0);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tessera::kernels::cpu
