@@ -40,7 +40,9 @@ class Lowering {
         slots_(graph.types.size()),
         weights_(graph.types.size(), nullptr),
         positions_(graph.nodes.size()),
-        step_(builder_, input("tokens"), input("input_pos")) {}
+        tokens_(input("tokens")),
+        input_pos_(input("input_pos")),
+        step_(builder_, tokens_, input_pos_) {}
 
   Result<program::Program> run() {
     TRY(check_weights());
@@ -237,7 +239,8 @@ class Lowering {
   std::vector<const graph::Weight*> weights_;  // by ValueId
   std::vector<CacheBuffers> caches_;           // by CacheId
   std::vector<uint32_t> positions_;            // by node: its first instruction
-  StepValues step_;                            // after slots_, which its inputs go to
+  const Tid tokens_, input_pos_;               // in the order of the program's inputs
+  StepValues step_;
   program::Hints hints_;
 };
 
