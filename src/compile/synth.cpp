@@ -143,14 +143,14 @@ class Generator {
       : writer_(writer), seed_(options.seed), pool_(options.n_threads), progress_(progress) {}
 
   Status write(const SynthTensor& tensor) {
-    const auto& [name, format, dims] = tensor.declaration;
+    const quant::Format* format = tensor.declaration.format;
     int64_t n_values = 1;
-    for (const int64_t dim : dims) n_values *= dim;
+    for (const int64_t dim : tensor.declaration.dims) n_values *= dim;
     if (tensor.fill == Fill::kRopeFactors) {
       const std::vector<float> factors = rope_factors(n_values);
       return put(std::as_bytes(std::span(factors)));
     }
-    const uint64_t key = weight_key(seed_, name);
+    const uint64_t key = weight_key(seed_, tensor.declaration.name);
     for (int64_t first = 0; first < n_values; first += kChunkValues) {
       const int64_t n = std::min(kChunkValues, n_values - first);
       chunk_.resize(static_cast<size_t>(format->bytes_for(n)));
