@@ -108,12 +108,12 @@ size_t match_run(Chars chars, size_t at) {
   return run(chars, at, is);
 }
 
-// \s?X+
+// \s?X+, where X may hold white space itself
 template <auto is>
 size_t match_run_after_space(Chars chars, size_t at) {
   const size_t space = is_space(chars[at]) ? 1 : 0;
   const size_t n = run(chars, at + space, is);
-  return n > 0 ? space + n : 0;
+  return n > 0 ? space + n : run(chars, at, is);
 }
 
 size_t match_newline(Chars chars, size_t at) { return is_newline(chars[at]) ? 1 : 0; }
