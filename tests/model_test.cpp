@@ -23,7 +23,7 @@ class Models : public ::testing::TestWithParam<Subject> {
   }
   // All logits in one go: `dtype` program, int8 or exact.
   std::vector<float> logits(DType dtype, bool exact, int threads = 2, size_t chunk = 1000) {
-    auto model = make_model(compile(reference_.gguf, {.dtype = dtype}), {.n_threads = threads, .exact = exact, .all_logits = true});
+    auto model = make_model(compile_model(reference_.gguf, {.dtype = dtype}), {.n_threads = threads, .exact = exact, .all_logits = true});
     return run_tokens(*make_session(model), reference_.tokens, chunk);
   }
   void expect_close(const std::vector<float>& got, double tolerance) {
@@ -59,7 +59,7 @@ TEST_P(Models, ThePteGivesTheBitsOfTheGguf) {
   TempDir dir;
   for (DType dtype : {DType::kF32, DType::kBF16}) {
     const std::string path = dir.file("model.pte");
-    const Status written = program::write_pte(compile(reference_.gguf, {.dtype = dtype}), path);
+    const Status written = program::write_pte(compile_model(reference_.gguf, {.dtype = dtype}), path);
     ASSERT_TRUE(written) << written.error().message;
     auto loaded = program::load_pte(path);
     ASSERT_TRUE(loaded) << loaded.error().message;
@@ -69,7 +69,7 @@ TEST_P(Models, ThePteGivesTheBitsOfTheGguf) {
 }
 
 TEST_P(Models, WithoutHintsAndFusionsTheInstructionsGiveTheSameNumbers) {
-  auto program = compile(reference_.gguf, {.dtype = DType::kF32, .max_seq_len = 64, .prefill_chunk = 24});
+  auto program = compile_model(reference_.gguf, {.dtype = DType::kF32, .max_seq_len = 64, .prefill_chunk = 24});
   program.data.erase("tessera.hints");
   auto model = make_model(std::move(program), {.n_threads = 2, .exact = true, .disabled_fusions = {"all"}});
   // The last row of each piece: prefill chunks, then single tokens (both branches of every If).
@@ -90,7 +90,7 @@ TEST_P(Models, EveryFusionAloneCanBeSwitchedOff) {
   const auto want = logits(DType::kF32, true);
   const size_t vocab = reference_.vocab();
   for (const char* fusion : {"attention", "embedding", "geglu", "residual", "norm", "soft_cap"}) {
-    auto model = make_model(compile(reference_.gguf, {.dtype = DType::kF32, .max_seq_len = 64}),
+    auto model = make_model(compile_model(reference_.gguf, {.dtype = DType::kF32, .max_seq_len = 64}),
                             {.n_threads = 2, .exact = true, .disabled_fusions = {fusion}});
     const auto row = make_session(model)->step(reference_.tokens);
     ASSERT_TRUE(row) << fusion << ": " << row.error().message;
@@ -99,13 +99,14 @@ TEST_P(Models, EveryFusionAloneCanBeSwitchedOff) {
 }
 
 TEST_P(Models, SessionsOverOneModelDoNotSeeEachOther) {
-  auto model = make_model(compile(reference_.gguf, {.dtype = DType::kF32}), {.n_threads = 2});
+  auto model = make_model(compile_model(reference_.gguf, {.dtype = DType::kF32}), {.n_threads = 2});
   const std::vector<int32_t>& a = reference_.tokens;
   const std::vector<int32_t> b(a.rbegin(), a.rend());
   const auto alone_a = run_tokens(*make_session(model), a, 1);
   const auto alone_b = run_tokens(*make_session(model), b, 1);
   EXPECT_NE(alone_a, alone_b);
-  auto session_a = make_session(model), session_b = make_session(model);
+  auto session_a = make_session(model);
+  auto session_b = make_session(model);
   std::vector<float> mixed_a, mixed_b;
   for (size_t i = 0; i < a.size(); ++i) {
     const auto la = session_a->step(std::span(a).subspan(i, 1));
@@ -122,7 +123,7 @@ TEST_P(Models, SessionsOverOneModelDoNotSeeEachOther) {
 }
 
 TEST_P(Models, SessionsMayStepFromDifferentThreads) {
-  auto model = make_model(compile(reference_.gguf, {.dtype = DType::kF32}), {.n_threads = 2});
+  auto model = make_model(compile_model(reference_.gguf, {.dtype = DType::kF32}), {.n_threads = 2});
   const auto want = run_tokens(*make_session(model), reference_.tokens, 3);
   std::vector<std::vector<float>> got(3);
   std::vector<std::thread> threads;
@@ -133,7 +134,7 @@ TEST_P(Models, SessionsMayStepFromDifferentThreads) {
 }
 
 TEST_P(Models, ErrorsOfAStepAreClear) {
-  auto model = make_model(compile(reference_.gguf, {.dtype = DType::kF32, .max_seq_len = 32}), {.n_threads = 1});
+  auto model = make_model(compile_model(reference_.gguf, {.dtype = DType::kF32, .max_seq_len = 32}), {.n_threads = 1});
   auto session = make_session(model);
   EXPECT_FALSE(session->step({}));
   const std::vector<int32_t> bad = {0, 1 << 20};

@@ -33,7 +33,7 @@ inline Reference load_reference(const std::string& folder, const std::string& na
   return out;
 }
 
-inline program::Program compile(const std::string& gguf, compile::CompileOptions options) {
+inline program::Program compile_model(const std::string& gguf, compile::CompileOptions options) {
   auto file = gguf::File::open(gguf);
   EXPECT_TRUE(file) << file.error().message;
   auto program = compile::compile_gguf(*file, options);
