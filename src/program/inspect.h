@@ -1,0 +1,60 @@
+// What is inside a .pte, for people: the container's layout, the kernels a program carries, and what sharing strings
+// saves. `tessera inspect` prints it; the instructions themselves come from program/printer.h.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "program/container.h"
+#include "program/pte_loader.h"
+
+namespace tessera::program {
+
+struct SegmentInfo {
+  uint64_t offset = 0, bytes = 0;  // offset in the file
+  std::string content;             // "constants", "delegate of forward", or the keys it holds
+};
+
+struct PlanInfo {
+  std::string name;
+  std::vector<std::string> delegates;
+  size_t n_values = 0, n_inputs = 0, n_outputs = 0, n_instructions = 0;
+};
+
+// Equal kernel instructions - all but their slots and names of slots - counted once.
+struct KernelInfo {
+  std::string name;
+  std::string arguments;          // "N=4096, K=1024, dtype=bf16"
+  std::string grid, threadgroup;  // "[32, $3, 1]": literals and value slots
+  size_t source_bytes = 0, header_bytes = 0;
+  uint64_t source_hash = 0, header_hash = 0;  // XXH3-64
+  size_t uses = 0;
+};
+
+struct DataInfo {
+  std::string key;
+  uint64_t bytes = 0;
+  bool external = false;  // borrowed from another file than the program's
+};
+
+struct PteInfo {
+  std::string path;
+  uint64_t file_bytes = 0;
+  ContainerHeader header;
+  std::vector<SegmentInfo> segments;
+  std::vector<PlanInfo> plans;
+  std::vector<DataInfo> data;
+  std::map<std::string, size_t> instructions;  // how often each occurs, over all chains
+  std::vector<KernelInfo> kernels;
+  uint64_t payload_bytes = 0;           // of the delegate, as stored
+  uint64_t payload_bytes_shared = 0;    // re-encoded with each string stored once
+  uint64_t payload_bytes_unshared = 0;  // re-encoded with every string stored where it is used
+  Program program;                      // slots, chains, constant methods
+};
+
+Result<PteInfo> inspect_pte(const std::string& path, const LoadOptions& options = {});
+
+}  // namespace tessera::program
