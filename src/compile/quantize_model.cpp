@@ -41,7 +41,7 @@ Result<std::vector<gguf::TensorDeclaration>> declare(const gguf::File& file, con
   for (size_t i = 0; i < tensors.size(); ++i) {
     const Format& source = *tensors[i].format;
     if (formats[i] != &source && source.block_values > 1 && !options.allow_requantize) {
-      return invalid_argument("{}: tensor '{}' is already {}; quantizing it again to {} must be allowed explicitly",
+      return invalid_argument("{}: tensor '{}' is already {}; quantizing it again to {} needs --allow-requantize",
                               file.path(), tensors[i].name, source.name, formats[i]->name);
     }
     tensors[i].format = formats[i];
