@@ -66,6 +66,12 @@ std::string name_of(const ::testing::TestParamInfo<Case>& info) {
          (info.param.arithmetic == Arithmetic::kExact ? "_exact" : "_int8");
 }
 
+// The comparisons below mean something.
+TEST(Linear, EveryIsaHasKernelsOfItsOwn) {
+  for (const Isa a : available_isas())
+    for (const Isa b : available_isas()) EXPECT_EQ(&linear_kernels(a) == &linear_kernels(b), a == b);
+}
+
 class LinearFormat : public ::testing::TestWithParam<Case> {};
 
 // All shapes against one large reference: an output depends on its row and its token alone.

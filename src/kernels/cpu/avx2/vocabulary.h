@@ -24,6 +24,7 @@ struct Vocabulary {
   static constexpr int kRowVectors = 1;
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
+  static constexpr int kRegisters = 8;  // pairs
 
   // ---- loads
   // ---------------------------------------------------------------------------------------------------------
@@ -219,6 +220,9 @@ struct Vocabulary {
   }
 
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+  static void keep(Bits& x) { asm volatile("" : "+x"(x.lo), "+x"(x.hi)); }
+  static void keep(Floats& x) { asm volatile("" : "+x"(x.lo), "+x"(x.hi)); }
 
  private:
   static __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }

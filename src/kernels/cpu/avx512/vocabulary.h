@@ -28,6 +28,7 @@ struct Vocabulary {
   // Of the exact microkernel: 16 accumulators, 4 vectors of weights.
   static constexpr int kExactRows = 4;
   static constexpr int kExactTokens = 4;
+  static constexpr int kRegisters = 32;  // of 16 dwords
 
   // ---- loads: p need not be aligned -------------------------------------------------------------------------------
   static Bits load(const void* p) { return {_mm512_loadu_si512(p)}; }
@@ -242,6 +243,10 @@ struct Vocabulary {
   }
 
   static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
+  // The value counts as used and as changed to the compiler.
+  static void keep(Bits& x) { asm volatile("" : "+v"(x.v)); }
+  static void keep(Floats& x) { asm volatile("" : "+v"(x.v)); }
 
  private:
   static __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }

@@ -1,0 +1,105 @@
+// gguf_linear on this machine: GB/s and GOP/s per format and number of tokens, against the limits measured in the same
+// run. Weights rotate through copies that together are far larger than the last cache.
+//   linear_bench [--benchmark_filter=...] prints, per format and m:
+//     GB/s  bytes of weights per second, and of_read: that over the machine's read bandwidth
+//     GOP/s 2 m n k per second, and of_peak: that over the peak of its arithmetic (int8 or f32)
+// TESSERA_THREADS sets the number of threads (default: all), TESSERA_ISA the instruction set.
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "kernels/cpu/limits.h"
+#include "kernels/cpu/linear.h"
+#include "quant/format.h"
+
+namespace tessera::kernels::cpu {
+namespace {
+
+constexpr int64_t kN = 10240, kK = 2560;
+constexpr int64_t kRotatedBytes = 256 << 20;
+
+ThreadPool& pool() {
+  static ThreadPool pool(std::getenv("TESSERA_THREADS") ? std::atoi(std::getenv("TESSERA_THREADS")) : 0);
+  return pool;
+}
+
+struct Limits {
+  double read_gb_s = cpu::read_gb_s(pool(), best_isa());
+  double int8_gop_s = cpu::int8_gop_s(pool(), best_isa());
+  double f32_gflop_s = cpu::f32_gflop_s(pool(), best_isa());
+};
+const Limits& limits() {
+  static const Limits limits;
+  return limits;
+}
+
+// Random codes; the f16 scales are whatever small numbers the bytes give.
+std::vector<std::byte> random_weights(const quant::Format& format, int64_t bytes) {
+  std::mt19937_64 rng(1);
+  std::vector<std::byte> out(static_cast<size_t>(bytes));
+  for (size_t i = 0; i + 8 <= out.size(); i += 8) {
+    const uint64_t word = rng() & 0xbfbfbfbfbfbfbfbf;  // no f16 or bf16 of these bytes is infinite or NaN
+    std::memcpy(&out[i], &word, 8);
+  }
+  (void)format;
+  return out;
+}
+
+void run_linear(benchmark::State& state, const quant::Format& format, Arithmetic arithmetic) {
+  const int64_t m = state.range(0);
+  const int64_t matrix = kN * format.bytes_for(kK);
+  const int64_t n_copies = std::max<int64_t>(1, kRotatedBytes / matrix);
+  const auto weights = random_weights(format, matrix * n_copies);
+  std::vector<float> x(static_cast<size_t>(m * kK)), out(static_cast<size_t>(m * kN));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) - 8;
+  const Limits& limit = limits();
+  int64_t copy = 0;
+  Activations activations;
+  const ActivationForms forms = ActivationForms::of(format, arithmetic);
+  for (auto _ : state) {
+    activations.prepare(pool(), best_isa(), {.data = x.data(), .m = m, .k = kK, .row_stride = kK}, forms);
+    const LinearJob job{.weight = {.format = &format, .data = weights.data() + copy * matrix, .n = kN, .k = kK},
+                        .out = {.data = out.data(), .row_stride = kN}};
+    linear(pool(), best_isa(), std::span(&job, 1), activations);
+    copy = (copy + 1) % n_copies;
+  }
+  const auto count = static_cast<double>(state.iterations());
+  const double bytes = static_cast<double>(matrix) * count * 1e-9,
+               ops = static_cast<double>(2 * m * kN * kK) * count * 1e-9;
+  const double peak = forms.floats ? limit.f32_gflop_s : limit.int8_gop_s;
+  using benchmark::Counter;
+  state.counters["GB/s"] = Counter(bytes, Counter::kIsRate);
+  state.counters["of_read"] = Counter(bytes / limit.read_gb_s, Counter::kIsRate);
+  state.counters["GOP/s"] = Counter(ops, Counter::kIsRate);
+  state.counters["of_peak"] = Counter(ops / peak, Counter::kIsRate);
+}
+
+}  // namespace
+}  // namespace tessera::kernels::cpu
+
+int main(int argc, char** argv) {
+  using namespace tessera;
+  using namespace tessera::kernels::cpu;
+  benchmark::Initialize(&argc, argv);
+  for (const quant::Format& format : quant::all_formats()) {
+    if (!format.dequantize || kK % format.block_values) continue;
+    for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kExact}) {
+      const bool floats = ActivationForms::of(format, arithmetic).floats;
+      if (arithmetic == Arithmetic::kInt8 && floats) continue;  // the same as exact
+      const auto name = fmt::format("{}{}", format.name, floats ? "/exact" : "");
+      benchmark::RegisterBenchmark(name.c_str(), run_linear, format, arithmetic)
+          ->ArgName("m")
+          ->ArgsProduct({{1, 2, 4, 8, 16, 32, 64, 128, 512}})
+          ->UseRealTime()
+          ->Unit(benchmark::kMillisecond);
+    }
+  }
+  const Limits& limit = limits();
+  fmt::print("{}, {} threads: read {:.1f} GB/s, int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s; n {} k {}\n",
+             name_of(best_isa()), pool().size(), limit.read_gb_s, limit.int8_gop_s, limit.f32_gflop_s, kN, kK);
+  benchmark::RunSpecifiedBenchmarks();
+}

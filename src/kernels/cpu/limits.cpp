@@ -1,0 +1,111 @@
+#include "kernels/cpu/limits.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "base/check.h"
+#include "kernels/cpu/limits_kernels.h"
+
+namespace tessera::kernels::cpu {
+namespace {
+
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Work per second of f(thread) run by all threads, the best of `passes`.
+template <typename F>
+double best_rate(ThreadPool& pool, int passes, double work, F f) {
+  double best = 0;
+  for (int pass = 0; pass < passes; ++pass) {
+    const double start = now_s();
+    pool.run(f);
+    best = std::max(best, work / (now_s() - start));
+  }
+  return best;
+}
+
+}  // namespace
+
+double read_gb_s(ThreadPool& pool, Isa isa) {
+  struct Free {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
+  const std::unique_ptr<std::byte, Free> buffer(static_cast<std::byte*>(std::aligned_alloc(4096, kLimitBufferBytes)));
+  CHECK(buffer != nullptr);
+  const LimitKernels& kernels = limit_kernels(isa);
+  const int64_t share = kLimitBufferBytes / pool.size() / 4096 * 4096;
+  pool.run([&](int t) { std::memset(buffer.get() + t * share, t + 1, static_cast<size_t>(share)); });
+  double best = 0;
+  for (const int n_streams : {1, 2, 4, 8})
+    best = std::max(best, best_rate(pool, 3, static_cast<double>(share * pool.size()),
+                                    [&](int t) { kernels.read(buffer.get() + t * share, share, n_streams); }));
+  return best / 1e9;
+}
+
+double int8_gop_s(ThreadPool& pool, Isa isa) {
+  constexpr int64_t kRounds = 200'000;
+  const LimitKernels& kernels = limit_kernels(isa);
+  const double work = static_cast<double>(kRounds * kernels.ops_per_dot_round * pool.size());
+  return best_rate(pool, 8, work, [&](int) { kernels.dots(kRounds); }) / 1e9;
+}
+
+double f32_gflop_s(ThreadPool& pool, Isa isa) {
+  constexpr int64_t kRounds = 200'000;
+  const LimitKernels& kernels = limit_kernels(isa);
+  const double work = static_cast<double>(kRounds * kernels.ops_per_fma_round * pool.size());
+  return best_rate(pool, 8, work, [&](int) { kernels.fmas(kRounds); }) / 1e9;
+}
+
+const LimitKernels& limit_kernels(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512) return avx512::kLimitKernels;
+  if (isa == Isa::kAvx2) return avx2::kLimitKernels;
+#endif
+  (void)isa;
+  return scalar::kLimitKernels;
+}
+
+// Plain loops, which the compiler may turn into whatever the base instruction set has.
+namespace scalar {
+namespace {
+
+void read(const std::byte* bytes, int64_t n_bytes, int) {
+  uint64_t sum = 0;
+  for (int64_t i = 0; i < n_bytes; i += 8) {
+    uint64_t word;
+    std::memcpy(&word, bytes + i, 8);
+    sum |= word;
+  }
+  asm volatile("" : : "r"(sum));
+}
+
+void dots(int64_t n) {
+  int32_t acc[16] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    int8_t a = 3, b = 5;
+    asm volatile("" : "+r"(a), "+r"(b));
+    for (int32_t& sum : acc) sum += a * b;
+  }
+  for (int32_t sum : acc) asm volatile("" : : "r"(sum));
+}
+
+void fmas(int64_t n) {
+  float acc[16] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    float a = 0.5f, b = 0.25f;
+    asm volatile("" : "+m"(a), "+m"(b));
+    for (float& sum : acc) sum += a * b;
+  }
+  for (float& sum : acc) asm volatile("" : "+m"(sum));
+}
+
+}  // namespace
+
+constinit const LimitKernels kLimitKernels = {
+    .read = read, .dots = dots, .fmas = fmas, .ops_per_dot_round = 32, .ops_per_fma_round = 32};
+
+}  // namespace scalar
+}  // namespace tessera::kernels::cpu

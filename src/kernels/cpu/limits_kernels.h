@@ -1,0 +1,33 @@
+// The loops behind limits.h, one table per instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/isa.h"
+
+namespace tessera::kernels::cpu {
+
+struct LimitKernels {
+  // Reads all bytes (a multiple of 64 n_streams), from n_streams places at once.
+  void (*read)(const std::byte* bytes, int64_t n_bytes, int n_streams);
+  // n rounds of kChains independent chains.
+  void (*dots)(int64_t n);
+  void (*fmas)(int64_t n);
+  int64_t ops_per_dot_round;
+  int64_t ops_per_fma_round;
+};
+
+const LimitKernels& limit_kernels(Isa isa);
+
+namespace scalar {
+extern const LimitKernels kLimitKernels;
+}
+namespace avx2 {
+extern const LimitKernels kLimitKernels;
+}
+namespace avx512 {
+extern const LimitKernels kLimitKernels;
+}
+
+}  // namespace tessera::kernels::cpu
