@@ -38,7 +38,7 @@ struct Linear {
 
 // x / sqrt(mean(x^2) + eps) * weight over the last dimension. x (..., D), optional weight (D) -> (..., D)
 struct RmsNorm {
-  double eps = 0;
+  float eps = 0;
   TESSERA_GRAPH_OP(RmsNorm, "rms_norm", eps)
 };
 

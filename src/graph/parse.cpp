@@ -84,7 +84,10 @@ class Parser {
     if (line.accept("output ")) return output(line);
     return node(line);
   }
-  Graph take() && { return std::move(graph_); }
+  Result<Graph> finish() && {
+    if (graph_.output.index < 0) return invalid_format("the graph has no output");
+    return std::move(graph_);
+  }
 
  private:
   Status graph_name(Cursor& line) {
@@ -169,6 +172,7 @@ class Parser {
     return status;
   }
 
+  Status read(Cursor& line, float& out) { return out = TRY(line.number<float>()), Status(); }
   Status read(Cursor& line, double& out) { return out = TRY(line.number<double>()), Status(); }
   Status read(Cursor& line, int64_t& out) { return out = TRY(line.number<int64_t>()), Status(); }
   Status read(Cursor& line, DType& out) { return out = TRY(parse_type_name(line)), Status(); }
@@ -205,7 +209,7 @@ Result<Graph> parse(std::string_view text) {
     if (line.empty()) continue;
     if (Status status = parser.statement(line); !status) return status.error().in(fmt::format("line {}", number));
   }
-  return std::move(parser).take();
+  return std::move(parser).finish();
 }
 
 }  // namespace tessera::graph

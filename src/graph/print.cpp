@@ -48,6 +48,7 @@ class Printer {
     line("{} = {}({}){}", declaration(node.output), name_of(node.op), inputs, attributes);
   }
 
+  std::string text_of(float value) const { return fmt::format("{}", value); }
   std::string text_of(double value) const { return fmt::format("{}", value); }
   std::string text_of(int64_t value) const { return std::to_string(value); }
   std::string text_of(bool value) const { return value ? "true" : "false"; }

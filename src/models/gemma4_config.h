@@ -20,7 +20,7 @@ struct Gemma4Layer {
 
 struct Gemma4Config {
   int64_t hidden = 0, n_heads = 0, vocab_size = 0, context_length = 0, window = 0;
-  double rms_eps = 0;
+  float rms_eps = 0;
   double rope_base_sliding = 0, rope_base_full = 0;
   double softcap = 0;  // of the logits
   std::vector<Gemma4Layer> layers;

@@ -19,7 +19,9 @@ class Replacements {
   void apply_to(Node& node) const {
     for (ValueId& input : node.inputs) input = (*this)[input];
   }
+  // Nodes whose result is replaced have no reader left and go.
   void apply(Graph& graph) const {
+    std::erase_if(graph.nodes, [&](const Node& node) { return (*this)[node.output] != node.output; });
     for (Node& node : graph.nodes) apply_to(node);
     graph.output = (*this)[graph.output];
   }
