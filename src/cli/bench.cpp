@@ -31,11 +31,11 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 struct Limits {
   double read_gb_s = 0, int8_gop_s = 0, f32_gflop_s = 0;
   // The best seen in the run: a limit is what the machine can do, and both samples bracket the measurement.
-  void measure(ThreadPool& pool) {
+  void measure(ThreadPool& pool, kernels::cpu::Isa isa) {
     namespace cpu = kernels::cpu;
-    read_gb_s = std::max(read_gb_s, cpu::read_gb_s(pool));
-    int8_gop_s = std::max(int8_gop_s, cpu::int8_gop_s(pool));
-    f32_gflop_s = std::max(f32_gflop_s, cpu::f32_gflop_s(pool));
+    read_gb_s = std::max(read_gb_s, cpu::read_gb_s(pool, isa));
+    int8_gop_s = std::max(int8_gop_s, cpu::int8_gop_s(pool, isa));
+    f32_gflop_s = std::max(f32_gflop_s, cpu::f32_gflop_s(pool, isa));
   }
 };
 
@@ -136,13 +136,13 @@ json measure(const BenchFlags& flags) {
   const LoadedModel loaded = load_model(model);
   const runtime::Model& m = *loaded.model;
   Limits limits;
-  limits.measure(m.pool());
+  limits.measure(m.pool(), m.isa());
   Bench bench(flags, loaded);
   json out;
   out["prefill"] = bench.prefill();
   out["decode"] = bench.decode();
   if (flags.profile) out["profile"] = bench.profile();
-  limits.measure(m.pool());
+  limits.measure(m.pool(), m.isa());
 
   const int64_t bytes = m.weight_bytes_per_token() + m.cache_bytes_read(flags.model.context + flags.n_generate / 2);
   out["limits"] = {{"read_gb_s", limits.read_gb_s}, {"int8_gop_s", limits.int8_gop_s}, {"f32_gflop_s", limits.f32_gflop_s}};

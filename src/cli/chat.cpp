@@ -41,7 +41,7 @@ class Conversation {
 
   // Sends one user turn and prints the answer as it comes.
   void say(const std::string& line) {
-    messages_.push_back({.role = text::Role::kUser, .content = text::sanitize(loaded_.chat_template, line)});
+    messages_.push_back({.role = text::Role::kUser, .content = loaded_.tokenizer->defuse(line)});
     const std::vector<int32_t> prompt = render();
     const size_t shared = common_prefix(prompt);
     if (shared < resident_.size()) {  // the template rewrote history: start over with the whole of it

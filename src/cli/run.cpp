@@ -38,7 +38,7 @@ std::vector<int32_t> prompt_tokens(const RunFlags& flags, const LoadedModel& loa
                                     {.add_bos = loaded.tokenizer->vocabulary().add_bos, .parse_special = flags.raw});
   std::vector<text::Message> messages;
   if (!flags.system.empty()) messages.push_back({.role = text::Role::kSystem, .content = flags.system});
-  messages.push_back({.role = text::Role::kUser, .content = text::sanitize(loaded.chat_template, text)});
+  messages.push_back({.role = text::Role::kUser, .content = loaded.tokenizer->defuse(text)});
   const std::string rendered = need(text::render(loaded.chat_template, messages, {.thinking = flags.thinking}));
   return loaded.tokenizer->encode(rendered, {.parse_special = true});
 }
