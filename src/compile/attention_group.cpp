@@ -13,7 +13,7 @@ using graph::ValueId;
 struct HeadNorm {
   ValueId x;
   std::optional<ValueId> weight;
-  double eps = 0;
+  float eps = 0;
 };
 
 class Finder {

@@ -14,7 +14,7 @@ struct AttentionGroup {
   std::optional<graph::ValueId> k, v;
   graph::ValueId q_norm;
   std::optional<graph::ValueId> k_norm;
-  double eps = 0;
+  float eps = 0;
 };
 
 // The group that ends with node `index`, an Attention; nothing if the nodes before it do not have that form.

@@ -150,7 +150,7 @@ class Lowering {
   }
 
   Out lower(const graph::RmsNorm& op, const Node& node) {
-    program::RMSNorm norm{.x = slot(node.inputs[0]), .weight = {}, .out = {}, .eps = static_cast<float>(op.eps)};
+    program::RMSNorm norm{.x = slot(node.inputs[0]), .weight = {}, .out = {}, .eps = op.eps};
     if (node.inputs.size() == 2) norm.weight = operand(node.inputs[1]);
     return emit(norm);
   }
@@ -224,7 +224,7 @@ class Lowering {
     hint.n_kv_heads = static_cast<int32_t>(graph_.cache(op.cache).n_kv_heads);
     hint.head_dim = static_cast<int32_t>(cache.head_dim);
     hint.window = static_cast<int32_t>(cache.window);
-    hint.eps = static_cast<float>(group->eps);
+    hint.eps = group->eps;
     hint.scale = static_cast<float>(op.scale);
     hint.rope_base = static_cast<float>(op.rope_base);
     if (op.rope_periods) hint.rope_periods = dense(node.inputs[2]);

@@ -1,0 +1,340 @@
+// What lowering promises about the programs it makes; that they compute the right numbers is
+// tests/compile_run_test.cpp.
+#include "compile/lower.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <set>
+
+#include "compile/compile.h"
+#include "compile/metal_source.h"
+#include "compile/passes.h"
+#include "golden.h"
+#include "graph/text.h"
+#include "models/gemma4_testing.h"
+#include "models/model.h"
+#include "program/def_use.h"
+#include "program/hints.h"
+#include "program/printer.h"
+#include "test_util.h"
+
+namespace tessera::compile {
+namespace {
+
+using program::MetalKernel;
+using program::Program;
+using testing::Gemma4File;
+using testing::Gemma4Shape;
+
+Program compile_file(const Gemma4File& file, const CompileOptions& options = {}) {
+  const auto opened = file.open();
+  EXPECT_TRUE(opened) << opened.error().message;
+  auto program = compile_gguf(*opened, options);
+  EXPECT_TRUE(program) << program.error().message;
+  const Status verified = program::verify(*program);
+  EXPECT_TRUE(verified) << verified.error().message;
+  return std::move(*program);
+}
+
+// Instructions of every chain by name; MetalKernels by the kernel's name.
+std::map<std::string, int> count_nodes(const Program& program) {
+  std::map<std::string, int> counts;
+  for (const auto& chain : program.chains)
+    for (const auto& node : chain) {
+      const auto* kernel = std::get_if<MetalKernel>(&node);
+      ++counts[kernel ? kernel->name.str() : std::string(program::name_of(node))];
+    }
+  return counts;
+}
+
+std::vector<const MetalKernel*> kernels(const Program& program, std::string_view name) {
+  std::vector<const MetalKernel*> out;
+  for (const auto& chain : program.chains)
+    for (const auto& node : chain)
+      if (const auto* kernel = std::get_if<MetalKernel>(&node); kernel && kernel->name == name) out.push_back(kernel);
+  return out;
+}
+
+program::Hints hints(const Program& program) {
+  const auto* data = program.find_data(program::kHintsKey);
+  EXPECT_NE(data, nullptr);
+  auto out = program::decode_hints(data->bytes);
+  EXPECT_TRUE(out) << out.error().message;
+  return *out;
+}
+
+TEST(Lower, ASlidingAndAFullLayer) {
+  const CompileOptions options{.dtype = DType::kBF16, .max_seq_len = 128, .prefill_chunk = 8};
+  testing::expect_golden("src/compile/golden/gemma4.txt", program::to_text(compile_file(Gemma4File{}, options)));
+}
+
+TEST(Lower, The31BShape) {
+  const Gemma4File file(testing::kGemma4_31B);
+  const auto opened = *file.open();
+  const auto begin = std::chrono::steady_clock::now();
+  const auto result = compile_gguf(opened, {});
+  const auto time = std::chrono::steady_clock::now() - begin;
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_LT(time, std::chrono::seconds(1));
+  const Program& program = *result;
+  EXPECT_TRUE(program::verify(program)) << program::verify(program).error().message;
+
+  auto counts = count_nodes(program);
+  EXPECT_EQ(counts["RMSNorm"], 421);
+  EXPECT_EQ(counts["Sdpa"], 60);
+  EXPECT_EQ(counts["If"], 410);
+  EXPECT_EQ(counts["gguf_q4k_matvec"], 410);
+  EXPECT_EQ(counts["gguf_q4k_matmul"], 410);
+  EXPECT_EQ(counts["gguf_q6k_matvec"], 1);  // the head: one row, known
+  EXPECT_EQ(counts["gguf_q6k_matmul"], 0);
+  EXPECT_EQ(counts["gguf_q6k_embedding"], 1);
+  EXPECT_EQ(counts["AsType"], 1);   // logits to f32
+  EXPECT_EQ(counts["ARange"], 4);   // one mask
+  EXPECT_EQ(counts["ItemInt"], 1);  // one position
+  EXPECT_LE(program.n_temps, 16u);
+  EXPECT_EQ(program.n_mutable, 120u);
+  EXPECT_EQ(hints(program).attention.size(), 60u);
+
+  // executorch-pte, "Exported interface" and "State".
+  EXPECT_EQ(program.inputs,
+            (std::vector<program::IoTensor>{{DType::kI64, {1, 256}, true}, {DType::kI64, {256}, true}}));
+  EXPECT_EQ(program.outputs, (std::vector<program::IoTensor>{{DType::kF32, {1, 262144}, false}}));
+  EXPECT_EQ(program.int_constant("get_max_seq_len"), 4096);
+  EXPECT_EQ(program.int_constant("get_vocab_size"), 262144);
+  EXPECT_EQ(program.int_constant("get_n_layers"), 60);
+  EXPECT_EQ(program.int_constant("get_max_prefill_chunk"), 256);
+  EXPECT_EQ(program.constant_methods.at("use_sampling"), std::vector<program::ConstantValue>{false});
+  const auto cache_slots = [&](std::string_view name) {
+    for (const auto& named : program.named_slots)
+      if (named.name == name) return program.tensor_meta[named.slot.idx].shape[2].value;
+    return -1;
+  };
+  EXPECT_EQ(cache_slots("blk.0.k_cache"), 1279);
+  EXPECT_EQ(cache_slots("blk.5.v_cache"), 4096);
+}
+
+TEST(Lower, KernelsAreCalledAsExecuTorchCallsThem) {
+  Gemma4File file;
+  file.tensor("blk.0.attn_k.weight").format = quant::find_format("Q5_K");
+  file.tensor("blk.0.attn_v.weight").format = quant::find_format("Q6_K");
+  file.tensor("blk.0.attn_output.weight").format = quant::find_format("Q8_0");
+  const Program program = compile_file(file, {.dtype = DType::kBF16});
+  const auto names = [](const MetalKernel& kernel) {
+    std::string out;
+    for (size_t i = 0; i < kernel.template_arg_names.size(); ++i)
+      out += fmt::format("{}:{}={} ", kernel.template_arg_names[i].view(), kernel.template_arg_kinds[i],
+                         kernel.template_arg_values[i]);
+    return out;
+  };
+  constexpr int64_t kBF16 = 15;
+  static_assert(static_cast<int64_t>(DType::kBF16) == kBF16);
+
+  const MetalKernel& q4k = *kernels(program, "gguf_q4k_matvec")[0];  // attn_q: 256 x 256
+  EXPECT_EQ(names(q4k), "InT:2=15 OutT:2=15 N:0=256 K:0=256 NSG:0=2 ");
+  EXPECT_EQ(q4k.grid[0], program::IntOrVid(256 / 4 * 64));
+  EXPECT_EQ(q4k.threadgroup, (program::RequiredVector<program::IntOrVid>{64, 1, 1}));
+  EXPECT_EQ(q4k.output_dtypes, std::vector<DType>{DType::kBF16});
+  EXPECT_EQ(q4k.output_shape_lengths, std::vector<int32_t>{3});
+  EXPECT_EQ(q4k.output_shapes_flat[2], program::IntOrVid(256));
+
+  const MetalKernel& q5k = *kernels(program, "gguf_q5k_matvec")[0];  // 128 x 256, one row a SIMD group
+  EXPECT_EQ(q5k.grid[0], program::IntOrVid(128 / 2 * 64));
+  EXPECT_EQ(names(q5k), "InT:2=15 OutT:2=15 N:0=128 K:0=256 NSG:0=2 ");
+
+  const MetalKernel& q6k = *kernels(program, "gguf_q6k_matmul")[0];
+  EXPECT_EQ(names(q6k), "InT:2=15 N:0=128 K:0=256 ");
+  EXPECT_EQ(q6k.grid[1], program::IntOrVid(2));
+  EXPECT_EQ(q6k.threadgroup, (program::RequiredVector<program::IntOrVid>{128, 1, 1}));
+  EXPECT_EQ(names(*kernels(program, "gguf_q6k_embedding")[0]), "OutT:2=15 K:0=256 ");
+
+  const MetalKernel& q8_0 = *kernels(program, "gguf_q8_0_matmul")[0];
+  EXPECT_EQ(names(q8_0), "InT:2=15 OutT:2=15 N:0=256 K:0=256 ");
+  EXPECT_EQ(q8_0.source, kMetalSourceMarker);
+  EXPECT_EQ(q8_0.input_names[0], "x");
+  EXPECT_EQ(q8_0.input_names[1], "weight");
+  EXPECT_EQ(q8_0.output_names[0], "out");
+
+  const MetalKernel& head = *kernels(program, "gguf_q6k_matvec").front();  // of the main chain
+  EXPECT_EQ(head.output_shapes_flat, (std::vector<program::IntOrVid>{1, 512}));
+  EXPECT_EQ(head.grid[1], program::IntOrVid(1));
+}
+
+TEST(Lower, TheTiedHeadReadsTheEmbeddingsConstant) {
+  const Program program = compile_file(Gemma4File{});
+  EXPECT_EQ(kernels(program, "gguf_q6k_embedding")[0]->inputs[0], kernels(program, "gguf_q6k_matvec")[0]->inputs[1]);
+}
+
+// A string that several instructions name is stored once.
+TEST(Lower, EqualStringsShareStorage) {
+  const Program program = compile_file(Gemma4File{});
+  std::map<std::string, std::set<const void*>> storage;
+  const auto note = [&](const program::String& s) { storage[s.str()].insert(s.identity()); };
+  for (const auto& chain : program.chains)
+    for (const auto& node : chain) {
+      const auto* kernel = std::get_if<MetalKernel>(&node);
+      if (!kernel) continue;
+      note(kernel->name);
+      note(kernel->source);
+      note(*kernel->header);
+      for (const auto* list : {&kernel->input_names, &kernel->output_names, &kernel->template_arg_names})
+        for (const auto& s : *list) note(s);
+    }
+  EXPECT_GE(storage.size(), 10u);
+  for (const auto& [text, where] : storage) EXPECT_EQ(where.size(), 1u) << text;
+}
+
+TEST(Lower, OnlyWhatIsReadBecomesAConstant) {
+  Gemma4File file;
+  file.add("mm.weight", "Q4_K", {256, 256});
+  const Program program = compile_file(file);
+  std::set<uint32_t> read;
+  for (const auto& chain : program.chains)
+    for (const auto& node : chain) program::for_each_use(node, [&](program::Tid tid) { read.insert(tid.idx); });
+  for (uint32_t i = 0; i < program.n_constants; ++i) EXPECT_TRUE(read.contains(i)) << program.name_of({i});
+  EXPECT_EQ(program.find_data("mm.weight"), nullptr);
+}
+
+TEST(Lower, HintsNameTheAttentions) {
+  const Program program = compile_file(Gemma4File({.layers = 4, .shared_kv = 2}), {.dtype = DType::kF32});
+  const program::Hints found = hints(program);
+  const auto& main = program.chains[program.main_chain];
+  ASSERT_EQ(found.attention.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    const program::AttentionHint& hint = found.attention[i];
+    const bool full = i % 2 == 1, owns_kv = i < 2;
+    EXPECT_EQ(program::name_of(main[hint.begin]), "Reshape") << i;
+    EXPECT_TRUE(std::holds_alternative<program::If>(main[hint.begin - 1])) << i;
+    EXPECT_EQ(program::name_of(main[hint.end - 1]), "Reshape") << i;
+    EXPECT_TRUE(std::holds_alternative<program::If>(main[hint.end])) << "attn_output follows";
+    EXPECT_EQ(std::get<program::Reshape>(main[hint.begin]).x, hint.q);
+    EXPECT_EQ(std::get<program::Reshape>(main[hint.end - 1]).out, program::Out{hint.out});
+    EXPECT_EQ(program.name_of(hint.q_norm), fmt::format("blk.{}.attn_q_norm.weight", i));
+    EXPECT_EQ(program.name_of(hint.k_cache), fmt::format("blk.{}.k_cache", i % 2));
+    EXPECT_EQ(program.name_of(hint.v_cache), fmt::format("blk.{}.v_cache", i % 2));
+    EXPECT_EQ(hint.k.has_value(), owns_kv);
+    EXPECT_EQ(hint.k_norm.has_value(), owns_kv);
+    EXPECT_EQ(hint.v == hint.k, full || !owns_kv) << "K = V on full layers";
+    EXPECT_EQ(hint.window, full ? 0 : 32);
+    EXPECT_EQ(hint.head_dim, full ? 128 : 64);
+    EXPECT_EQ(hint.n_heads, 4);
+    EXPECT_EQ(hint.n_kv_heads, full ? 1 : 2);
+    EXPECT_EQ(hint.rope_periods.has_value(), full);
+    EXPECT_EQ(hint.eps, 1e-6f);
+    EXPECT_EQ(hint.scale, 1.0f);
+  }
+  ASSERT_TRUE(found.last_token_take);
+  EXPECT_TRUE(std::holds_alternative<program::Take>(main[*found.last_token_take]));
+}
+
+// What an attention's instructions compute for themselves may be skipped as a whole: nothing after reads it.
+TEST(Lower, NothingOutsideAnAttentionReadsItsInsides) {
+  const Program program = compile_file(Gemma4File({.layers = 4, .shared_kv = 2}));
+  const auto& main = program.chains[program.main_chain];
+  const program::Hints found = hints(program);
+  for (const program::AttentionHint& hint : found.attention) {
+    std::set<uint32_t> inside, values;
+    for (uint32_t i = hint.begin; i < hint.end; ++i) {
+      program::for_each_def(main[i], [&](program::Tid tid) {
+        if (program.kind_of(tid) == program::TensorKind::kTemp && tid != hint.out) inside.insert(tid.idx);
+      });
+      program::for_each_value_def(main[i], [&](program::Vid vid) { values.insert(vid.idx); });
+    }
+    for (uint32_t i = hint.end; i < main.size(); ++i) {
+      program::for_each_value_use(main[i], [&](program::Vid vid) { EXPECT_FALSE(values.contains(vid.idx)) << i; });
+      // A slot is somebody else's once it is written again; an If writes what its chains write.
+      const std::function<void(const program::Node&)> check = [&](const program::Node& node) {
+        program::for_each_use(node, [&](program::Tid tid) { EXPECT_FALSE(inside.contains(tid.idx)) << i; });
+        program::for_each_chain(node, [&](uint32_t chain) {
+          for (const auto& inner : program.chains[chain]) check(inner);
+        });
+        program::for_each_def(node, [&](program::Tid tid) { inside.erase(tid.idx); });
+      };
+      check(main[i]);
+    }
+  }
+}
+
+TEST(Lower, DenseWeightsAreTransposedAndMultipliedAsTheyAre) {
+  Gemma4File file({}, "F16");
+  file.tensor("token_embd.weight").format = quant::find_format("BF16");
+  auto counts = count_nodes(compile_file(file, {.dtype = DType::kBF16}));
+  EXPECT_EQ(counts["Transpose"], 14 + 8);  // every linear, and four a layer around attention
+  EXPECT_EQ(counts["Addmm"], 14);
+  EXPECT_EQ(counts["AsType"], 13 + 1);  // bf16 x f16 gives f32; the bf16 head's logits become f32
+  EXPECT_EQ(counts["If"], 0);
+  counts = count_nodes(compile_file(file, {.dtype = DType::kF32}));
+  EXPECT_EQ(counts["AsType"], 1);  // the embedding's rows
+}
+
+TEST(Lower, DtypesOfActivationsAndCaches) {
+  const Program program = compile_file(Gemma4File{}, {.dtype = DType::kF32, .kv_dtype = DType::kF16});
+  for (const auto& named : program.named_slots) {
+    const DType dtype = program.tensor_meta[named.slot.idx].dtype;
+    const auto expect = [&](bool applies, DType want) { EXPECT_TRUE(!applies || dtype == want) << named.name; };
+    expect(named.name.ends_with("_cache"), DType::kF16);
+    expect(named.name.ends_with("norm.weight") || named.name == "rope_periods", DType::kF32);
+    expect(named.name.ends_with("attn_q.weight"), DType::kU8);
+  }
+}
+
+TEST(CompileGguf, OptionsAreChecked) {
+  const auto file = *Gemma4File{}.open();
+  const auto error = [&](const CompileOptions& options) {
+    const auto program = compile_gguf(file, options);
+    return program ? std::string("compiled") : program.error().message;
+  };
+  EXPECT_EQ(error({.max_seq_len = 4097}),
+            "maximum sequence length: expected 1 to 4096 (the model's context), found 4097");
+  EXPECT_NE(error({.max_seq_len = -1}), "compiled");
+  EXPECT_EQ(error({.prefill_chunk = 0}), "prefill chunk: expected at least 1, found 0");
+  EXPECT_EQ(error({.dtype = DType::kI32}), "activations and caches are f32, bf16 or f16, not i32");
+  EXPECT_EQ(error({.disabled_passes = {"inline"}}), "there is no pass 'inline'");
+  EXPECT_EQ(error({.disabled_passes = {"keep_last_token"}}), "pass 'keep_last_token' cannot be disabled");
+  EXPECT_EQ(error({.max_seq_len = 4096}), "compiled");
+}
+
+TEST(CompileGguf, AShortContextBoundsTheChunk) {
+  const Program program = compile_file(Gemma4File{}, {.max_seq_len = 16});
+  EXPECT_EQ(program.int_constant("get_max_prefill_chunk"), 16);
+  EXPECT_EQ(program.inputs[0].sizes, (std::vector<int32_t>{1, 16}));
+}
+
+TEST(CompileGguf, TheTokenizerTravelsAlong) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const auto file = *gguf::File::open((testing::shared_dir() / "vectors/gemma4-tiny/tiny-q4km.gguf").string());
+  std::vector<std::string> warnings;
+  const auto program = compile_gguf(file, {}, &warnings);
+  ASSERT_TRUE(program) << program.error().message;
+  EXPECT_EQ(warnings, std::vector<std::string>{});
+  EXPECT_NE(program->find_data("tessera.tokenizer"), nullptr);
+  EXPECT_EQ(program->int_constant("get_bos_id"), 2);
+  EXPECT_EQ(program->int_constant("get_eos_ids"), 1);
+  const auto model = program->find_data("tessera.model")->bytes;
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(model.data()), model.size()),
+            "architecture=gemma4\nname=synthetic-gemma4\n");
+}
+
+TEST(CompileGguf, AFileWithoutATokenizerIsToldAbout) {
+  std::vector<std::string> warnings;
+  const auto program = compile_gguf(*Gemma4File{}.open(), {}, &warnings);
+  ASSERT_TRUE(program);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("no tokenizer"), std::string::npos);
+}
+
+TEST(Passes, ThePipelineOnAModel) {
+  auto model = *models::build_model(**Gemma4File{}.open(), {.dtype = DType::kBF16});
+  const auto reports = run_passes(model.graph);
+  ASSERT_TRUE(reports) << reports.error().message;
+  ASSERT_EQ(reports->size(), all_passes().size());
+  std::map<std::string_view, int> changes;
+  for (const PassReport& report : *reports) changes[report.name] = report.changes;
+  EXPECT_EQ(changes["keep_last_token"], 1);
+  EXPECT_EQ(changes["common_subexpressions"], 1);  // the full layer's K = V
+  testing::expect_golden("src/compile/golden/gemma4_after_passes.txt", graph::print(model.graph));
+}
+
+}  // namespace
+}  // namespace tessera::compile
