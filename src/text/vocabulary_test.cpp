@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <tuple>
 
@@ -103,23 +101,18 @@ TEST(Vocabulary, ChecksWhatItHolds) {
   expect_bad([](Vocabulary& v) { v = Vocabulary{.model = "gemma4"}; });
 }
 
-// The size of Gemma 4's. Not a benchmark; a guard against decoding token by token through an allocator.
-TEST(Vocabulary, DecodesALargeOneQuickly) {
-  constexpr int32_t kTokens = 262144, kMerges = 514906;
+TEST(Vocabulary, AsLargeAsGemma4s) {
+  constexpr size_t kTokens = 262144, kMerges = 514906;
   Vocabulary vocabulary;
   vocabulary.model = "gemma4";
   vocabulary.tokens.assign(kTokens, "▁token");
   vocabulary.types.assign(kTokens, TokenType::kNormal);
   vocabulary.merges.assign(kMerges, Merge{1, 2, 3});
+  vocabulary.merges.back() = {4, 5, 262143};
   const auto bytes = encode(vocabulary);
-  double best = 1;
-  for (int round = 0; round < 3; ++round) {
-    const auto start = std::chrono::steady_clock::now();
-    ASSERT_TRUE(decode(bytes));
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  RecordProperty("decode_ms", std::to_string(best * 1e3));
-  EXPECT_LT(best, 0.3);  // 8 ms on an idle core; the machine may be busy or sanitized
+  const auto decoded = decode(bytes);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  expect_equal(vocabulary, *decoded);
 }
 
 }  // namespace
