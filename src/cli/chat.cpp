@@ -56,7 +56,8 @@ class Conversation {
     }));
     std::fputc('\n', stdout);
     remember(prompt, answer);
-    messages_.push_back({.role = text::Role::kAssistant, .content = text::parse_output(answer.text).content});
+    const auto output = need(text::parse_output(loaded_.chat_template, answer.text));
+    messages_.push_back({.role = text::Role::kAssistant, .content = output.content});
     ++sampling_.seed;
     if (answer.reason == generate::StopReason::kContextFull)
       std::fprintf(stderr, "(the context of %lld tokens is full; /reset starts over)\n",
