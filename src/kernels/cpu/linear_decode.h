@@ -26,6 +26,7 @@ struct Decode256 {
   using Bits = typename V::Bits;
   using Floats = typename V::Floats;
   using Block = typename F::Block;
+  static constexpr int64_t kStretch = kPanelRows * sizeof(Block);
 
   static void run(const LinearTile& tile) {
     const int64_t n_blocks = tile.x.k / 256, stride = tile.x.m;
@@ -33,11 +34,9 @@ struct Decode256 {
       const PanelRows<F> rows(tile, first);
       const ActivationBlock256* x = tile.x.blocks256;
       const std::byte* ahead = tile.weights + (first + kPanelRows) * tile.row_bytes;
-      constexpr int64_t kStretch = kPanelRows * sizeof(Block);
       Floats acc = V::Floats::zero();
       for (int64_t b = 0; b < n_blocks; ++b, x += stride, ahead += kStretch) {
-        prefetch_stretch<V>(ahead, kStretch);
-        acc = step(rows, b * static_cast<int64_t>(sizeof(Block)), *x, acc);
+        acc = step(rows, b * static_cast<int64_t>(sizeof(Block)), ahead, *x, acc);
       }
       acc.store(tile.out + first);
     }
@@ -68,8 +67,8 @@ struct Decode256 {
     }
   };
 
-  [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, const ActivationBlock256& x,
-                                            Floats acc) {
+  [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead,
+                                            const ActivationBlock256& x, Floats acc) {
     const TokenCodes<V> token(x.q);
     Bits dots[kPanelRows], d[4], scaled_sums[4], mins[4];
     unroll<4>([&]<int z>() __attribute__((always_inline)) {
@@ -80,6 +79,7 @@ struct Decode256 {
       if constexpr (F::kHasMin) mins[z] = four.mins;
       unroll<4>([&]<int quarter>() __attribute__((always_inline)) {
         constexpr int r = 4 * quarter + z;
+        prefetch_part<V, kStretch, 4 * z + quarter, kPanelRows>(ahead);
         const Block* block = rows.block(r, offset);
         dots[r] = V::zero();
         unroll<4>([&]<int i>() __attribute__((always_inline)) {
@@ -105,6 +105,7 @@ struct Decode32 {
   using Bits = typename V::Bits;
   using Floats = typename V::Floats;
   using Block = typename F::Block;
+  static constexpr int64_t kStretch = kPanelRows * 8 * sizeof(Block);
 
   static void run(const LinearTile& tile) {
     const int64_t n_blocks = tile.x.k / 32, stride = tile.x.m;
@@ -112,16 +113,14 @@ struct Decode32 {
       const PanelRows<F> rows(tile, first);
       const ActivationBlock32x8* x = tile.x.blocks32;
       const std::byte* ahead = tile.weights + (first + kPanelRows) * tile.row_bytes;
-      constexpr int64_t kStretch = kPanelRows * 8 * sizeof(Block);
       Floats acc = V::Floats::zero();
       int64_t b = 0;
       for (; b + 8 <= n_blocks; b += 8, x += stride, ahead += kStretch) {
-        prefetch_stretch<V>(ahead, kStretch);
-        acc = step(rows, b * static_cast<int64_t>(sizeof(Block)), 8, *x, acc);
+        acc = step(rows, b * static_cast<int64_t>(sizeof(Block)), 8, ahead, *x, acc);
       }
       if (b < n_blocks) {
         const PaddedTail<F> tail(rows, b, n_blocks);
-        acc = step(tail.rows, 0, static_cast<int>(n_blocks - b), *x, acc);
+        acc = step(tail.rows, 0, static_cast<int>(n_blocks - b), ahead, *x, acc);
       }
       acc.store(tile.out + first);
     }
@@ -129,12 +128,13 @@ struct Decode32 {
 
  private:
   [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, int n_blocks,
-                                            const ActivationBlock32x8& x, Floats acc) {
+                                            const std::byte* ahead, const ActivationBlock32x8& x, Floats acc) {
     const TokenCodes<V> token(x.q);
     Bits sums[8];  // by block; lanes are rows
     unroll<4>([&]<int i>() __attribute__((always_inline)) {
       Bits dots[kPanelRows];
       unroll<kPanelRows>([&]<int r>() __attribute__((always_inline)) {
+        prefetch_part<V, kStretch, 16 * i + r, 4 * kPanelRows>(ahead);
         dots[r] = V::template dot<F::kWide>(V::zero(), F::template codes<i>(rows.block(r, offset)), token.x[i]);
       });
       V::half_sums(dots, sums[i], sums[i + 4]);

@@ -20,12 +20,14 @@ template <class V>
 struct PanelCodes {
   alignas(64) unsigned char at[64][64];
 
-  template <class F>
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset) {
+  template <class F, int64_t kStretch>
+  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
     unroll<4>([&]<int i>() __attribute__((always_inline)) {
       typename V::Bits x[kPanelRows];
-      unroll<kPanelRows>([&]<int r>()
-                             __attribute__((always_inline)) { x[r] = F::template codes<i>(rows.block(r, offset)); });
+      unroll<kPanelRows>([&]<int r>() __attribute__((always_inline)) {
+        prefetch_part<V, kStretch, 16 * i + r, 4 * kPanelRows>(ahead);
+        x[r] = F::template codes<i>(rows.block(r, offset));
+      });
       V::transpose(x);
       unroll<kPanelRows>([&]<int c>()
                              __attribute__((always_inline)) { V::store(x[c], at[32 * (c / 8) + 8 * i + c % 8]); });
@@ -41,8 +43,10 @@ struct Panel256 {
   alignas(64) int16_t mins[kGroups / 2][32];  // of groups 2 j and 2 j + 1, a pair in each lane
   alignas(64) float d[16], dmin[16];
 
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset) {
-    codes.unpack(rows, offset);
+  // `ahead`: the bytes to prefetch meanwhile, as many as the panel's block holds.
+  static constexpr int64_t kBytes = kPanelRows * sizeof(typename F::Block);
+  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
+    codes.template unpack<F, kBytes>(rows, offset, ahead);
     typename V::Bits s[4], m[4], ds[4];
     for (int z = 0; z < 4; ++z) {
       const Scales256<V> four = rows.scales(z, offset);
@@ -150,8 +154,9 @@ struct Panel32 {
   alignas(64) float d[8][16];
   alignas(64) float m[8][16];
 
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset) {
-    codes.unpack(rows, offset);
+  static constexpr int64_t kBytes = kPanelRows * 8 * sizeof(typename F::Block);
+  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
+    codes.template unpack<F, kBytes>(rows, offset, ahead);
     const PanelScales32<V, F> scales(rows, offset);
     for (int j = 0; j < 8; ++j) {
       scales.d[j].store(d[j]);
@@ -229,8 +234,8 @@ void panel_tile_256(const LinearTile& tile) {
   Panel256<V, F> panels[kPanels];
   for (int64_t b = 0; b < tile.x.k / 256; ++b, x += tile.x.m) {
     const auto offset = b * static_cast<int64_t>(sizeof(typename F::Block));
-    prefetch_stretch<V>(tile.weights + kTileRows * (tile.row_bytes + offset), kTileRows * sizeof(typename F::Block));
-    for (int p = 0; p < kPanels; ++p) panels[p].unpack(rows[p], offset);
+    const std::byte* ahead = tile.weights + kTileRows * (tile.row_bytes + offset);
+    for (int p = 0; p < kPanels; ++p) panels[p].unpack(rows[p], offset, ahead + p * Panel256<V, F>::kBytes);
     TokenLoop<V, Multiply256<V, F>>::run_all(panels, 1, x, tile.out, tile.n_tokens);
   }
 }
@@ -246,13 +251,12 @@ void panel_tile_32(const LinearTile& tile) {
   for (int64_t b = 0; b < n_blocks; b += 8, x += tile.x.m) {
     const auto offset = b * static_cast<int64_t>(sizeof(typename F::Block));
     const int n = n_blocks - b < 8 ? static_cast<int>(n_blocks - b) : 8;
-    prefetch_stretch<V>(tile.weights + kTileRows * (tile.row_bytes + offset),
-                        kTileRows * 8 * sizeof(typename F::Block));
-    for (int p = 0; p < kPanels; ++p) {
+    const std::byte* ahead = tile.weights + kTileRows * (tile.row_bytes + offset);
+    for (int p = 0; p < kPanels; ++p, ahead += Panel32<V, F>::kBytes) {
       if (n == 8)
-        panels[p].unpack(rows[p], offset);
+        panels[p].unpack(rows[p], offset, ahead);
       else
-        panels[p].unpack(PaddedTail<F>(rows[p], b, n_blocks).rows, 0);
+        panels[p].unpack(PaddedTail<F>(rows[p], b, n_blocks).rows, 0, ahead);
     }
     TokenLoop<V, Multiply32<V, F>>::run_all(panels, n, x, tile.out, tile.n_tokens);
   }
