@@ -2,6 +2,7 @@
 // planner, no hints, no fused step - gives the logits another engine computed.
 #include <numeric>
 
+#include "gguf/writer.h"
 #include "model_testing.h"
 #include "runtime/interpreter.h"
 
@@ -61,7 +62,7 @@ TEST_P(CompiledPrograms, GiveTheLogitsOfAnotherEngine) {
   const Case& c = GetParam();
   SKIP_WITHOUT_SHARED(std::string("vectors/") + c.folder);
   const Reference reference = load_reference(c.folder, c.name);
-  const program::Program program = testing::compile_model(reference.gguf, c.options);
+  const program::Program program = compile_model(reference.gguf, c.options);
   GenericRun run(program);
   const std::span<const int32_t> tokens = reference.tokens;
   size_t at = 0;
@@ -89,17 +90,62 @@ INSTANTIATE_TEST_SUITE_P(Tiny, CompiledPrograms,
                                            Case{"gemma4-tiny-sharedkv", "tiny-q4km", options(DType::kF32, DType::kBF16),
                                                 4e-2}));
 
+// The file at `from` with every matrix in another format, made from its dequantized values.
+void rewrite_matrices(const std::string& from, const std::string& to, const quant::Format& format) {
+  const auto in = *gguf::File::open(from);
+  const auto target = [&](const gguf::TensorInfo& tensor) { return tensor.dims.size() == 2 ? &format : tensor.format; };
+  std::vector<gguf::TensorDeclaration> declarations;
+  for (const gguf::TensorInfo& tensor : in->tensors())
+    declarations.push_back({tensor.name, target(tensor), tensor.dims});
+  auto writer = gguf::Writer::create(to, in->metadata(), declarations);
+  ASSERT_TRUE(writer) << writer.error().message;
+  for (const gguf::TensorInfo& tensor : in->tensors()) {
+    std::vector<float> values(static_cast<size_t>(tensor.n_values()));
+    tensor.format->dequantize(in->bytes(tensor).data(), tensor.n_values(), values.data());
+    std::vector<std::byte> packed(static_cast<size_t>(target(tensor)->bytes_for(tensor.n_values())));
+    target(tensor)->quantize(values.data(), tensor.n_values(), packed.data());
+    ASSERT_TRUE(writer->write(packed));
+  }
+  ASSERT_TRUE(writer->commit());
+}
+
+// Formats that are plain numbers, and one whose kernels ExecuTorch does not have.
+TEST(CompiledPrograms, OtherFormatsOfTheSameWeightsAgree) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  const std::span<const int32_t> tokens = std::span(reference.tokens).first(6);
+  const auto want = std::span(reference.logits).subspan(5 * reference.vocab(), reference.vocab());
+  struct Rewritten {
+    const char* format;
+    DType dtype;
+    double tolerance;  // the format's rounding of weights, and the dtype's of activations
+  };
+  TempDir dir;
+  for (const Rewritten& c :
+       {Rewritten{"F32", DType::kF32, 1e-4}, Rewritten{"F16", DType::kF32, 5e-3}, Rewritten{"BF16", DType::kF32, 3e-2},
+        Rewritten{"Q8_0", DType::kF32, 5e-2}, Rewritten{"F16", DType::kBF16, 5e-2}, Rewritten{"F32", DType::kF16, 5e-2},
+        Rewritten{"BF16", DType::kBF16, 5e-2}}) {
+    const std::string path = dir.file(std::string(c.format) + ".gguf");
+    rewrite_matrices(reference.gguf, path, *quant::find_format(c.format));
+    const program::Program program = compile_model(path, options(c.dtype));
+    GenericRun run(program);
+    run.step(tokens.first(5));
+    const double error = relative_error(run.step(tokens.last(1)), want);
+    EXPECT_LT(error, c.tolerance) << c.format << " weights, " << name_of(c.dtype) << " activations";
+  }
+}
+
 // A pass changes how a program is written, not what it computes.
 TEST(CompiledPrograms, PassesPreserveTheLogits) {
   SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
   const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
   const std::span<const int32_t> tokens = std::span(reference.tokens).first(5);
-  const program::Program all = testing::compile_model(reference.gguf, options(DType::kF32));
+  const program::Program all = compile_model(reference.gguf, options(DType::kF32));
   const std::vector<float> want = GenericRun(all).step(tokens);
   for (const char* pass : {"fold_scales", "common_subexpressions", "dead_code"}) {
     auto without = options(DType::kF32);
     without.disabled_passes = {pass};
-    const program::Program program = testing::compile_model(reference.gguf, without);
+    const program::Program program = compile_model(reference.gguf, without);
     EXPECT_EQ(GenericRun(program).step(tokens), want) << pass;
   }
 }
