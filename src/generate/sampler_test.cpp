@@ -23,7 +23,7 @@ int32_t sampled(Sampler& sampler, const std::vector<float>& logits) {
 
 // The tokens that many draws bring up.
 std::set<int32_t> drawn(const SamplingOptions& options, const std::vector<float>& logits,
-                        std::vector<int32_t> suppressed = {}) {
+                        std::vector<int32_t> suppressed = {}, int n_draws = 5000) {
   Sampler sampler(options, suppressed);
   std::set<int32_t> tokens;
   for (int i = 0; i < n_draws; ++i) tokens.insert(sampled(sampler, logits));
