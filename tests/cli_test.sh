@@ -50,7 +50,7 @@ for type in q4_k_m q5_k_m q6_k q8_0 q4_0 bf16 f32; do
   succeeds "quantize to $type" "$tessera" quantize wide.gguf "wide-$type.gguf" --type "$type"
   succeeds "run $type" "$tessera" run "wide-$type.gguf" -p 'a' -n 4 --raw --temperature 0
 done
-fails 1 "q4_k" "quantizing twice needs consent" "$tessera" quantize small.gguf twice.gguf --type q6_k
+fails 1 "--allow-requantize" "quantizing twice needs consent" "$tessera" quantize small.gguf twice.gguf --type q6_k
 succeeds "with consent" "$tessera" quantize small.gguf twice.gguf --type q6_k --allow-requantize
 fails 1 "gemma5" "an unknown shape" "$tessera" synth x.gguf --shape gemma5
 fails 1 "q9" "an unknown type" "$tessera" quantize wide.gguf x.gguf --type q9

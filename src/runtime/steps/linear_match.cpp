@@ -100,6 +100,11 @@ std::optional<LinearAt> from_dense(const PlanBuilder& b, size_t i) {
   return out;
 }
 
+// The version of its input that a linear at position `i` reads: its last instruction does.
+Version input_of(const PlanBuilder& b, size_t i, const LinearAt& linear) {
+  return b.read_at(i + linear.n_instructions - 1, linear.x);
+}
+
 std::optional<LinearAt> linear_at(const PlanBuilder& b, size_t i) {
   if (const auto* branch = b.node_at<program::If>(i)) return from_branch(b, *branch);
   if (const auto* kernel = b.node_at<MetalKernel>(i)) {
@@ -121,13 +126,13 @@ bool outlives(const PlanBuilder& b, Tid tid) { return b.program.kind_of(tid) != 
 std::optional<Planned> match_linears(PlanBuilder& b, size_t i) {
   const auto first = linear_at(b, i);
   if (!first) return std::nullopt;
-  const Version x = b.read_at(i, first->x);
+  const Version x = input_of(b, i, *first);
   Planned out;
   out.reads = {x};
   std::vector<LinearStep::Job> jobs;
   for (size_t at = i;;) {
     const auto linear = linear_at(b, at);
-    const bool joins = linear && linear->x == first->x && b.read_at(at, linear->x) == x &&
+    const bool joins = linear && linear->x == first->x && input_of(b, at, *linear) == x &&
                        linear->spec.k == first->spec.k && linear->single_token == first->single_token;
     if (!joins) break;
     const size_t last = at + linear->n_instructions - 1;
@@ -167,7 +172,7 @@ std::optional<Planned> match_geglu(PlanBuilder& b, size_t i) {
   const bool operands =
       (multiply->a == activated && multiply->b == up->out) || (multiply->b == activated && multiply->a == up->out);
   const bool flows = operands && !(activated == up->out) && gelu->x == gate->out && up->x == gate->x &&
-                     b.read_at(i, gate->x) == b.read_at(up_first, up->x) &&
+                     input_of(b, i, *gate) == input_of(b, up_first, *up) &&
                      b.only_read_at(b.written_at(gate_at, gate->out), gelu_at) &&
                      b.only_read_at(b.written_at(gelu_at, activated), multiply_at) &&
                      b.only_read_at(b.written_at(up_at, up->out), multiply_at);
@@ -176,7 +181,7 @@ std::optional<Planned> match_geglu(PlanBuilder& b, size_t i) {
   if (!flows || !alike) return std::nullopt;
   Planned out;
   cover(b, i, multiply_at - i + 1, out);
-  out.reads = {b.read_at(i, gate->x)};
+  out.reads = {input_of(b, i, *gate)};
   out.outs = {b.written_at(multiply_at, multiply->out)};
   out.has_effect = outlives(b, multiply->out);
   std::vector<LinearStep::Job> jobs;
