@@ -69,13 +69,17 @@ Status Sampler::adjust(std::span<const float> logits) {
         adjusted = given > 0 ? given / options_.repetition_penalty : given * options_.repetition_penalty;
     }
   }
-  bool has_choice = false;
-  for (size_t id = 0; id < logits_.size(); ++id) {
-    if (!(logits_[id] <= std::numeric_limits<float>::max())) {
-      return make_error(ErrorCode::kInternal,
-                        "sampling: the logit of token {} is {}; the model's arithmetic broke down", id, logits_[id]);
-    }
-    has_choice |= logits_[id] != kNever;
+  // No branches in the loop over all logits, so that it is vectorized; which one is bad is asked only if one is.
+  const auto is_bad = [](float logit) { return !(logit <= std::numeric_limits<float>::max()); };
+  bool has_bad = false, has_choice = false;
+  for (float logit : logits_) {
+    has_bad |= is_bad(logit);
+    has_choice |= logit != kNever;
+  }
+  if (has_bad) {
+    const auto bad = std::find_if(logits_.begin(), logits_.end(), is_bad);
+    return make_error(ErrorCode::kInternal, "sampling: the logit of token {} is {}; the model's arithmetic broke down",
+                      bad - logits_.begin(), *bad);
   }
   if (has_choice) return {};
   return make_error(ErrorCode::kInternal, "sampling: none of the {} logits is finite", logits_.size());
@@ -85,8 +89,8 @@ int32_t Sampler::best() const {
   return static_cast<int32_t>(std::max_element(logits_.begin(), logits_.end()) - logits_.begin());
 }
 
-// For a small k one pass over the logits with a heap of the k best so far: 262144 logits in 0.1 ms, where sorting them
-// takes 20.
+// For a small k one pass over the logits with a heap of the k best so far: sorting 262144 logits takes 21 ms, a draw
+// with top-k 64 a fiftieth of it.
 void Sampler::collect() {
   const size_t k = options_.top_k > 0 ? static_cast<size_t>(options_.top_k) : logits_.size();
   const bool is_limited = k < logits_.size();
