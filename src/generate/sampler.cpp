@@ -71,7 +71,7 @@ Status Sampler::adjust(std::span<const float> logits) {
   }
   // No branches in the loop over all logits, so that it is vectorized; which one is bad is asked only if one is.
   const auto is_bad = [](float logit) { return !(logit <= std::numeric_limits<float>::max()); };
-  bool has_bad = false, has_choice = false;
+  uint32_t has_bad = 0, has_choice = 0;
   for (float logit : logits_) {
     has_bad |= is_bad(logit);
     has_choice |= logit != kNever;
