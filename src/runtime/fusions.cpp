@@ -230,10 +230,11 @@ std::optional<Planned> match_soft_cap(PlanBuilder& b, size_t i) {
       (!cast || b.only_read_at(b.written_at(i, cast->out), at)) &&
       b.only_read_at(b.written_at(at, divide->out), at + 1) && b.only_read_at(b.written_at(at + 1, tanh->out), at + 2);
   if (!chained) return std::nullopt;
-  if (!cast) return std::nullopt;  // without the cast the slot's dtype decides, and the instructions say how
-  out.step = std::make_unique<SoftCapStep>(cast->x, multiply->out, *cap);
-  out.covered = {b.index_at(i), b.index_at(at), b.index_at(at + 1), b.index_at(at + 2)};
-  out.reads = {b.read_at(i, cast->x)};
+  const Tid x = cast ? cast->x : divide->a;
+  for (size_t j = i; j <= at + 2; ++j) out.covered.push_back(b.index_at(j));
+  out.reads = {b.read_at(i, x)};
+  out.step = std::make_unique<SoftCapStep>(x, multiply->out, *cap, cast != nullptr,
+                                           Instructions{b.program.main_chain, out.covered});
   out.outs = {b.written_at(at + 2, multiply->out)};
   out.has_effect = b.program.kind_of(multiply->out) != program::TensorKind::kTemp;
   return out;

@@ -98,8 +98,8 @@ Status ResidualStep::run(StepContext& context) const {
 
 Status SoftCapStep::run(StepContext& context) const {
   const Tensor x = TRY(context.slots().get(x_));
-  if (!is_float(x.dtype) || x.dtype == DType::kF64 || x.shape.rank() == 0)
-    return invalid_argument("soft cap: input is {} {}", name_of(x.dtype), to_string(x.shape));
+  const bool half = x.dtype == DType::kF16 || x.dtype == DType::kBF16;
+  if (x.dtype != DType::kF32 && !(half && casts_)) return instructions_.run(context);
   Tensor y = TRY(Tensor::allocate(DType::kF32, x.shape));
   constexpr int64_t kPiece = 4096;  // one row may be a whole vocabulary: cut by elements, not rows
   const int64_t total = x.n_elements();

@@ -64,16 +64,19 @@ class ResidualStep final : public Step {
   Spec spec_;
 };
 
-// out = cap * tanh(x / cap) in f32.
+// out = cap * tanh(x / cap) in f32; `casts`: the instructions take any float dtype to f32 first.
 class SoftCapStep final : public Step {
  public:
-  SoftCapStep(program::Tid x, program::Tid out, float cap) : x_(x), out_(out), cap_(cap) {}
+  SoftCapStep(program::Tid x, program::Tid out, float cap, bool casts, Instructions instructions)
+      : x_(x), out_(out), cap_(cap), casts_(casts), instructions_(std::move(instructions)) {}
   Status run(StepContext& context) const override;
   std::string_view kind() const override { return "soft cap"; }
 
  private:
   program::Tid x_, out_;
   float cap_;
+  bool casts_;
+  Instructions instructions_;
 };
 
 // out[i] = row ids[i] of a packed table, times a factor.
