@@ -39,6 +39,7 @@ def arguments():
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", help="start from the weights of this best.pt instead of random ones (a warm restart)")
     return parser.parse_args()
 
 
@@ -118,6 +119,8 @@ def main():
     device = torch.device(args.device)
     checks = [t.to(device) for t in data.held_out_rows(held_out, tokenizer, args.row_length)]
     model = Gemma(Config(n_layers=args.layers), args.dropout).to(device)
+    if args.resume:
+        model.load_state_dict(torch.load(args.resume, map_location=device)["model"])
     n_parameters = sum(p.numel() for p in model.parameters())
     print(f"{n_parameters / 1e6:.2f} M parameters, {len(training)} tales, {len(held_out)} held out "
           f"({int(checks[1].sum()) - len(checks[1])} tokens)", flush=True)
