@@ -53,7 +53,7 @@ def fault(src, path, quoted, angled):
         return f'<{angled}> is ours: write "{angled}"' if first in ROOMS and (src / angled).exists() else None
     target = quoted.split("/")[0]
     if target not in ROOMS:
-        beside_test = path.stem.endswith(("_test", "_testing")) and quoted == "test_util.h"
+        beside_test = path.stem.endswith(("_test", "_testing")) and (src.parent / "tests" / quoted).exists()
         generated = quoted.endswith("_generated.h")
         return None if beside_test or generated else f'"{quoted}" does not start with a room: write "room/file.h"'
     if room in RUN_HALF and target in COMPILE_HALF:
