@@ -26,18 +26,17 @@ struct Decode256 {
   using Bits = typename V::Bits;
   using Floats = typename V::Floats;
   using Block = typename F::Block;
-  static constexpr int64_t kStretch = kPanelRows * sizeof(Block);
+  static constexpr int64_t kBytes = sizeof(Block);
 
   static void run(const LinearTile& tile) {
     const int64_t n_blocks = tile.x.k / 256, stride = tile.x.m;
     for (int first = 0; first < tile.n_rows; first += kPanelRows) {
       const PanelRows<F> rows(tile, first);
       const ActivationBlock256* x = tile.x.blocks256;
-      const std::byte* ahead = tile.weights + (first + kPanelRows) * tile.row_bytes;
+      const int64_t next = kPanelRows * tile.row_bytes;
       Floats acc = V::Floats::zero();
-      for (int64_t b = 0; b < n_blocks; ++b, x += stride, ahead += kStretch) {
-        acc = step(rows, b * static_cast<int64_t>(sizeof(Block)), ahead, *x, acc);
-      }
+      for (int64_t b = 0; b < n_blocks; ++b, x += stride)
+        acc = step(rows, b * kBytes, offset_ahead(b, n_blocks, kBytes, next), *x, acc);
       acc.store(tile.out + first);
     }
   }
@@ -67,7 +66,7 @@ struct Decode256 {
     }
   };
 
-  [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead,
+  [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, int64_t ahead,
                                             const ActivationBlock256& x, Floats acc) {
     const TokenCodes<V> token(x.q);
     Bits dots[kPanelRows], d[4], scaled_sums[4], mins[4];
@@ -79,7 +78,7 @@ struct Decode256 {
       if constexpr (F::kHasMin) mins[z] = four.mins;
       unroll<4>([&]<int quarter>() __attribute__((always_inline)) {
         constexpr int r = 4 * quarter + z;
-        prefetch_part<V, kStretch, 4 * z + quarter, kPanelRows>(ahead);
+        prefetch_part<V, kBytes, 0, 1>(rows.row[r] + ahead);
         const Block* block = rows.block(r, offset);
         dots[r] = V::zero();
         unroll<4>([&]<int i>() __attribute__((always_inline)) {
@@ -105,36 +104,35 @@ struct Decode32 {
   using Bits = typename V::Bits;
   using Floats = typename V::Floats;
   using Block = typename F::Block;
-  static constexpr int64_t kStretch = kPanelRows * 8 * sizeof(Block);
+  static constexpr int64_t kBytes = 8 * sizeof(Block);  // of a step
 
   static void run(const LinearTile& tile) {
     const int64_t n_blocks = tile.x.k / 32, stride = tile.x.m;
     for (int first = 0; first < tile.n_rows; first += kPanelRows) {
       const PanelRows<F> rows(tile, first);
       const ActivationBlock32x8* x = tile.x.blocks32;
-      const std::byte* ahead = tile.weights + (first + kPanelRows) * tile.row_bytes;
+      const int64_t next = kPanelRows * tile.row_bytes;
       Floats acc = V::Floats::zero();
       int64_t b = 0;
-      for (; b + 8 <= n_blocks; b += 8, x += stride, ahead += kStretch) {
-        acc = step(rows, b * static_cast<int64_t>(sizeof(Block)), 8, ahead, *x, acc);
-      }
+      for (; b + 8 <= n_blocks; b += 8, x += stride)
+        acc = step(rows, b / 8 * kBytes, 8, offset_ahead(b / 8, n_blocks / 8, kBytes, next), *x, acc);
       if (b < n_blocks) {
         const PaddedTail<F> tail(rows, b, n_blocks);
-        acc = step(tail.rows, 0, static_cast<int>(n_blocks - b), ahead, *x, acc);
+        acc = step(tail.rows, 0, static_cast<int>(n_blocks - b), 0, *x, acc);
       }
       acc.store(tile.out + first);
     }
   }
 
  private:
-  [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, int n_blocks,
-                                            const std::byte* ahead, const ActivationBlock32x8& x, Floats acc) {
+  [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, int n_blocks, int64_t ahead,
+                                            const ActivationBlock32x8& x, Floats acc) {
     const TokenCodes<V> token(x.q);
     Bits sums[8];  // by block; lanes are rows
     unroll<4>([&]<int i>() __attribute__((always_inline)) {
       Bits dots[kPanelRows];
       unroll<kPanelRows>([&]<int r>() __attribute__((always_inline)) {
-        prefetch_part<V, kStretch, 16 * i + r, 4 * kPanelRows>(ahead);
+        prefetch_part<V, kBytes, i, 4>(rows.row[r] + ahead);
         dots[r] = V::template dot<F::kWide>(V::zero(), F::template codes<i>(rows.block(r, offset)), token.x[i]);
       });
       V::half_sums(dots, sums[i], sums[i + 4]);

@@ -20,12 +20,12 @@ template <class V>
 struct PanelCodes {
   alignas(64) unsigned char at[64][64];
 
-  template <class F, int64_t kStretch>
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
+  template <class F, int64_t kBytes>
+  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, int64_t ahead) {
     unroll<4>([&]<int i>() __attribute__((always_inline)) {
       typename V::Bits x[kPanelRows];
       unroll<kPanelRows>([&]<int r>() __attribute__((always_inline)) {
-        prefetch_part<V, kStretch, 16 * i + r, 4 * kPanelRows>(ahead);
+        prefetch_part<V, kBytes, i, 4>(rows.row[r] + ahead);
         x[r] = F::template codes<i>(rows.block(r, offset));
       });
       V::transpose(x);
@@ -43,9 +43,9 @@ struct Panel256 {
   alignas(64) int16_t mins[kGroups / 2][32];  // of groups 2 j and 2 j + 1, a pair in each lane
   alignas(64) float d[16], dmin[16];
 
-  // `ahead`: the bytes to prefetch meanwhile, as many as the panel's block holds.
-  static constexpr int64_t kBytes = kPanelRows * sizeof(typename F::Block);
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
+  // `ahead`: what to prefetch meanwhile, see offset_ahead.
+  static constexpr int64_t kBytes = sizeof(typename F::Block);
+  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, int64_t ahead) {
     codes.template unpack<F, kBytes>(rows, offset, ahead);
     typename V::Bits s[4], m[4], ds[4];
     for (int z = 0; z < 4; ++z) {
@@ -154,8 +154,8 @@ struct Panel32 {
   alignas(64) float d[8][16];
   alignas(64) float m[8][16];
 
-  static constexpr int64_t kBytes = kPanelRows * 8 * sizeof(typename F::Block);
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
+  static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);
+  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, int64_t ahead) {
     codes.template unpack<F, kBytes>(rows, offset, ahead);
     const PanelScales32<V, F> scales(rows, offset);
     for (int j = 0; j < 8; ++j) {
@@ -228,14 +228,15 @@ inline constexpr int kPanels = kTileRows / kPanelRows;
 // Formats of 256 values.
 template <class V, class F>
 void panel_tile_256(const LinearTile& tile) {
+  using Panel = Panel256<V, F>;
   const PanelRows<F> rows[kPanels] = {{tile, 0}, {tile, kPanelRows}};
   const ActivationBlock256* x = tile.x.blocks256;
   clear(tile.out, tile.n_tokens);
-  Panel256<V, F> panels[kPanels];
-  for (int64_t b = 0; b < tile.x.k / 256; ++b, x += tile.x.m) {
-    const auto offset = b * static_cast<int64_t>(sizeof(typename F::Block));
-    const std::byte* ahead = tile.weights + kTileRows * (tile.row_bytes + offset);
-    for (int p = 0; p < kPanels; ++p) panels[p].unpack(rows[p], offset, ahead + p * Panel256<V, F>::kBytes);
+  Panel panels[kPanels];
+  const int64_t n_blocks = tile.x.k / 256;
+  for (int64_t b = 0; b < n_blocks; ++b, x += tile.x.m) {
+    const int64_t ahead = offset_ahead(b, n_blocks, Panel::kBytes, kTileRows * tile.row_bytes);
+    for (int p = 0; p < kPanels; ++p) panels[p].unpack(rows[p], b * Panel::kBytes, ahead);
     TokenLoop<V, Multiply256<V, F>>::run_all(panels, 1, x, tile.out, tile.n_tokens);
   }
 }
@@ -243,20 +244,20 @@ void panel_tile_256(const LinearTile& tile) {
 // Formats of 32 values.
 template <class V, class F>
 void panel_tile_32(const LinearTile& tile) {
+  using Panel = Panel32<V, F>;
   const PanelRows<F> rows[kPanels] = {{tile, 0}, {tile, kPanelRows}};
   const ActivationBlock32x8* x = tile.x.blocks32;
   clear(tile.out, tile.n_tokens);
-  Panel32<V, F> panels[kPanels];
+  Panel panels[kPanels];
   const int64_t n_blocks = tile.x.k / 32;
   for (int64_t b = 0; b < n_blocks; b += 8, x += tile.x.m) {
-    const auto offset = b * static_cast<int64_t>(sizeof(typename F::Block));
     const int n = n_blocks - b < 8 ? static_cast<int>(n_blocks - b) : 8;
-    const std::byte* ahead = tile.weights + kTileRows * (tile.row_bytes + offset);
-    for (int p = 0; p < kPanels; ++p, ahead += Panel32<V, F>::kBytes) {
+    const int64_t ahead = offset_ahead(b / 8, n_blocks / 8, Panel::kBytes, kTileRows * tile.row_bytes);
+    for (int p = 0; p < kPanels; ++p) {
       if (n == 8)
-        panels[p].unpack(rows[p], offset, ahead);
+        panels[p].unpack(rows[p], b / 8 * Panel::kBytes, ahead);
       else
-        panels[p].unpack(PaddedTail<F>(rows[p], b, n_blocks).rows, 0, ahead);
+        panels[p].unpack(PaddedTail<F>(rows[p], b, n_blocks).rows, 0, 0);
     }
     TokenLoop<V, Multiply32<V, F>>::run_all(panels, n, x, tile.out, tile.n_tokens);
   }
