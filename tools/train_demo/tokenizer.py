@@ -25,8 +25,8 @@ PAD, EOS, BOS, UNK, MASK = range(5)
 TURN_OPEN, TURN_CLOSE = 15, 16
 MAX_NEWLINES = 4
 
-# One word, number, stretch of punctuation, run of spaces or run of newlines, with the space before it.
-PIECES = re.compile(f"\n+|{SPACE}?[A-Za-z]+|{SPACE}?[0-9]|{SPACE}?[^A-Za-z0-9{SPACE}\n]+|{SPACE}+")
+# One word, digit, stretch of punctuation (with the space before it), further space, or run of newlines.
+PIECES = re.compile(f"\n+|{SPACE}?[A-Za-z]+|{SPACE}?[0-9]|{SPACE}?[^A-Za-z0-9{SPACE}\n]+|{SPACE}")
 
 
 def train(texts, vocab_size):
