@@ -48,6 +48,20 @@ inline std::mt19937_64 fresh_rng() {
   return std::mt19937_64(seed);
 }
 
+// `text` must equal the file at `path` (relative to the repository's root, where tests run), which is under version
+// control and reviewed as a diff. TESSERA_UPDATE_GOLDEN=1 writes the files anew.
+inline void expect_golden(const std::string& path, const std::string& text) {
+  if (std::getenv("TESSERA_UPDATE_GOLDEN")) {
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    std::ofstream(path, std::ios::binary) << text;
+    return;
+  }
+  std::ifstream in(path, std::ios::binary);
+  ASSERT_TRUE(in.good()) << path << " is not there: run with TESSERA_UPDATE_GOLDEN=1";
+  const std::string golden{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  EXPECT_EQ(golden, text) << path << " differs: if that is right, run with TESSERA_UPDATE_GOLDEN=1 and review the diff";
+}
+
 // A path in a folder that is removed when the object goes.
 class TempDir {
  public:

@@ -11,7 +11,6 @@
 #include "compile/compile.h"
 #include "compile/metal_source.h"
 #include "compile/passes.h"
-#include "golden.h"
 #include "graph/text.h"
 #include "models/gemma4_testing.h"
 #include "models/model.h"

@@ -4,7 +4,6 @@
 
 #include <cmath>
 
-#include "golden.h"
 #include "graph/text.h"
 #include "models/gemma4_testing.h"
 #include "test_util.h"
