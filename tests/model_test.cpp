@@ -92,7 +92,8 @@ TEST_P(Models, EveryFusionAloneCanBeSwitchedOff) {
   for (const char* fusion : {"attention", "embedding", "geglu", "residual", "norm", "soft_cap"}) {
     auto model = make_model(compile_model(reference_.gguf, {.dtype = DType::kF32, .max_seq_len = 64}),
                             {.n_threads = 2, .exact = true, .disabled_fusions = {fusion}});
-    const auto row = make_session(model)->step(reference_.tokens);
+    auto session = make_session(model);
+    const auto row = session->step(reference_.tokens);
     ASSERT_TRUE(row) << fusion << ": " << row.error().message;
     EXPECT_LT(relative_error(*row, std::span(want).last(vocab)), 2e-5) << fusion;
   }
