@@ -136,7 +136,7 @@ def main():
             file.write(" ".join(map(str, tokens)) + "\n")
         found.numpy().astype(np.float32).tofile(f"{args.reference}/ref.logits.f32")
     prompt = tokenizer.encode(chat_text("Tell me the tale of the fox and the golden bird"))
-    told = stored.generate(prompt, 120, stop=(tokenizers.EOS, tokenizers.TURN_CLOSE))
+    told = stored.generate(prompt, 100, temperature=0.7, stop=(tokenizers.EOS, tokenizers.TURN_CLOSE))
     print(tokenizer.decode(told[len(prompt):]))
 
 
