@@ -25,6 +25,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", required=True, help="tales.jsonl: one object a line with title and text")
     parser.add_argument("--out", default="out")
+    parser.add_argument("--start-from", help="a best.pt to go on from; lower the learning rates then")
     parser.add_argument("--epochs", type=float, default=16)
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--batch-tokens", type=int, default=4096)
@@ -121,6 +122,8 @@ def main():
     model = Gemma(Config(n_layers=args.layers), args.dropout).to(device)
     if args.resume:
         model.load_state_dict(torch.load(args.resume, map_location=device)["model"])
+    if args.start_from:
+        model.load_state_dict(torch.load(args.start_from, weights_only=True)["model"])
     n_parameters = sum(p.numel() for p in model.parameters())
     print(f"{n_parameters / 1e6:.2f} M parameters, {len(training)} tales, {len(held_out)} held out "
           f"({int(checks[1].sum()) - len(checks[1])} tokens)", flush=True)
