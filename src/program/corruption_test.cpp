@@ -194,12 +194,13 @@ TEST(CorruptPte, Plans) {
        "names value -1"},
       {"argument index", [](P& p) { p.execution_plan[0].outputs = {2}, call(p).args[1] = 2; }, "names value 2"},
       {"constant output index", [](P& p) { constant_plan(p, "get_name").outputs = {5}; }, "names value 5"},
+      {"no output", [](P& p) { call(p).args = {0}; }, "0 outputs are described, the map has 1"},
       {"too few arguments", [](P& p) { call(p).args = {}; }, "passes 0 arguments"},
-      {"too many arguments",
+      {"one output twice",
        [](P& p) {
          call(p).args = {0, 1, 1};
        },
-       "2 outputs are described, the map has 1"},
+       "overlap"},
       {"swapped arguments",
        [](P& p) {
          call(p).args = {1, 0};
@@ -226,7 +227,7 @@ TEST(CorruptPte, Plans) {
       {"payload location", [](P& p) { p.execution_plan[0].delegates[0].processed.location = 7; }, "location 7"},
       {"argument kind", [](P& p) { p.execution_plan[0].values[0].val = pte::Bool{true}; }, "argument of kind"},
       {"constant kind", [](P& p) { constant_plan(p, "get_name").values[0].val = pte::IntList(); }, "a value of kind"},
-      {"null value", [](P& p) { p.execution_plan[0].values[0].val = {}; }, "required"},
+      {"null value", [](P& p) { p.execution_plan[0].values[0].val = pte::Null(); }, "argument of kind"},
   });
 }
 
@@ -329,10 +330,10 @@ TEST(CorruptPayload, HeaderAndFlatbuffer) {
       {"end past payload", [](Bytes& b) { put<uint64_t>(b, 8, b.size() + 1); }, "end of the graph"},
       {"cut flatbuffer", [](Bytes& b) { put<uint64_t>(b, 8, 100); }, "past the end of the flatbuffer"},
       {"no chains", [=](Bytes& b) { graph(b).remove(7); }, "MLXGraph.instruction_chains"},
-      {"name of a slot", [=](Bytes& b) { graph(b).element(13, 0).remove(0); }, "NamedSlot.name"},
+      {"name of a slot", [=](Bytes& b) { graph(b).element(13, 0).remove(0); }, "required field is missing"},
       {"op", [=](Bytes& b) { graph(b).element(7, 0).element(0, 0).remove(1); }, "Instruction.op"},
       {"null tensor_meta", [=](Bytes& b) { put<uint32_t>(b, graph(b).target(14) + 4, 0); }, "leads nowhere"},
-      {"shape", [=](Bytes& b) { graph(b).element(14, 0).remove(0); }, "TensorMeta.shape"},
+      {"shape", [=](Bytes& b) { graph(b).element(14, 0).remove(0); }, "required field is missing"},
       {"scalar_type", [=](Bytes& b) { graph(b).element(14, 1).set<int8_t>(1, 31); }, "scalar_type is outside"},
   };
   Program out;

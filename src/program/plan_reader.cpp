@@ -213,7 +213,7 @@ Result<const pte::ExecutionPlan*> choose_plan(const PteFile& file, const std::st
   for (const auto& plan : plans) {
     if (!names.insert(plan.name.view()).second) return invalid_format("two methods are named \"{}\"", plan.name.view());
   }
-  const std::string_view wanted = method.empty() ? "forward" : method;
+  const std::string_view wanted = method.empty() ? std::string_view("forward") : std::string_view(method);
   for (const auto& plan : plans)
     if (plan.name == wanted) return &plan;
   if (!method.empty()) {

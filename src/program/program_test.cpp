@@ -185,7 +185,9 @@ TEST(Hints, DamageIsAnErrorOrOtherHints) {
     auto bytes = good;
     bytes[at] ^= static_cast<std::byte>(1 + rng() % 255);
     const auto result = decode_hints(bytes);
-    if (!result) { EXPECT_TRUE(result.error().message.starts_with(kHintsKey)); }
+    if (!result) {
+      EXPECT_TRUE(result.error().message.starts_with(kHintsKey));
+    }
   }
   ASSERT_FALSE(decode_hints({}));
 }

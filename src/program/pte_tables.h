@@ -81,8 +81,8 @@ struct OptionalTensorList {
   std::vector<int32_t> items;
   TESSERA_FIELDS(OptionalTensorList, items)
 };
-using KernelTypes = std::variant<std::monostate, Null, Int, Bool, Double, Tensor, Text, IntList, DoubleList, BoolList,
-                                 TensorList, OptionalTensorList>;
+using KernelTypes =
+    std::variant<Null, Int, Bool, Double, Tensor, Text, IntList, DoubleList, BoolList, TensorList, OptionalTensorList>;
 struct EValue {
   KernelTypes val;
   TESSERA_FIELDS(EValue, val)

@@ -346,7 +346,7 @@ struct OurText {
   }
   template <typename T>
   static std::string field(std::string_view name, const std::optional<T>& v) {
-    return v ? field(name, *v) : "";
+    return v ? fmt::format("{}={} ", name, value(*v)) : "";
   }
   template <typename T>
   static std::string field(std::string_view name, const std::vector<T>& v) {
