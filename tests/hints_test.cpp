@@ -1,0 +1,133 @@
+// Hints are claims of whoever wrote a file: wrong ones may cost speed or give an error, never memory safety, and hints
+// that contradict the instructions' data flow are not followed.
+#include "program/hints.h"
+#include "compile/synth.h"
+#include "model_testing.h"
+
+namespace tessera {
+namespace {
+
+using namespace testing;  // NOLINT: the test helpers
+using program::Hints;
+
+class HintedProgram : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string path = dir_.file("model.gguf");
+    compile::SynthShape shape;
+    shape.layers = 3;
+    shape.period = 3;
+    const Status written = compile::synth_model(path, shape, {.type = "q4_0", .n_threads = 1});
+    ASSERT_TRUE(written) << written.error().message;
+    program_ = compile_model(path, {.dtype = DType::kF32, .max_seq_len = 64, .prefill_chunk = 16});
+    hints_ = *program::decode_hints(program_.find_data(program::kHintsKey)->bytes);
+    ASSERT_EQ(hints_.attention.size(), 3u);
+  }
+  program::Program with(const Hints& hints) const {
+    program::Program out = program_;
+    out.data[std::string(program::kHintsKey)] = program::Data::own(program::encode(hints));
+    return out;
+  }
+  // Logits after a few tokens, or nothing where an error said no.
+  static std::vector<float> run(program::Program program) {
+    auto model = runtime::Model::create(std::move(program), {.n_threads = 1, .exact = true});
+    if (!model) return {};
+    auto session = make_session(*model);
+    const std::vector<int32_t> tokens = {2, 300, 301, 302, 303};
+    const auto logits = session->step(tokens);
+    if (!logits) return {};
+    return {logits->begin(), logits->end()};
+  }
+
+  TempDir dir_;
+  program::Program program_;
+  Hints hints_;
+};
+
+TEST_F(HintedProgram, RunsTheSameWithAndWithout) {
+  const auto hinted = run(program_);
+  const auto bare = run(with({}));
+  ASSERT_FALSE(hinted.empty());
+  EXPECT_LT(relative_error(hinted, bare), 1e-5);
+}
+
+TEST_F(HintedProgram, ARangeThatIsReadFromOutsideIsNotFollowed) {
+  const auto bare = run(with({}));
+  Hints hints = hints_;
+  hints.attention[0].end += 4;  // swallows the output projection, which later layers read
+  EXPECT_EQ(run(with(hints)), bare);
+}
+
+TEST_F(HintedProgram, WrongHintsNeverCrash) {
+  auto rng = fresh_rng();
+  const auto random = [&](auto& field) {
+    const uint64_t choices[] = {0, 1, 7, 100, 0x7fffffff, 0xffffffff, rng() % 64, rng() % 1024};
+    field = static_cast<std::remove_reference_t<decltype(field)>>(choices[rng() % 8]);
+  };
+  for (int i = 0; i < 300; ++i) {
+    Hints hints = hints_;
+    auto& h = hints.attention[rng() % hints.attention.size()];
+    switch (rng() % 16) {
+      case 0:
+        random(h.begin);
+        break;
+      case 1:
+        random(h.end);
+        break;
+      case 2:
+        random(h.q.idx);
+        break;
+      case 3:
+        random(h.k->idx);
+        break;
+      case 4:
+        random(h.v->idx);
+        break;
+      case 5:
+        random(h.q_norm.idx);
+        break;
+      case 6:
+        random(h.k_norm->idx);
+        break;
+      case 7:
+        random(h.k_cache.idx);
+        break;
+      case 8:
+        random(h.v_cache.idx);
+        break;
+      case 9:
+        random(h.out.idx);
+        break;
+      case 10:
+        random(h.start.idx);
+        break;
+      case 11:
+        random(h.n_heads);
+        break;
+      case 12:
+        random(h.n_kv_heads);
+        break;
+      case 13:
+        random(h.head_dim);
+        break;
+      case 14:
+        random(h.window);
+        break;
+      default:
+        hints.last_token_take = static_cast<uint32_t>(rng() % 400);
+        break;
+    }
+    run(with(hints));  // a result or an error
+  }
+}
+
+TEST_F(HintedProgram, DamagedHintsAreAnError) {
+  program::Program program = program_;
+  program.data[std::string(program::kHintsKey)] = program::Data::own(std::vector<std::byte>(40, std::byte{0x5a}));
+  auto model = runtime::Model::create(std::move(program), {.n_threads = 1});
+  ASSERT_FALSE(model);
+  EXPECT_EQ(model.error().code, ErrorCode::kInvalidFormat);
+}
+
+}  // namespace
+}  // namespace tessera
