@@ -1,5 +1,5 @@
-// Whole models against logits of another engine: from GGUF and from the .pte, in every arithmetic, however the prompt is
-// cut, on any number of threads, with fusions on and off.
+// Whole models against logits of another engine: from GGUF and from the .pte, in every arithmetic, however the prompt
+// is cut, on any number of threads, with fusions on and off.
 #include "model_testing.h"
 #include "program/pte_loader.h"
 #include "program/pte_writer.h"
@@ -23,7 +23,8 @@ class Models : public ::testing::TestWithParam<Subject> {
   }
   // All logits in one go: `dtype` program, int8 or exact.
   std::vector<float> logits(DType dtype, bool exact, int threads = 2, size_t chunk = 1000) {
-    auto model = make_model(compile_model(reference_.gguf, {.dtype = dtype}), {.n_threads = threads, .exact = exact, .all_logits = true});
+    auto model = make_model(compile_model(reference_.gguf, {.dtype = dtype}),
+                            {.n_threads = threads, .exact = exact, .all_logits = true});
     return run_tokens(*make_session(model), reference_.tokens, chunk);
   }
   void expect_close(const std::vector<float>& got, double tolerance) {
@@ -128,8 +129,7 @@ TEST_P(Models, SessionsMayStepFromDifferentThreads) {
   const auto want = run_tokens(*make_session(model), reference_.tokens, 3);
   std::vector<std::vector<float>> got(3);
   std::vector<std::thread> threads;
-  for (auto& out : got)
-    threads.emplace_back([&] { out = run_tokens(*make_session(model), reference_.tokens, 3); });
+  for (auto& out : got) threads.emplace_back([&] { out = run_tokens(*make_session(model), reference_.tokens, 3); });
   for (auto& thread : threads) thread.join();
   for (const auto& out : got) EXPECT_EQ(out, want);
 }

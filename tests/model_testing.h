@@ -81,7 +81,8 @@ inline std::vector<size_t> argmaxes(std::span<const float> logits, size_t vocab)
   for (size_t i = 0; i + vocab <= logits.size(); i += vocab)
     out.push_back(static_cast<size_t>(std::max_element(logits.begin() + static_cast<std::ptrdiff_t>(i),
                                                        logits.begin() + static_cast<std::ptrdiff_t>(i + vocab)) -
-                                      logits.begin()) - i);
+                                      logits.begin()) -
+                  i);
   return out;
 }
 

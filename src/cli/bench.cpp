@@ -111,12 +111,15 @@ class Bench {
   static json rates(std::vector<double> times, int64_t tokens) {
     std::sort(times.begin(), times.end());
     const auto rate = [&](double t) { return static_cast<double>(tokens) / t; };
-    return {{"tok_s", rate(times[times.size() / 2])}, {"tok_s_best", rate(times.front())}, {"tok_s_worst", rate(times.back())}};
+    return {{"tok_s", rate(times[times.size() / 2])},
+            {"tok_s_best", rate(times.front())},
+            {"tok_s_worst", rate(times.back())}};
   }
 
   json by_kind(const std::vector<double>& seconds, double runs = 1) const {
     std::map<std::string, double> sums;
-    for (size_t i = 0; i < seconds.size(); ++i) sums[std::string(model_.plan().steps()[i]->kind())] += seconds[i] / runs;
+    for (size_t i = 0; i < seconds.size(); ++i)
+      sums[std::string(model_.plan().steps()[i]->kind())] += seconds[i] / runs;
     return sums;
   }
 
@@ -145,7 +148,8 @@ json measure(const BenchFlags& flags) {
   limits.measure(m.pool(), m.isa());
 
   const int64_t bytes = m.weight_bytes_per_token() + m.cache_bytes_read(flags.model.context + flags.n_generate / 2);
-  out["limits"] = {{"read_gb_s", limits.read_gb_s}, {"int8_gop_s", limits.int8_gop_s}, {"f32_gflop_s", limits.f32_gflop_s}};
+  out["limits"] = {
+      {"read_gb_s", limits.read_gb_s}, {"int8_gop_s", limits.int8_gop_s}, {"f32_gflop_s", limits.f32_gflop_s}};
   auto& decode = out["decode"];
   decode["bytes_per_token"] = bytes;
   decode["context"] = flags.model.context;
@@ -165,20 +169,22 @@ json measure(const BenchFlags& flags) {
 
 void print(const json& r) {
   const auto number = [&](const char* a, const char* b) { return r[a][b].get<double>(); };
-  fmt::print("{}: {} threads, {}; loaded in {:.3f} s, peak memory {:.0f} MB (mapped weights included)\n", r["model"].get<std::string>(),
-             r["threads"].get<int>(), r["isa"].get<std::string>(), r["load_s"].get<double>(), r["peak_rss_bytes"].get<double>() / 1e6);
+  fmt::print("{}: {} threads, {}; loaded in {:.3f} s, peak memory {:.0f} MB (mapped weights included)\n",
+             r["model"].get<std::string>(), r["threads"].get<int>(), r["isa"].get<std::string>(),
+             r["load_s"].get<double>(), r["peak_rss_bytes"].get<double>() / 1e6);
   fmt::print("limits   read {:.1f} GB/s, int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s\n", number("limits", "read_gb_s"),
              number("limits", "int8_gop_s"), number("limits", "f32_gflop_s"));
-  fmt::print("decode   {:8.2f} tok/s  ({:.2f} - {:.2f})  {:.1f} MB a token = {:.1f} % of the read limit\n", number("decode", "tok_s"),
-             number("decode", "tok_s_worst"), number("decode", "tok_s_best"), number("decode", "bytes_per_token") / 1e6,
-             100 * number("decode", "fraction_of_read"));
-  fmt::print("prefill  {:8.2f} tok/s  ({:.2f} - {:.2f})  {:.2f} GOP a token = {:.1f} % of the peak\n", number("prefill", "tok_s"),
-             number("prefill", "tok_s_worst"), number("prefill", "tok_s_best"), number("prefill", "ops_per_token") / 1e9,
-             100 * number("prefill", "fraction_of_peak"));
+  fmt::print("decode   {:8.2f} tok/s  ({:.2f} - {:.2f})  {:.1f} MB a token = {:.1f} % of the read limit\n",
+             number("decode", "tok_s"), number("decode", "tok_s_worst"), number("decode", "tok_s_best"),
+             number("decode", "bytes_per_token") / 1e6, 100 * number("decode", "fraction_of_read"));
+  fmt::print("prefill  {:8.2f} tok/s  ({:.2f} - {:.2f})  {:.2f} GOP a token = {:.1f} % of the peak\n",
+             number("prefill", "tok_s"), number("prefill", "tok_s_worst"), number("prefill", "tok_s_best"),
+             number("prefill", "ops_per_token") / 1e9, 100 * number("prefill", "fraction_of_peak"));
   if (!r.contains("profile")) return;
   for (const char* phase : {"prefill", "decode"}) {
     fmt::print("{} by step (ms):", phase);
-    for (const auto& [kind, seconds] : r["profile"][phase].items()) fmt::print("  {} {:.3f}", kind, 1e3 * seconds.get<double>());
+    for (const auto& [kind, seconds] : r["profile"][phase].items())
+      fmt::print("  {} {:.3f}", kind, 1e3 * seconds.get<double>());
     fmt::print("\n");
   }
 }
@@ -189,15 +195,23 @@ void add_bench(CLI::App& app) {
   auto* command = app.add_subcommand("bench", "Measure prefill and decode, and the machine's limits in the same run");
   auto flags = std::make_shared<BenchFlags>();
   flags->model.add_to(*command, "Tokens in the context before decode is measured");
-  command->add_option("-p,--prompt-tokens", flags->n_prompt, "Tokens of the prefill")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("-n,--generate-tokens", flags->n_generate, "Tokens of the decode")->capture_default_str()->check(CLI::PositiveNumber);
-  command->add_option("--repeat", flags->repeat, "Measurements; the median is reported, with best and worst")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("-p,--prompt-tokens", flags->n_prompt, "Tokens of the prefill")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("-n,--generate-tokens", flags->n_generate, "Tokens of the decode")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  command->add_option("--repeat", flags->repeat, "Measurements; the median is reported, with best and worst")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_flag("--json", flags->json_out, "One JSON object on stdout");
   command->add_flag("--profile", flags->profile, "Also where the time of a prefill and of a decode step goes");
   command->callback([flags] {
     const json result = measure(*flags);
-    if (flags->json_out) fmt::print("{}\n", result.dump(2));
-    else print(result);
+    if (flags->json_out)
+      fmt::print("{}\n", result.dump(2));
+    else
+      print(result);
   });
 }
 

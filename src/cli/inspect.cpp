@@ -41,28 +41,32 @@ std::map<std::string, FormatTotal> totals_by_format(const gguf::File& file) {
 }
 
 json gguf_json(const gguf::File& file) {
-  json out{{"file", file.path()}, {"kind", "gguf"}, {"version", file.version()}, {"alignment", file.alignment()},
-           {"parts", file.n_parts()}, {"bytes", file.size_bytes()}};
+  json out{{"file", file.path()},           {"kind", "gguf"},          {"version", file.version()},
+           {"alignment", file.alignment()}, {"parts", file.n_parts()}, {"bytes", file.size_bytes()}};
   for (const auto& entry : file.metadata().entries()) out["metadata"][entry.key] = gguf::to_string(entry.value);
   for (const auto& [name, total] : totals_by_format(file))
     out["formats"][name] = {{"tensors", total.tensors}, {"bytes", total.bytes}, {"values", total.values}};
   for (const gguf::TensorInfo& tensor : file.tensors())
-    out["tensors"].push_back({{"name", tensor.name}, {"format", tensor.format->name}, {"dims", tensor.dims},
-                              {"offset", tensor.offset}, {"bytes", tensor.size_bytes}});
+    out["tensors"].push_back({{"name", tensor.name},
+                              {"format", tensor.format->name},
+                              {"dims", tensor.dims},
+                              {"offset", tensor.offset},
+                              {"bytes", tensor.size_bytes}});
   return out;
 }
 
 void print_gguf(const gguf::File& file, bool with_tensors) {
-  fmt::print("{}: GGUF v{}, {} part{}, {:.1f} MB, alignment {}\n\nmetadata\n", file.path(), file.version(), file.n_parts(),
-             file.n_parts() == 1 ? "" : "s", mb(file.size_bytes()), file.alignment());
-  for (const auto& entry : file.metadata().entries()) fmt::print("  {} = {}\n", entry.key, gguf::to_string(entry.value));
+  fmt::print("{}: GGUF v{}, {} part{}, {:.1f} MB, alignment {}\n\nmetadata\n", file.path(), file.version(),
+             file.n_parts(), file.n_parts() == 1 ? "" : "s", mb(file.size_bytes()), file.alignment());
+  for (const auto& entry : file.metadata().entries())
+    fmt::print("  {} = {}\n", entry.key, gguf::to_string(entry.value));
   fmt::print("\n{} tensors\n", file.tensors().size());
   for (const auto& [name, total] : totals_by_format(file))
     fmt::print("  {:8} {:5} tensors {:14} values {:12.1f} MB\n", name, total.tensors, total.values, mb(total.bytes));
   if (!with_tensors) return;
   for (const gguf::TensorInfo& tensor : file.tensors())
-    fmt::print("  {:40} {:8} {:20} at {}, {} bytes\n", tensor.name, tensor.format->name, gguf::dims_to_string(tensor.dims),
-               tensor.offset, tensor.size_bytes);
+    fmt::print("  {:40} {:8} {:20} at {}, {} bytes\n", tensor.name, tensor.format->name,
+               gguf::dims_to_string(tensor.dims), tensor.offset, tensor.size_bytes);
 }
 
 // ---- programs
@@ -73,7 +77,8 @@ std::string value_text(const program::ConstantValue& value) {
         using T = std::decay_t<decltype(v)>;
         if constexpr (std::is_same_v<T, program::ConstantTensor>)
           return fmt::format("{} tensor of {} bytes", name_of(v.dtype), v.bytes.size());
-        else return fmt::format("{}", v);
+        else
+          return fmt::format("{}", v);
       },
       value);
 }
@@ -87,21 +92,29 @@ std::string values_text(const std::vector<program::ConstantValue>& values) {
 json pte_json(const program::PteInfo& info) {
   const program::Program& p = info.program;
   json out{{"file", info.path}, {"kind", "pte"}, {"bytes", info.file_bytes}, {"method", p.method}};
-  out["slots"] = {{"constants", p.n_constants}, {"inputs", p.n_inputs}, {"outputs", p.n_outputs},
-                  {"mutable", p.n_mutable}, {"temporaries", p.n_temps}, {"values", p.n_values}};
+  out["slots"] = {{"constants", p.n_constants}, {"inputs", p.n_inputs},     {"outputs", p.n_outputs},
+                  {"mutable", p.n_mutable},     {"temporaries", p.n_temps}, {"values", p.n_values}};
   out["chains"] = p.chains.size();
-  out["graph"] = {{"payload_bytes", info.payload_bytes}, {"bytes_with_shared_strings", info.payload_bytes_shared},
+  out["graph"] = {{"payload_bytes", info.payload_bytes},
+                  {"bytes_with_shared_strings", info.payload_bytes_shared},
                   {"bytes_without_sharing", info.payload_bytes_unshared}};
   for (const auto& segment : info.segments)
     out["segments"].push_back({{"offset", segment.offset}, {"bytes", segment.bytes}, {"content", segment.content}});
   for (const auto& plan : info.plans)
-    out["plans"].push_back({{"name", plan.name}, {"delegates", plan.delegates}, {"values", plan.n_values},
+    out["plans"].push_back({{"name", plan.name},
+                            {"delegates", plan.delegates},
+                            {"values", plan.n_values},
                             {"instructions", plan.n_instructions}});
   for (const auto& [name, values] : p.constant_methods) out["constant_methods"][name] = values_text(values);
   for (const auto& [name, count] : info.instructions) out["instructions"][name] = count;
   for (const auto& k : info.kernels)
-    out["kernels"].push_back({{"name", k.name}, {"arguments", k.arguments}, {"grid", k.grid}, {"threadgroup", k.threadgroup},
-                              {"source_bytes", k.source_bytes}, {"source_hash", fmt::format("{:016x}", k.source_hash)}, {"uses", k.uses}});
+    out["kernels"].push_back({{"name", k.name},
+                              {"arguments", k.arguments},
+                              {"grid", k.grid},
+                              {"threadgroup", k.threadgroup},
+                              {"source_bytes", k.source_bytes},
+                              {"source_hash", fmt::format("{:016x}", k.source_hash)},
+                              {"uses", k.uses}});
   for (const auto& data : info.data)
     out["data"].push_back({{"key", data.key}, {"bytes", data.bytes}, {"external", data.external}});
   return out;
@@ -110,8 +123,8 @@ json pte_json(const program::PteInfo& info) {
 void print_pte(const program::PteInfo& info, const InspectFlags& flags) {
   const program::Program& p = info.program;
   fmt::print("{}: ExecuTorch program, {:.1f} MB, method {}\n", info.path, mb(info.file_bytes), p.method);
-  fmt::print("slots: {} constants, {} inputs, {} outputs, {} mutable buffers, {} temporaries, {} values; {} chains\n", p.n_constants,
-             p.n_inputs, p.n_outputs, p.n_mutable, p.n_temps, p.n_values, p.chains.size());
+  fmt::print("slots: {} constants, {} inputs, {} outputs, {} mutable buffers, {} temporaries, {} values; {} chains\n",
+             p.n_constants, p.n_inputs, p.n_outputs, p.n_mutable, p.n_temps, p.n_values, p.chains.size());
   fmt::print("graph: {} bytes; sharing strings saves {} of {} bytes\n", info.payload_bytes,
              info.payload_bytes_unshared - info.payload_bytes_shared, info.payload_bytes_unshared);
   fmt::print("\nconstant methods\n");
@@ -120,8 +133,8 @@ void print_pte(const program::PteInfo& info, const InspectFlags& flags) {
   for (const auto& [name, count] : info.instructions) fmt::print("  {:20} {}\n", name, count);
   fmt::print("\nkernels\n");
   for (const auto& k : info.kernels)
-    fmt::print("  {:22} x {:<4} {} grid {} threadgroup {}, source {} bytes {:016x}\n", k.name, k.uses, k.arguments, k.grid,
-               k.threadgroup, k.source_bytes, k.source_hash);
+    fmt::print("  {:22} x {:<4} {} grid {} threadgroup {}, source {} bytes {:016x}\n", k.name, k.uses, k.arguments,
+               k.grid, k.threadgroup, k.source_bytes, k.source_hash);
   uint64_t total = 0;
   for (const auto& data : info.data) total += data.bytes;
   fmt::print("\nnamed data: {} entries, {:.1f} MB\n", info.data.size(), mb(total));
@@ -130,7 +143,8 @@ void print_pte(const program::PteInfo& info, const InspectFlags& flags) {
       fmt::print("  {:44} {} bytes{}\n", data.key, data.bytes, data.external ? ", in another file" : "");
   if (flags.tensors) {
     fmt::print("\nsegments\n");
-    for (const auto& segment : info.segments) fmt::print("  at {:12} {:12} bytes  {}\n", segment.offset, segment.bytes, segment.content);
+    for (const auto& segment : info.segments)
+      fmt::print("  at {:12} {:12} bytes  {}\n", segment.offset, segment.bytes, segment.content);
   }
   if (flags.instructions) fmt::print("\n{}", program::to_text(p));
 }
@@ -138,13 +152,17 @@ void print_pte(const program::PteInfo& info, const InspectFlags& flags) {
 void run(const InspectFlags& flags) {
   if (need(kind_of(flags.path)) == FileKind::kGguf) {
     const auto file = need(gguf::File::open(flags.path));
-    if (flags.json_out) fmt::print("{}\n", gguf_json(*file).dump(2, ' ', false, json::error_handler_t::replace));
-    else print_gguf(*file, flags.tensors);
+    if (flags.json_out)
+      fmt::print("{}\n", gguf_json(*file).dump(2, ' ', false, json::error_handler_t::replace));
+    else
+      print_gguf(*file, flags.tensors);
     return;
   }
   const auto info = need(program::inspect_pte(flags.path, {.method = {}, .ptd_paths = flags.ptd}));
-  if (flags.json_out) fmt::print("{}\n", pte_json(info).dump(2, ' ', false, json::error_handler_t::replace));
-  else print_pte(info, flags);
+  if (flags.json_out)
+    fmt::print("{}\n", pte_json(info).dump(2, ' ', false, json::error_handler_t::replace));
+  else
+    print_pte(info, flags);
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ struct ModelFlags {
   bool exact = false;
 
   // `context_help`: what --context means to this command.
-  void add_to(CLI::App& command, const char* context_help = "Tokens the caches hold (GGUF); 0: the model's, at most 4096");
+  void add_to(CLI::App& command,
+              const char* context_help = "Tokens the caches hold (GGUF); 0: the model's, at most 4096");
 };
 
 enum class FileKind { kGguf, kPte };

@@ -9,11 +9,28 @@
 namespace tessera::ops {
 
 enum class BinaryOp {
-  kAdd, kSubtract, kMultiply, kMaximum, kMinimum, kPower, kRemainder, kFloorDivide,
-  kDivide, kAtan2, kLogAddExp,
-  kLess, kLessEqual, kGreater, kGreaterEqual, kEqual, kNotEqual,
-  kLogicalAnd, kLogicalOr,
-  kBitwiseAnd, kBitwiseOr, kBitwiseXor,
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kMaximum,
+  kMinimum,
+  kPower,
+  kRemainder,
+  kFloorDivide,
+  kDivide,
+  kAtan2,
+  kLogAddExp,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kEqual,
+  kNotEqual,
+  kLogicalAnd,
+  kLogicalOr,
+  kBitwiseAnd,
+  kBitwiseOr,
+  kBitwiseXor,
 };
 
 std::string_view name_of(BinaryOp op);
