@@ -150,7 +150,8 @@ class ConstantPlans {
       pte::ExecutionPlan plan = empty_plan(name);
       for (const ConstantValue& value : values) {
         plan.outputs.push_back(static_cast<int32_t>(plan.values.size()));
-        plan.values.push_back({std::visit([](const auto& v) -> pte::KernelTypes { return to_wire(v); }, value)});
+        plan.values.push_back(
+            {std::visit([this](const auto& v) -> pte::KernelTypes { return this->to_wire(v); }, value)});
       }
       plans.push_back(std::move(plan));
     }
