@@ -1,6 +1,6 @@
 # Short names for what CMake's presets and tools/ do. `make demo` is the place to start.
 .DEFAULT_GOAL := build
-.PHONY: setup build demo test bench asan tsan tidy format clean
+.PHONY: setup build demo test bench asan asan-parsers tsan tidy format clean
 
 MODEL  := models/tales-q4_k_m.gguf
 PROMPT := Tell me the tale of the fox and the golden bird
@@ -29,6 +29,14 @@ asan: setup
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan
 	@tools/run_tests.py build/asan
+	@tools/run_fuzzers.sh build/asan
+
+# The rooms that read what others wrote, and the fuzzers: what CI has time for.
+PARSERS := quant gguf text ops program
+asan-parsers: setup
+	@cmake --preset asan >/dev/null
+	@cmake --build --preset asan --target $(addsuffix _test,$(PARSERS)) gguf_fuzz pte_fuzz tokenizer_fuzz template_fuzz
+	@tools/run_tests.py build/asan --only $(shell echo $(PARSERS) | tr ' ' ,)
 	@tools/run_fuzzers.sh build/asan
 
 tsan: setup
