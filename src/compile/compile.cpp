@@ -1,7 +1,6 @@
 #include "compile/compile.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "compile/lower.h"
 #include "compile/passes.h"

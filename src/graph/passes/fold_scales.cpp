@@ -1,4 +1,3 @@
-#include <cstring>
 
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
