@@ -190,14 +190,11 @@ void expect_all_described(const Schema& schema, bool is_strict) {
   (expect_described<Ts>(schema, is_strict), ...);
 }
 
-// Alternative i of the variant is member i + first_tag of the union.
+// Alternative i of the variant is member i + 1 of the union.
 template <typename... Ts>
 void expect_union(const Schema& schema, std::string_view name, const std::variant<Ts...>*) {
-  std::vector<std::string> ours, theirs;
-  const auto add = [&]<typename T>(const T*) {
-    if constexpr (!std::is_same_v<T, std::monostate>) ours.push_back(std::string(T::kName));
-  };
-  (add(static_cast<const Ts*>(nullptr)), ...);
+  const std::vector<std::string> ours = {std::string(Ts::kName)...};
+  std::vector<std::string> theirs;
   for (const auto* enumeration : *(*schema).enums()) {
     if (!enumeration->name()->string_view().ends_with(name)) continue;
     for (const auto* value : *enumeration->values()) {
@@ -339,7 +336,6 @@ struct OurText {
   static std::string value(const RequiredVector<T>& v) {
     return value(static_cast<const std::vector<T>&>(v));
   }
-  static std::string value(std::monostate) { return ""; }
   template <typename T>
   static std::string field(std::string_view name, const T& v) {
     return fmt::format("{}={} ", name, value(v));
@@ -358,12 +354,7 @@ struct OurText {
   template <typename... Ts>
   static std::string field(std::string_view name, const std::variant<Ts...>& v) {
     return std::visit(
-        [&]<typename T>(const T& alternative) -> std::string {
-          if constexpr (std::is_same_v<T, std::monostate>)
-            return "";
-          else
-            return fmt::format("{}={}{} ", name, T::kName, table(alternative));
-        },
+        [&]<typename T>(const T& alternative) { return fmt::format("{}={}{} ", name, T::kName, table(alternative)); },
         v);
   }
   template <typename T>

@@ -7,7 +7,7 @@
 //   String, RequiredVector<E>, table  offset, required
 //   std::vector<E>, Bytes             offset, left out when empty
 //   std::optional<any of these>       absent or present; scalars are written even when they equal a default
-//   std::variant<...>                 union: tag (id n), offset (id n + 1); a first std::monostate stands for tag NONE
+//   std::variant<...>                 union, required: tag (id n) = index + 1, offset (id n + 1)
 //
 // A type whose memory form differs from its table has a Twin. Vectors hold scalars, slots, strings or tables.
 // How it is done, one FieldCodec per type of field and a list of them per table: program/wire_codec.h.

@@ -60,8 +60,7 @@ Status Decoder::read(size_t pos, Bytes& out) {
   return {};
 }
 
-Result<Decoder::UnionValue> Decoder::read_union(const Reader::Table& table, size_t id, size_t first_tag,
-                                                size_t last_tag) {
+Result<Decoder::UnionValue> Decoder::read_union(const Reader::Table& table, size_t id, size_t last_tag) {
   const size_t tag_pos = TRY(in.field(table, id, 1));
   const size_t pos = TRY(in.field(table, id + 1, sizeof(uint32_t)));
   const size_t tag = tag_pos == 0 ? 0 : in.load<uint8_t>(tag_pos);
@@ -70,8 +69,7 @@ Result<Decoder::UnionValue> Decoder::read_union(const Reader::Table& table, size
                            in.error(tag_pos, "union tag {} is unknown", tag).message, last_tag);
   }
   if ((tag == 0) != (pos == 0)) return in.error(table.pos, "union tag {} {} a value", tag, pos ? "with" : "without");
-  if (tag < first_tag) return in.error(table.pos, "required union is missing");
-  if (pos == 0) return UnionValue{};
+  if (tag == 0) return in.error(table.pos, "required union is missing");
   const size_t target = TRY(in.follow(pos));
   return UnionValue{tag, target};
 }

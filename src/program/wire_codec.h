@@ -123,11 +123,11 @@ class Decoder {
     return read(table_codec<T>(), pos, &out);
   }
 
-  // A union's tag (0: none) and where its value is.
+  // A union's tag, from 1 to `last_tag`, and where its value is.
   struct UnionValue {
-    size_t tag = 0, pos = 0;
+    size_t tag, pos;
   };
-  Result<UnionValue> read_union(const Reader::Table& table, size_t id, size_t first_tag, size_t last_tag);
+  Result<UnionValue> read_union(const Reader::Table& table, size_t id, size_t last_tag);
 
   Reader in;
 };
@@ -258,44 +258,34 @@ struct OptionalField {
   }
 };
 
+// Alternative i has tag i + 1; NONE is not among them.
 template <typename... Ts>
 struct UnionField {
   using Field = std::variant<Ts...>;
-  static constexpr bool kMayBeNone = std::is_same_v<std::variant_alternative_t<0, Field>, std::monostate>;
-  static constexpr size_t kFirstTag = kMayBeNone ? 0 : 1;  // the tag of alternative 0
-
   static Offset write_child(Encoder& out, const Field& field) {
     using Write = Offset (*)(Encoder&, const Field&);
     static constexpr Write kWriters[] = {&write_alternative<Ts>...};
     return kWriters[field.index()](out, field);
   }
   static void add(Encoder& out, size_t width, size_t id, const Field& field, const Field&, Offset child) {
-    const size_t tag = field.index() + kFirstTag;
     if (width == sizeof(uint32_t)) out.add_offset(id + 1, child);
-    if (width == 1 && tag != 0) out.add_scalar(id, static_cast<uint8_t>(tag));
+    if (width == 1) out.add_scalar(id, static_cast<uint8_t>(field.index() + 1));
   }
   static Status read(Decoder& in, const Reader::Table& table, size_t id, Field& field) {
     using Read = Status (*)(Decoder&, size_t, Field&);
     static constexpr Read kReaders[] = {&read_alternative<Ts>...};
-    const auto value = TRY(in.read_union(table, id, kFirstTag, sizeof...(Ts) - 1 + kFirstTag));
-    return kReaders[value.tag - kFirstTag](in, value.pos, field);
+    const auto value = TRY(in.read_union(table, id, sizeof...(Ts)));
+    return kReaders[value.tag - 1](in, value.pos, field);
   }
 
  private:
   template <typename T>
   static Offset write_alternative(Encoder& out, const Field& field) {
-    if constexpr (std::is_same_v<T, std::monostate>)
-      return 0;
-    else
-      return out.write(table_codec<T>(), std::get_if<T>(&field));
+    return out.write(table_codec<T>(), std::get_if<T>(&field));
   }
   template <typename T>
   static Status read_alternative(Decoder& in, size_t pos, Field& field) {
-    auto& alternative = field.template emplace<T>();
-    if constexpr (std::is_same_v<T, std::monostate>)
-      return {};
-    else
-      return in.read(table_codec<T>(), pos, &alternative);
+    return in.read(table_codec<T>(), pos, &field.template emplace<T>());
   }
 };
 
