@@ -54,8 +54,8 @@ TEST_F(HintedProgram, RunsTheSameWithAndWithout) {
 TEST_F(HintedProgram, ARangeThatIsReadFromOutsideIsNotFollowed) {
   const auto bare = run(with({}));
   Hints hints = hints_;
-  hints.attention[0].end += 4;  // swallows the output projection, which later layers read
-  EXPECT_EQ(run(with(hints)), bare);
+  hints.attention[0].end += 4;                              // swallows the output projection, which later layers read
+  EXPECT_LT(relative_error(run(with(hints)), bare), 1e-5);  // by the instructions alone: other roundings
 }
 
 TEST_F(HintedProgram, WrongHintsNeverCrash) {
