@@ -424,10 +424,10 @@ TEST(CorruptPte, EveryFlippedByteIsSurvived) {
   auto rng = tessera::testing::fresh_rng();
   for (const Bytes& good : {testing::tiny_pte(), written(sample_program())}) {
     for (size_t at = 0; at < good.size(); ++at) {
-      for (const auto mask : {std::byte{0xff}, std::byte{0x01}, static_cast<std::byte>(1 + rng() % 255)}) {
+      for (const auto mask : {std::byte{0x01}, static_cast<std::byte>(1 + rng() % 255)}) {
         Bytes bytes = good;
         bytes[at] ^= mask;
-        expect_survives(bytes, at % 16 == 0);
+        expect_survives(bytes, at % 64 == 0);
       }
     }
   }
