@@ -4,7 +4,6 @@
 #include <atomic>
 
 #include "base/check.h"
-#include "kernels/cpu/float_kernels.h"
 #include "kernels/cpu/linear_kernels.h"
 
 namespace tessera::kernels::cpu {
@@ -52,7 +51,7 @@ ActivationView from_token(ActivationView x, int64_t token) {
 
 class TileRunner {
  public:
-  TileRunner(Isa isa, const ActivationView& x) : kernels_(linear_kernels(isa)), floats_(float_kernels(isa)), x_(x) {}
+  TileRunner(Isa isa, const ActivationView& x) : kernels_(linear_kernels(isa)), x_(x) {}
 
   int64_t n_tiles(const LinearJob& job) const { return ceil_div(job.weight.n, kTileRows) * n_chunks(); }
 
@@ -61,47 +60,42 @@ class TileRunner {
     const int64_t row = index / n_chunks() * kTileRows, token = index % n_chunks() * kTileTokens;
     const auto n_tokens = static_cast<int>(std::min<int64_t>(kTileTokens, x_.m - token));
     const auto n_rows = static_cast<int>(std::min<int64_t>(kTileRows, job.weight.n - row));
-    alignas(64) float out[kTileTokens * kTileRows];
+    const auto element = static_cast<int64_t>(size_of(job.out.dtype));
+    alignas(64) float out[kTileTokens * kTileRows], gate[kTileTokens * kTileRows];
+    const TileOutput output{
+        .dtype = job.out.dtype,
+        .rows = static_cast<std::byte*>(job.out.data) + (token * job.out.row_stride + row) * element,
+        .stride_bytes = job.out.row_stride * element,
+        .gate = job.gate ? gate : nullptr};
     LinearTile tile{.format = nullptr,
                     .weights = nullptr,
                     .row_bytes = 0,
                     .n_rows = n_rows,
                     .x = from_token(x_, token),
                     .n_tokens = n_tokens,
-                    .out = out};
+                    .out = gate,
+                    .bias = nullptr,
+                    .output = nullptr};
+    if (job.gate) multiply(*job.gate, row, tile);
+    tile.out = out;
+    tile.output = &output;
     multiply(job.weight, row, tile);
-    if (job.gate) {
-      alignas(64) float gate[kTileTokens * kTileRows];
-      tile.out = gate;
-      multiply(*job.gate, row, tile);
-      for (int t = 0; t < n_tokens; ++t)
-        floats_.gelu_multiply(gate + t * kTileRows, out + t * kTileRows, out + t * kTileRows, n_rows);
-    }
-    const auto element = static_cast<int64_t>(size_of(job.out.dtype));
-    auto* to = static_cast<std::byte*>(job.out.data) + (token * job.out.row_stride + row) * element;
-    for (int t = 0; t < n_tokens; ++t, to += job.out.row_stride * element)
-      floats_.store(job.out.dtype, out + t * kTileRows, to, n_rows);
   }
 
  private:
   int64_t n_chunks() const { return ceil_div(x_.m, kTileTokens); }
 
-  // tile.out = x weight^T + bias for the tile's rows, which begin with `row`.
+  // The rows of `weight` from `row` on as the tile says.
   void multiply(const LinearWeight& weight, int64_t row, LinearTile& tile) const {
     DCHECK(weight.k == x_.k);
     tile.format = weight.format;
     tile.row_bytes = weight.format->bytes_for(weight.k);
     tile.weights = static_cast<const std::byte*>(weight.data) + row * tile.row_bytes;
+    tile.bias = weight.bias ? weight.bias + row : nullptr;
     find_kernel(kernels_, *weight.format, x_)(tile);
-    if (!weight.bias) return;
-    for (int t = 0; t < tile.n_tokens; ++t) {
-      float* out = tile.out + t * kTileRows;
-      floats_.add(out, weight.bias + row, out, tile.n_rows);
-    }
   }
 
   const LinearKernels& kernels_;
-  const FloatKernels& floats_;
   const ActivationView& x_;
 };
 

@@ -5,6 +5,7 @@
 // Reference: linear_reference.cpp; arithmetic.md.
 #pragma once
 
+#include "kernels/cpu/linear_finish.h"
 #include "kernels/cpu/linear_rows.h"
 #include "kernels/cpu/unpack/scales.h"
 #include "kernels/cpu/unroll.h"
@@ -39,6 +40,7 @@ struct Decode256 {
         acc = step(rows, b * kBytes, offset_ahead(b, n_blocks, kBytes, next), *x, acc);
       acc.store(tile.out + first);
     }
+    finish<Floats>(tile, 0, tile.n_rows, 0, 1);
   }
 
  private:
@@ -49,7 +51,7 @@ struct Decode256 {
     [[gnu::always_inline]] FourRows(const Scales256<V>& s, const ActivationBlock256& x) {
       low = F::kSigned ? V::low_words_signed(s.scales) : V::low_words(s.scales);
       if constexpr (F::kGroup == 16) high = F::kSigned ? V::high_words_signed(s.scales) : V::high_words(s.scales);
-      if constexpr (F::kBias != 0) scaled_sums = weigh(low, high, x);
+      if constexpr (kBiasLeft<V, F> != 0) scaled_sums = weigh(low, high, x);
       if constexpr (F::kHasMin) mins = weigh(V::low_words(s.mins), V::high_words(s.mins), x);
     }
     [[gnu::always_inline]] static Bits weigh(Bits low_words, Bits high_words, const ActivationBlock256& x) {
@@ -74,7 +76,7 @@ struct Decode256 {
       const Scales256<V> scales = rows.scales(z, offset);
       const FourRows four(scales, x);
       d[z] = scales.d;
-      if constexpr (F::kBias != 0) scaled_sums[z] = four.scaled_sums;
+      if constexpr (kBiasLeft<V, F> != 0) scaled_sums[z] = four.scaled_sums;
       if constexpr (F::kHasMin) mins[z] = four.mins;
       unroll<4>([&]<int quarter>() __attribute__((always_inline)) {
         constexpr int r = 4 * quarter + z;
@@ -82,19 +84,21 @@ struct Decode256 {
         const Block* block = rows.block(r, offset);
         dots[r] = V::zero();
         unroll<4>([&]<int i>() __attribute__((always_inline)) {
-          dots[r] = V::template dot_scaled<F::kWide>(dots[r], F::template codes<i>(block), token.x[i],
+          dots[r] = V::template dot_scaled<kWide<F>>(dots[r], F::template codes<i>(block), token.x[i],
                                                      four.template spread<quarter, i>());
         });
       });
     });
     Bits sum = V::sums(dots);
-    if constexpr (F::kBias != 0)
-      sum = V::subtract(sum, V::template shift_left32<__builtin_ctz(F::kBias)>(V::quarter_sums(scaled_sums)));
+    if constexpr (kBiasLeft<V, F> != 0)
+      sum = V::subtract(sum, V::template shift_left32<__builtin_ctz(kBiasLeft<V, F>)>(V::quarter_sums(scaled_sums)));
     const Bits d_and_dmin = V::first_dwords(d);
-    acc = Floats::fma(V::f16_low(d_and_dmin) * Floats::set(x.d), V::to_floats(sum), acc);
-    if constexpr (F::kHasMin)
-      acc = Floats::fma(V::f16_high(d_and_dmin) * Floats::set(-x.d), V::to_floats(V::quarter_sums(mins)), acc);
-    return acc;
+    if constexpr (F::kHasMin) {
+      const Floats minus = (Floats::zero() - V::f16_high(d_and_dmin)) * V::to_floats(V::quarter_sums(mins));
+      return Floats::fma(Floats::set(x.d), Floats::fma(V::f16_low(d_and_dmin), V::to_floats(sum), minus), acc);
+    } else {
+      return Floats::fma(V::f16_low(d_and_dmin) * Floats::set(x.d), V::to_floats(sum), acc);
+    }
   }
 };
 
@@ -122,6 +126,7 @@ struct Decode32 {
       }
       acc.store(tile.out + first);
     }
+    finish<Floats>(tile, 0, tile.n_rows, 0, 1);
   }
 
  private:
@@ -133,15 +138,15 @@ struct Decode32 {
       Bits dots[kPanelRows];
       unroll<kPanelRows>([&]<int r>() __attribute__((always_inline)) {
         prefetch_part<V, kBytes, i, 4>(rows.row[r] + ahead);
-        dots[r] = V::template dot<F::kWide>(V::zero(), F::template codes<i>(rows.block(r, offset)), token.x[i]);
+        dots[r] = V::template dot<kWide<F>>(V::zero(), F::template codes<i>(rows.block(r, offset)), token.x[i]);
       });
       V::half_sums(dots, sums[i], sums[i + 4]);
     });
     const PanelScales32<V, F> scales(rows, offset);
     for (int j = 0; j < n_blocks; ++j) {
       const Bits minus_sum = V::load_splat4(x.minus_sums + j);
-      if constexpr (F::kBias != 0)
-        sums[j] = V::add(sums[j], V::template shift_left32<__builtin_ctz(F::kBias)>(minus_sum));
+      if constexpr (kBiasLeft<V, F> != 0)
+        sums[j] = V::add(sums[j], V::template shift_left32<__builtin_ctz(kBiasLeft<V, F>)>(minus_sum));
       acc = Floats::fma(scales.d[j] * Floats::set(x.d[j]), V::to_floats(sums[j]), acc);
       if constexpr (F::kHasMin) acc = Floats::fma(scales.m[j] * Floats::set(-x.d[j]), V::to_floats(minus_sum), acc);
     }

@@ -5,6 +5,7 @@
 // wait in memory for the next piece. Reference: ops::dot_exact.
 #pragma once
 
+#include "kernels/cpu/linear_finish.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/unroll.h"
 
@@ -93,6 +94,7 @@ struct Exact {
       for (; r + kRows <= tile.n_rows; r += kRows) direct<L, kRows>(tile, r, t);
       for (; r < tile.n_rows; ++r) direct<L, 1>(tile, r, t);
     }
+    finish<Floats>(tile, 0, tile.n_rows, 0, tile.n_tokens);
   }
 
   // Any other format.
@@ -122,6 +124,7 @@ struct Exact {
       for (int r = 0; r < tile.n_rows; r += kPieceRows)
         run_rows(tile, r, tile.n_rows - r < kPieceRows ? tile.n_rows - r : kPieceRows, t, n_tokens, fill);
     }
+    finish<Floats>(tile, 0, tile.n_rows, 0, tile.n_tokens);
   }
 
   template <class Fill>

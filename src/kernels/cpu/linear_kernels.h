@@ -17,6 +17,14 @@ inline constexpr int kTileRows = 32;
 // of a second-level cache; the tile's weights are unpacked once for all of them.
 inline constexpr int kTileTokens = 512;
 
+// Where finished outputs go.
+struct TileOutput {
+  DType dtype;           // f32, f16 or bf16
+  std::byte* rows;       // the tile's first row of its first token
+  int64_t stride_bytes;  // from token to token
+  const float* gate;     // as LinearTile::out, or null: outputs are multiplied with gelu_tanh(gate)
+};
+
 // Up to kTileRows rows of a weight times up to kTileTokens tokens.
 struct LinearTile {
   const quant::Format* format;
@@ -25,7 +33,9 @@ struct LinearTile {
   int n_rows;
   ActivationView x;  // from the tile's first token on
   int n_tokens;
-  float* out;  // (n_tokens, kTileRows), 64-byte aligned; columns past n_rows are scribbled on
+  float* out;                // (n_tokens, kTileRows), 64-byte aligned; columns past n_rows are scribbled on
+  const float* bias;         // (n_rows) or null
+  const TileOutput* output;  // null: results, bias added, stay in `out`
 };
 
 using TileFn = void (*)(const LinearTile& tile);

@@ -9,6 +9,8 @@
 // Reference: linear_reference.cpp; arithmetic.md.
 #pragma once
 
+#include "kernels/cpu/linear_finish.h"
+#include "kernels/cpu/linear_group.h"
 #include "kernels/cpu/linear_rows.h"
 #include "kernels/cpu/unpack/scales.h"
 #include "kernels/cpu/unroll.h"
@@ -37,11 +39,14 @@ struct PanelCodes {
 
 template <class V, class F>
 struct Panel256 {
+  using Sums = GroupSums<V, F>;
   static constexpr int kGroups = 256 / F::kGroup;
   PanelCodes<V> codes;
-  alignas(64) int32_t scales[kGroups][16];
-  alignas(64) int16_t mins[kGroups / 2][32];  // of groups 2 j and 2 j + 1, a pair in each lane
-  alignas(64) float d[16], dmin[16];
+  alignas(64) int32_t scales[kGroups][16];  // in the form of GroupSums
+  // Of groups 2 j and 2 j + 1, a pair in each lane; if the bias is taken off at the end of the block.
+  alignas(64) int16_t scale_pairs[Sums::kUnbiasAtEnd ? kGroups / 2 : 1][32];
+  alignas(64) int16_t mins[kGroups / 2][32];  // pairs likewise
+  alignas(64) float d[16], minus_dmin[16];
 
   // `ahead`: what to prefetch meanwhile, see offset_ahead.
   static constexpr int64_t kBytes = sizeof(typename F::Block);
@@ -56,15 +61,18 @@ struct Panel256 {
     }
     V::transpose_quarters(s);
     unroll<kGroups / 4>([&]<int c>() __attribute__((always_inline)) {
-      V::store(V::template byte_signed<0>(s[c]), scales[4 * c]);
-      V::store(V::template byte_signed<1>(s[c]), scales[4 * c + 1]);
-      V::store(V::template byte_signed<2>(s[c]), scales[4 * c + 2]);
-      V::store(V::template byte_signed<3>(s[c]), scales[4 * c + 3]);
+      unroll<4>([&]<int byte>() __attribute__((always_inline)) {
+        V::store(Sums::scale(V::template byte_signed<byte>(s[c])), scales[4 * c + byte]);
+      });
+      if constexpr (Sums::kUnbiasAtEnd) {
+        V::store(V::low_pair_signed(s[c]), scale_pairs[2 * c]);
+        V::store(V::high_pair_signed(s[c]), scale_pairs[2 * c + 1]);
+      }
     });
     const auto d_and_dmin = V::first_dwords(ds);
     V::f16_low(d_and_dmin).store(d);
     if constexpr (F::kHasMin) {
-      V::f16_high(d_and_dmin).store(dmin);
+      (V::Floats::zero() - V::f16_high(d_and_dmin)).store(minus_dmin);
       V::transpose_quarters(m);
       for (int c = 0; c < kGroups / 4; ++c) {
         V::store(V::low_pair(m[c]), mins[2 * c]);
@@ -74,34 +82,6 @@ struct Panel256 {
   }
 };
 
-// The sums of T tokens and R panels over `n_k4` vectors of codes from `k4` on, starting from the tokens' own values.
-template <class V, bool kWide, int R, int T>
-[[gnu::always_inline]] inline void multiply_group(const PanelCodes<V>* const (&codes)[R], const int8_t* const (&q)[T],
-                                                  int k4, int n_k4, typename V::Bits (&sums)[R][T]) {
-  for (int k = k4; k < k4 + n_k4; ++k) {
-    typename V::Bits w[R];
-    unroll<R>([&]<int r>() __attribute__((always_inline)) { w[r] = V::load(codes[r]->at[k]); });
-    unroll<T>([&]<int t>() __attribute__((always_inline)) {
-      const auto x = V::load_splat4(q[t] + 4 * k);
-      unroll<R>([&]<int r>()
-                    __attribute__((always_inline)) { sums[r][t] = V::template dot<kWide>(sums[r][t], w[r], x); });
-    });
-  }
-}
-
-// What a group's sums start from: nothing, or minus the bias of the codes times the sum of the activations, given as
-// `n_parts` dwords to add up.
-template <class V, int kBias, int n_parts>
-[[gnu::always_inline]] inline typename V::Bits group_start(const int32_t* minus_sums) {
-  if constexpr (kBias == 0)
-    return V::zero();
-  else {
-    auto sum = V::load_splat4(minus_sums);
-    if constexpr (n_parts == 2) sum = V::add(sum, V::load_splat4(minus_sums + 1));
-    return V::template shift_left32<__builtin_ctz(kBias)>(sum);
-  }
-}
-
 template <class V, class F>
 struct Multiply256 {
   using Bits = typename V::Bits;
@@ -109,42 +89,40 @@ struct Multiply256 {
   using Panel = Panel256<V, F>;
   using Activation = ActivationBlock256;
 
-  // One block of R panels and T tokens; x[t] and out + t kTileRows are the tokens'.
+  // One block of R panels and T tokens; x[t] and out + t kTileRows are the tokens'. `first`: out holds nothing yet.
   template <int R, int T>
-  static void run(const Panel* panels, int, const Activation* x, float* out) {
-    const PanelCodes<V>* codes[R];
-    const int8_t* q[T];
-    unroll<R>([&]<int r>() __attribute__((always_inline)) { codes[r] = &panels[r].codes; });
-    unroll<T>([&]<int t>() __attribute__((always_inline)) { q[t] = x[t].q; });
+  static void run(const Panel* panels, int, bool first, const Activation* x, float* out) {
+    asm volatile("" : : : "memory");  // keeps the panels' scales out of registers that the sums need
     Bits scaled[R][T];
     for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) { scaled[r][t] = V::zero(); });
-    for (int g = 0; g < Panel::kGroups; ++g) {
-      Bits sums[R][T];
-      unroll<T>([&]<int t>() __attribute__((always_inline)) {
-        const Bits start = group_start<V, F::kBias, F::kGroup / 16>(x[t].minus_sums + g * (F::kGroup / 16));
-        unroll<R>([&]<int r>() __attribute__((always_inline)) { sums[r][t] = start; });
-      });
-      multiply_group<V, F::kWide, R, T>(codes, q, g * (F::kGroup / 4), F::kGroup / 4, sums);
-      unroll<R>([&]<int r>() __attribute__((always_inline)) {
-        const Bits scale = V::load(panels[r].scales[g]);
-        unroll<T>([&]<int t>() __attribute__((always_inline)) {
-          scaled[r][t] = V::add(scaled[r][t], V::multiply(sums[r][t], scale));
-        });
-      });
-    }
+    for (int g = 0; g < Panel::kGroups; ++g) Panel::Sums::scaled_group(panels, x, g, scaled);
     for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
       float* to = out + t * kTileRows + r * kPanelRows;
-      Floats acc =
-          Floats::fma(Floats::load(panels[r].d) * Floats::set(x[t].d), V::to_floats(scaled[r][t]), Floats::load(to));
-      if constexpr (F::kHasMin) {
-        Bits mins = V::zero();
-        const int16_t* sums = F::kGroup == 32 ? x[t].sums32 : x[t].sums16;
-        for (int p = 0; p < Panel::kGroups / 2; ++p)
-          mins = V::dot_words(mins, V::load(panels[r].mins[p]), V::load_splat4(sums + 2 * p));
-        acc = Floats::fma(Floats::load(panels[r].dmin) * Floats::set(-x[t].d), V::to_floats(mins), acc);
+      const Floats acc = first ? Floats::zero() : Floats::load(to);
+      const int16_t* sums = F::kGroup == 32 ? x[t].sums32 : x[t].sums16;
+      if constexpr (Panel::Sums::kUnbiasAtEnd) {
+        const Bits scaled_sums = dot_pairs(panels[r].scale_pairs, sums);
+        scaled[r][t] = V::subtract(scaled[r][t], V::template shift_left32<__builtin_ctz(F::kBias)>(scaled_sums));
       }
-      acc.store(to);
+      const Floats d = Floats::load(panels[r].d), sum = V::to_floats(scaled[r][t]), d_x = Floats::set(x[t].d);
+      if constexpr (F::kHasMin) {
+        const Bits mins = dot_pairs(panels[r].mins, sums);
+        const Floats minus = Floats::load(panels[r].minus_dmin) * V::to_floats(mins);
+        Floats::fma(d_x, Floats::fma(d, sum, minus), acc).store(to);
+      } else {
+        Floats::fma(d * d_x, sum, acc).store(to);
+      }
     });
+  }
+
+ private:
+  // Per row: the sum over all groups of a word of the panel times the token's sum.
+  [[gnu::always_inline]] static Bits dot_pairs(const int16_t (&pairs)[Panel::kGroups / 2][32], const int16_t* sums) {
+    Bits total = V::zero();
+    unroll<Panel::kGroups / 2>([&]<int p>() __attribute__((always_inline)) {
+      total = V::dot_words(total, V::load(pairs[p]), V::load_splat4(sums + 2 * p));
+    });
+    return total;
   }
 };
 
@@ -174,22 +152,15 @@ struct Multiply32 {
 
   // Up to eight blocks of R panels and T tokens.
   template <int R, int T>
-  static void run(const Panel* panels, int n_blocks, const Activation* x, float* out) {
-    const PanelCodes<V>* codes[R];
-    const int8_t* q[T];
-    unroll<R>([&]<int r>() __attribute__((always_inline)) { codes[r] = &panels[r].codes; });
-    unroll<T>([&]<int t>() __attribute__((always_inline)) { q[t] = x[t].q; });
+  static void run(const Panel* panels, int n_blocks, bool first, const Activation* x, float* out) {
+    asm volatile("" : : : "memory");  // keeps the panels' scales out of registers that the sums need
     Floats acc[R][T];
     for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
-      acc[r][t] = Floats::load(out + t * kTileRows + r * kPanelRows);
+      acc[r][t] = first ? Floats::zero() : Floats::load(out + t * kTileRows + r * kPanelRows);
     });
     for (int j = 0; j < n_blocks; ++j) {
       Bits sums[R][T];
-      unroll<T>([&]<int t>() __attribute__((always_inline)) {
-        const Bits start = group_start<V, F::kBias, 1>(x[t].minus_sums + j);
-        unroll<R>([&]<int r>() __attribute__((always_inline)) { sums[r][t] = start; });
-      });
-      multiply_group<V, F::kWide, R, T>(codes, q, 8 * j, 8, sums);
+      GroupSums<V, F>::template group<8, 1>(panels, x, 8 * j, j, sums);
       for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
         acc[r][t] =
             Floats::fma(Floats::load(panels[r].d[j]) * Floats::set(x[t].d[j]), V::to_floats(sums[r][t]), acc[r][t]);
@@ -203,27 +174,39 @@ struct Multiply32 {
   }
 };
 
-// All tokens over one block's panels: whole microtiles, then what is left one size smaller at a time.
+// Where along k a microtile stands.
+struct Step {
+  int n_blocks;  // of 32 values; formats of 256 do not look
+  bool first, last;
+};
+
+// All tokens over one step's panels: whole microtiles, then what is left one size smaller at a time. In the last step
+// each microtile's outputs leave at once, to lines asked for when it began: sent at the end of the tile, all tokens
+// together, they miss the caches (their rows are often a power of two apart) and cost 5 % of prefill.
 template <class V, class M>
 struct TokenLoop {
-  template <int R, int T>
-  static void run(const typename M::Panel* panels, int n_blocks, const typename M::Activation* x, float* out, int n) {
-    for (; n >= T; n -= T, x += T, out += T * kTileRows) M::template run<R, T>(panels, n_blocks, x, out);
-    if constexpr (T > 1)
-      if (n > 0) run<R, T - 1>(panels, n_blocks, x, out, n);
-  }
-  static void run_all(const typename M::Panel* panels, int n_blocks, const typename M::Activation* x, float* out,
-                      int n) {
+  using Panel = typename M::Panel;
+
+  static void run_all(const LinearTile& tile, const Panel* panels, Step step, const typename M::Activation* x) {
     for (int p = 0; p < kTileRows / kPanelRows; p += V::kRowVectors)
-      run<V::kRowVectors, V::kTokens>(panels + p, n_blocks, x, out + p * kPanelRows, n);
+      run<V::kRowVectors, V::kTokens>(tile, panels + p, p * kPanelRows, step, x, 0);
+  }
+
+ private:
+  template <int R, int T>
+  static void run(const LinearTile& tile, const Panel* panels, int first_row, Step step,
+                  const typename M::Activation* x, int t) {
+    for (; t + T <= tile.n_tokens; t += T) {
+      if (step.last) prefetch_output<V>(tile, first_row, t, T);
+      M::template run<R, T>(panels, step.n_blocks, step.first, x + t, tile.out + t * kTileRows + first_row);
+      if (step.last) finish<typename V::Floats>(tile, first_row, R * kPanelRows, t, T);
+    }
+    if constexpr (T > 1)
+      if (t < tile.n_tokens) run<R, T - 1>(tile, panels, first_row, step, x, t);
   }
 };
 
 inline constexpr int kPanels = kTileRows / kPanelRows;
-
-[[gnu::always_inline]] inline void clear(float* out, int n_tokens) {
-  __builtin_memset(out, 0, sizeof(float) * static_cast<size_t>(n_tokens) * kTileRows);
-}
 
 // Formats of 256 values.
 template <class V, class F>
@@ -231,13 +214,12 @@ void panel_tile_256(const LinearTile& tile) {
   using Panel = Panel256<V, F>;
   const PanelRows<F> rows[kPanels] = {{tile, 0}, {tile, kPanelRows}};
   const ActivationBlock256* x = tile.x.blocks256;
-  clear(tile.out, tile.n_tokens);
   Panel panels[kPanels];
   const int64_t n_blocks = tile.x.k / 256;
   for (int64_t b = 0; b < n_blocks; ++b, x += tile.x.m) {
     const int64_t ahead = offset_ahead(b, n_blocks, Panel::kBytes, kTileRows * tile.row_bytes);
     for (int p = 0; p < kPanels; ++p) panels[p].unpack(rows[p], b * Panel::kBytes, ahead);
-    TokenLoop<V, Multiply256<V, F>>::run_all(panels, 1, x, tile.out, tile.n_tokens);
+    TokenLoop<V, Multiply256<V, F>>::run_all(tile, panels, {1, b == 0, b + 1 == n_blocks}, x);
   }
 }
 
@@ -247,7 +229,6 @@ void panel_tile_32(const LinearTile& tile) {
   using Panel = Panel32<V, F>;
   const PanelRows<F> rows[kPanels] = {{tile, 0}, {tile, kPanelRows}};
   const ActivationBlock32x8* x = tile.x.blocks32;
-  clear(tile.out, tile.n_tokens);
   Panel panels[kPanels];
   const int64_t n_blocks = tile.x.k / 32;
   for (int64_t b = 0; b < n_blocks; b += 8, x += tile.x.m) {
@@ -259,7 +240,7 @@ void panel_tile_32(const LinearTile& tile) {
       else
         panels[p].unpack(PaddedTail<F>(rows[p], b, n_blocks).rows, 0, 0);
     }
-    TokenLoop<V, Multiply32<V, F>>::run_all(panels, n, x, tile.out, tile.n_tokens);
+    TokenLoop<V, Multiply32<V, F>>::run_all(tile, panels, {n, b == 0, b + n == n_blocks}, x);
   }
 }
 

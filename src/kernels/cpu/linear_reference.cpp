@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/cpu/linear_finish.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/plain_block.h"
+#include "kernels/cpu/scalar/f32x16.h"
 #include "ops/gguf_linear.h"
 
 namespace tessera::kernels::cpu {
@@ -42,8 +44,12 @@ float dot_256(const std::byte* row, const quant::Format& format, const Activatio
     int32_t codes = 0, mins = 0;
     for (int i = 0; i < 256; ++i) codes += w.scale[i / 16] * w.code[i] * a.q[i];
     for (int j = 0; j < 16; ++j) mins += w.min[j] * sum(a.q + 16 * j, 16);
-    acc = std::fma(w.d * a.d, static_cast<float>(codes), acc);
-    if (w.has_min) acc = std::fma(-(w.dmin * a.d), static_cast<float>(mins), acc);
+    if (w.has_min) {
+      const float minus = -w.dmin * static_cast<float>(mins);
+      acc = std::fma(a.d, std::fma(w.d, static_cast<float>(codes), minus), acc);
+    } else {
+      acc = std::fma(w.d * a.d, static_cast<float>(codes), acc);
+    }
   }
   return acc;
 }
@@ -103,6 +109,7 @@ void reference_tile(const LinearTile& tile) {
   const LinearWeight weight{.format = tile.format, .data = tile.weights, .n = tile.n_rows, .k = tile.x.k};
   for (int t = 0; t < tile.n_tokens; ++t)
     for (int r = 0; r < tile.n_rows; ++r) tile.out[t * kTileRows + r] = dot_reference(weight, r, tile.x, t);
+  finish<F32x16>(tile, 0, tile.n_rows, 0, tile.n_tokens);
 }
 
 }  // namespace

@@ -24,10 +24,11 @@ struct Vocabulary {
   static constexpr int kRowVectors = 1;
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
+  static constexpr bool kWordSums = true;
+  static constexpr bool kSignedWide = true;
   static constexpr int kRegisters = 8;  // pairs
 
-  // ---- loads
-  // ---------------------------------------------------------------------------------------------------------
+  // --- loads ---
   static Bits load(const void* p) { return {load32(p), load32(static_cast<const char*>(p) + 32)}; }
   static void store(Bits x, void* p) {
     _mm256_storeu_si256(static_cast<__m256i*>(p), x.lo);
@@ -51,10 +52,10 @@ struct Vocabulary {
     return both(_mm256_set1_epi32(x));
   }
 
-  // ---- constants and bits
-  // ----------------------------------------------------------------------------------------------
+  // --- constants and bits ---
   static Bits zero() { return both(_mm256_setzero_si256()); }
   static Bits splat8(uint8_t x) { return both(_mm256_set1_epi8(static_cast<char>(x))); }
+  static Bits splat16(int16_t x) { return both(_mm256_set1_epi16(x)); }
   static Bits splat32(uint32_t x) { return both(_mm256_set1_epi32(static_cast<int>(x))); }
   template <int n>
   static Bits shift_right(Bits x) {
@@ -101,8 +102,7 @@ struct Vocabulary {
     return {_mm256_srlv_epi32(x.lo, by.lo), _mm256_srlv_epi32(x.hi, by.hi)};
   }
 
-  // ---- scales
-  // --------------------------------------------------------------------------------------------------------
+  // --- scales ---
   static Bits low_words(Bits x) {
     const __m256i zero = _mm256_setzero_si256();
     return {_mm256_unpacklo_epi8(x.lo, zero), _mm256_unpacklo_epi8(x.hi, zero)};
@@ -131,8 +131,7 @@ struct Vocabulary {
             _mm256_shuffle_epi8(both_lanes, word_pattern(i + 4, i + 4))};
   }
 
-  // ---- dwords
-  // --------------------------------------------------------------------------------------------------------
+  // --- dwords ---
   static Bits add(Bits a, Bits b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
   static Bits subtract(Bits a, Bits b) { return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)}; }
   static Bits multiply(Bits a, Bits b) { return {_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)}; }
@@ -151,23 +150,35 @@ struct Vocabulary {
   }
   static Bits low_pair(Bits x) { return shuffle_bytes(x, pair_pattern(0)); }
   static Bits high_pair(Bits x) { return shuffle_bytes(x, pair_pattern(2)); }
+  static Bits low_pair_signed(Bits x) { return pair_signed(low_pair(x)); }
+  static Bits high_pair_signed(Bits x) { return pair_signed(high_pair(x)); }
   template <bool kWide>
   static Bits dot(Bits acc, Bits codes, Bits x) {
-    return dot_scaled<kWide>(acc, codes, x, both(_mm256_set1_epi16(1)));
+    return dot_scaled<kWide>(acc, codes, x, splat16(1));
   }
-  // Two products sum up in a word, which holds 2 * 127 * 127: codes above that are cut into their top bit and the rest.
+  // Two products sum up in a word, which holds 2 * 128 * 127: wide codes are taken less their bias of 128, as signed
+  // bytes, their signs moved to the activations (never -128).
   template <bool kWide>
   static Bits dot_scaled(Bits acc, Bits codes, Bits x, Bits scales) {
     if constexpr (!kWide) return dot_words(acc, multiply_pairs(codes, x), scales);
-    const Bits low = dot_words(acc, multiply_pairs(codes & splat8(0x7f), x), scales);
-    return dot_words(low, multiply_pairs(codes & splat8(0x80), x), scales);
+    const Bits w = flip_sign(codes);
+    const Bits magnitude = {_mm256_abs_epi8(w.lo), _mm256_abs_epi8(w.hi)};
+    const Bits signed_x = {_mm256_sign_epi8(x.lo, w.lo), _mm256_sign_epi8(x.hi, w.hi)};
+    return dot_words(acc, multiply_pairs(magnitude, signed_x), scales);
+  }
+  // Words: the products of two unsigned codes and signed bytes, summed.
+  static Bits multiply_pairs(Bits codes, Bits x) {
+    return {_mm256_maddubs_epi16(codes.lo, x.lo), _mm256_maddubs_epi16(codes.hi, x.hi)};
+  }
+  static Bits add_words(Bits a, Bits b) { return {_mm256_add_epi16(a.lo, b.lo), _mm256_add_epi16(a.hi, b.hi)}; }
+  static Bits low_word_twice(Bits dwords) {
+    return (dwords & both(_mm256_set1_epi32(0xffff))) | shift_left32<16>(dwords);
   }
   static Bits dot_words(Bits acc, Bits a, Bits b) {
     return add(acc, {_mm256_madd_epi16(a.lo, b.lo), _mm256_madd_epi16(a.hi, b.hi)});
   }
 
-  // ---- across vectors
-  // ------------------------------------------------------------------------------------------------
+  // --- across vectors ---
   static void transpose(Bits (&x)[16]) {
     __m256i a[8], b[8], c[8], d[8];
     for (int i = 0; i < 8; ++i) a[i] = x[i].lo, b[i] = x[8 + i].lo, c[i] = x[i].hi, d[i] = x[8 + i].hi;
@@ -200,8 +211,7 @@ struct Vocabulary {
     upper = {sums8(hi), sums8(hi + 8)};
   }
 
-  // ---- to and from floats
-  // ----------------------------------------------------------------------------------------------
+  // --- to and from floats ---
   static Floats to_floats(Bits x) { return {_mm256_cvtepi32_ps(x.lo), _mm256_cvtepi32_ps(x.hi)}; }
   static Floats f16_low(Bits x) {
     const __m256i mask = _mm256_set1_epi32(0xffff);
@@ -221,6 +231,7 @@ struct Vocabulary {
 
   // Inlined early: g++ takes a function that only prefetches for one without effect and drops its calls.
   [[gnu::always_inline]] static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+  [[gnu::always_inline]] static void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
   static void keep(Bits& x) { asm volatile("" : "+x"(x.lo), "+x"(x.hi)); }
   static void keep(Floats& x) { asm volatile("" : "+x"(x.lo), "+x"(x.hi)); }
@@ -265,8 +276,9 @@ struct Vocabulary {
     const uint32_t low = 0x80008000 + static_cast<uint32_t>(first + ((first + 1) << 16));
     return quarters(low, low + 0x00040004, low + 0x00080008, low + 0x000c000c);
   }
-  static Bits multiply_pairs(Bits codes, Bits x) {
-    return {_mm256_maddubs_epi16(codes.lo, x.lo), _mm256_maddubs_epi16(codes.hi, x.hi)};
+  static Bits pair_signed(Bits words) {
+    const Bits high = shift_left<8>(words);
+    return {_mm256_srai_epi16(high.lo, 8), _mm256_srai_epi16(high.hi, 8)};
   }
   // Dword c of each lane of (a, b, c, d)[z] becomes dword z of (a, b, c, d)[c].
   static void transpose4(__m256i& a, __m256i& b, __m256i& c, __m256i& d) {

@@ -28,9 +28,11 @@ struct Vocabulary {
   // Of the exact microkernel: 16 accumulators, 4 vectors of weights.
   static constexpr int kExactRows = 4;
   static constexpr int kExactTokens = 4;
-  static constexpr int kRegisters = 32;  // of 16 dwords
+  static constexpr bool kWordSums = false;    // prefill sums in dwords (linear_group.h)
+  static constexpr bool kSignedWide = false;  // dot() takes wide codes as they are
+  static constexpr int kRegisters = 32;       // of 16 dwords
 
-  // ---- loads: p need not be aligned -------------------------------------------------------------------------------
+  // --- loads: p need not be aligned ---
   static Bits load(const void* p) { return {_mm512_loadu_si512(p)}; }
   static void store(Bits x, void* p) { _mm512_storeu_si512(p, x.v); }
   static Bits load_halves(const void* a, const void* b) {  // 32 bytes each
@@ -59,7 +61,7 @@ struct Vocabulary {
     return {_mm512_set1_epi32(x)};
   }
 
-  // ---- constants and bits -----------------------------------------------------------------------------------------
+  // --- constants and bits ---
   static Bits zero() { return {_mm512_setzero_si512()}; }
   static Bits splat8(uint8_t x) { return {_mm512_set1_epi8(static_cast<char>(x))}; }
   static Bits splat32(uint32_t x) { return {_mm512_set1_epi32(static_cast<int>(x))}; }
@@ -119,8 +121,7 @@ struct Vocabulary {
   static Bits subtract8(Bits a, Bits b) { return {_mm512_sub_epi8(a.v, b.v)}; }                      // bytes
   static Bits shift_right_each(Bits x, Bits by) { return {_mm512_srlv_epi32(x.v, by.v)}; }           // dwords
 
-  // ---- scales: 16 bytes in each quarter, one quarter per weight row
-  // ---------------------------------------------------
+  // --- scales: 16 bytes in each quarter, one quarter per weight row ---
   static Bits low_words(Bits x) { return {_mm512_unpacklo_epi8(x.v, _mm512_setzero_si512())}; }  // bytes 0..7, unsigned
   static Bits high_words(Bits x) { return {_mm512_unpackhi_epi8(x.v, _mm512_setzero_si512())}; }  // bytes 8..15
   static Bits low_words_signed(Bits x) { return {_mm512_srai_epi16(_mm512_unpacklo_epi8(x.v, x.v), 8)}; }
@@ -137,8 +138,7 @@ struct Vocabulary {
     return {_mm512_permutexvar_epi16(spread_index(row, i, i, i + 4, i + 4), words.v)};
   }
 
-  // ---- dwords
-  // ----------------------------------------------------------------------------------------------------------
+  // --- dwords ---
   static Bits add(Bits a, Bits b) { return {_mm512_add_epi32(a.v, b.v)}; }
   static Bits subtract(Bits a, Bits b) { return {_mm512_sub_epi32(a.v, b.v)}; }
   static Bits multiply(Bits a, Bits b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
@@ -157,8 +157,7 @@ struct Vocabulary {
   // Bytes 0, 1 (2, 3) of each dword as two words.
   static Bits low_pair(Bits x) { return {_mm512_shuffle_epi8(x.v, pair_pattern(0))}; }
   static Bits high_pair(Bits x) { return {_mm512_shuffle_epi8(x.v, pair_pattern(2))}; }
-  // acc + codes (unsigned) * x (signed), four products summed into each dword. On this machine any codes do; where
-  // pairs are summed in words first, codes above 63 need kWide.
+  // acc + codes (unsigned) * x (signed), four products summed into each dword. kWide: codes above 63 occur.
   template <bool kWide>
   static Bits dot(Bits acc, Bits codes, Bits x) {
     return {_mm512_dpbusd_epi32(acc.v, codes.v, x.v)};
@@ -176,9 +175,8 @@ struct Vocabulary {
   // acc + a * b, pairs of signed words summed into each dword.
   static Bits dot_words(Bits acc, Bits a, Bits b) { return {_mm512_dpwssd_epi32(acc.v, a.v, b.v)}; }
 
-  // ---- across vectors
-  // -------------------------------------------------------------------------------------------------- Dword j of x[i]
-  // becomes dword i of x[j].
+  // --- across vectors ---
+  // Dword j of x[i] becomes dword i of x[j].
   static void transpose(Bits (&x)[16]) {
     __m512i a[16], b[16];
     for (int i = 0; i < 16; i += 2) {
@@ -229,8 +227,7 @@ struct Vocabulary {
   // Dword i: the sum of the lower (upper) eight dwords of x[i].
   static void half_sums(const Bits (&x)[16], Bits& lower, Bits& upper) { half_sums(x, lower.v, upper.v); }
 
-  // ---- to and from floats
-  // --------------------------------------------------------------------------------------------
+  // --- to and from floats ---
   static Floats to_floats(Bits dwords) { return {_mm512_cvtepi32_ps(dwords.v)}; }
   static Floats f16_low(Bits x) { return {_mm512_cvtph_ps(_mm512_cvtepi32_epi16(x.v))}; }  // low word of each dword
   static Floats f16_high(Bits x) { return f16_low(shift_right32<16>(x)); }
@@ -244,6 +241,7 @@ struct Vocabulary {
 
   // Inlined early: g++ takes a function that only prefetches for one without effect and drops its calls.
   [[gnu::always_inline]] static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+  [[gnu::always_inline]] static void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
   // The value counts as used and as changed to the compiler.
   static void keep(Bits& x) { asm volatile("" : "+v"(x.v)); }

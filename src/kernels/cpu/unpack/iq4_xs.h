@@ -11,8 +11,8 @@ template <class V>
 struct UnpackIQ4XS {
   using Block = quant::IQ4_XS;
   using Bits = typename V::Bits;
-  static constexpr int kGroup = 32, kBias = 128;
-  static constexpr bool kHasMin = false, kSigned = true, kWide = true;
+  static constexpr int kGroup = 32, kBias = 128, kMaxCode = 255;
+  static constexpr bool kHasMin = false, kSigned = true;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {

@@ -7,7 +7,7 @@
 //   scales(a..d)     of four rows at once, see unpack/scales.h
 //   kGroup           values that share a scale, 16 or 32
 //   kBias            a power of two, or 0
-//   kWide            codes above 63 occur: sums of two products do not fit a word
+//   kMaxCode         the largest code
 #pragma once
 
 #include "kernels/cpu/unpack/scales.h"
@@ -65,8 +65,8 @@ template <class V>
 struct UnpackQ4K {
   using Block = quant::Q4_K;
   using Bits = typename V::Bits;
-  static constexpr int kGroup = 32, kBias = 0;
-  static constexpr bool kHasMin = true, kSigned = false, kWide = false;
+  static constexpr int kGroup = 32, kBias = 0, kMaxCode = 15;
+  static constexpr bool kHasMin = true, kSigned = false;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {
@@ -81,8 +81,8 @@ template <class V>
 struct UnpackQ5K {
   using Block = quant::Q5_K;
   using Bits = typename V::Bits;
-  static constexpr int kGroup = 32, kBias = 0;
-  static constexpr bool kHasMin = true, kSigned = false, kWide = false;
+  static constexpr int kGroup = 32, kBias = 0, kMaxCode = 31;
+  static constexpr bool kHasMin = true, kSigned = false;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {
@@ -99,8 +99,8 @@ template <class V>
 struct UnpackQ6K {
   using Block = quant::Q6_K;
   using Bits = typename V::Bits;
-  static constexpr int kGroup = 16, kBias = 32;
-  static constexpr bool kHasMin = false, kSigned = true, kWide = false;
+  static constexpr int kGroup = 16, kBias = 32, kMaxCode = 63;
+  static constexpr bool kHasMin = false, kSigned = true;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {
@@ -125,8 +125,8 @@ template <class V>
 struct UnpackQ2K {
   using Block = quant::Q2_K;
   using Bits = typename V::Bits;
-  static constexpr int kGroup = 16, kBias = 0;
-  static constexpr bool kHasMin = true, kSigned = false, kWide = false;
+  static constexpr int kGroup = 16, kBias = 0, kMaxCode = 3;
+  static constexpr bool kHasMin = true, kSigned = false;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {
@@ -144,8 +144,8 @@ template <class V>
 struct UnpackQ3K {
   using Block = quant::Q3_K;
   using Bits = typename V::Bits;
-  static constexpr int kGroup = 16, kBias = 4;
-  static constexpr bool kHasMin = false, kSigned = true, kWide = false;
+  static constexpr int kGroup = 16, kBias = 4, kMaxCode = 7;
+  static constexpr bool kHasMin = false, kSigned = true;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {

@@ -18,4 +18,13 @@ struct Scales32 {
   typename V::Bits m;  // if F::kHasMin: the offset added to every value
 };
 
+// Codes above 63: two products of them do not fit a word.
+template <class F>
+inline constexpr bool kWide = F::kMaxCode > 63;
+
+// What is left of a format's bias after V::dot: a vocabulary without unsigned-by-signed dwords takes wide codes, whose
+// bias is 128, as signed bytes.
+template <class V, class F>
+inline constexpr int kBiasLeft = (kWide<F> and V::kSignedWide) ? 0 : F::kBias;
+
 }  // namespace tessera::kernels::cpu

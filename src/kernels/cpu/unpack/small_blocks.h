@@ -1,9 +1,9 @@
 // The formats of 32 values over an integer vocabulary V. Layouts: quant/<format>.h.
 //
 // The contract of an unpacker F, shared by all drivers; b points to eight consecutive blocks of a row:
-//   codes<i>(b)   the 64 unsigned codes of block i (lower half) and block i + 4 (upper half); value = code - kBias
-//   scales(a..d)  d and m of eight blocks of four rows, see unpack/scales.h
-//   kBias, kWide  as in unpack/k_quants.h
+//   codes<i>(b)      the 64 unsigned codes of block i (lower half) and block i + 4 (upper half); value = code - kBias
+//   scales(a..d)     d and m of eight blocks of four rows, see unpack/scales.h
+//   kBias, kMaxCode  as in unpack/k_quants.h
 #pragma once
 
 #include "kernels/cpu/unpack/levels.h"
@@ -48,8 +48,8 @@ template <class V>
 struct UnpackQ4_0 {
   using Block = quant::Q4_0;
   using Bits = typename V::Bits;
-  static constexpr int kBias = 8;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBias = 8, kMaxCode = 15;
+  static constexpr bool kHasMin = false;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {
@@ -64,8 +64,8 @@ template <class V>
 struct UnpackQ4_1 {
   using Block = quant::Q4_1;
   using Bits = typename V::Bits;
-  static constexpr int kBias = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBias = 0, kMaxCode = 15;
+  static constexpr bool kHasMin = true;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {
@@ -80,8 +80,8 @@ template <class V>
 struct UnpackQ5_0 {
   using Block = quant::Q5_0;
   using Bits = typename V::Bits;
-  static constexpr int kBias = 16;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBias = 16, kMaxCode = 31;
+  static constexpr bool kHasMin = false;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {
@@ -96,8 +96,8 @@ template <class V>
 struct UnpackQ5_1 {
   using Block = quant::Q5_1;
   using Bits = typename V::Bits;
-  static constexpr int kBias = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBias = 0, kMaxCode = 31;
+  static constexpr bool kHasMin = true;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {
@@ -112,8 +112,8 @@ template <class V>
 struct UnpackQ8_0 {
   using Block = quant::Q8_0;
   using Bits = typename V::Bits;
-  static constexpr int kBias = 128;
-  static constexpr bool kHasMin = false, kWide = true;
+  static constexpr int kBias = 128, kMaxCode = 255;
+  static constexpr bool kHasMin = false;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {
@@ -128,8 +128,8 @@ template <class V>
 struct UnpackIQ4NL {
   using Block = quant::IQ4_NL;
   using Bits = typename V::Bits;
-  static constexpr int kBias = 128;
-  static constexpr bool kHasMin = false, kWide = true;
+  static constexpr int kBias = 128, kMaxCode = 255;
+  static constexpr bool kHasMin = false;
 
   template <int i>
   [[gnu::always_inline]] static Bits codes(const Block* b) {

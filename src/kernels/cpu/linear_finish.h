@@ -1,0 +1,67 @@
+// What happens to a tile's sums: bias, gate, one rounding to the output's dtype. Floats is a float vocabulary
+// (avx512/f32x16.h).
+#pragma once
+
+#include "kernels/cpu/linear_kernels.h"
+#include "kernels/cpu/math.h"
+
+namespace tessera::kernels::cpu {
+
+// The rows [row, end) of a tile for the tokens [token, token + n_tokens), stored by store(Floats, T*).
+template <class Floats, typename T, typename Store>
+[[gnu::always_inline]] inline void finish_rows(const LinearTile& tile, int row, int end, int token, int n_tokens,
+                                               Store store) {
+  for (int t = token; t < token + n_tokens; ++t) {
+    float* in = tile.out + t * kTileRows;
+    T* out = tile.output ? reinterpret_cast<T*>(tile.output->rows + t * tile.output->stride_bytes) : nullptr;
+    for (int r = row; r < end; r += 16) {
+      const int n = end - r < 16 ? end - r : 16;
+      Floats value = Floats::load(in + r);
+      if (tile.bias && n == 16) value = value + Floats::load(tile.bias + r);
+      if (tile.bias && n < 16) {
+        float bias[16] = {};
+        __builtin_memcpy(bias, tile.bias + r, static_cast<size_t>(n) * sizeof(float));
+        value = value + Floats::load(bias);
+      }
+      if (!out) {
+        value.store(in + r);
+        continue;
+      }
+      if (tile.output->gate) value = gelu_tanh(Floats::load(tile.output->gate + t * kTileRows + r)) * value;
+      if (n == 16) {
+        store(value, out + r);
+      } else {
+        T last[16];
+        store(value, last);
+        __builtin_memcpy(out + r, last, static_cast<size_t>(n) * sizeof(T));
+      }
+    }
+  }
+}
+
+// `n_rows` rows from `row` on, as far as the tile has them.
+template <class Floats>
+void finish(const LinearTile& tile, int row, int n_rows, int token, int n_tokens) {
+  if (!tile.output && !tile.bias) return;
+  const int end = row + n_rows < tile.n_rows ? row + n_rows : tile.n_rows;
+  const DType dtype = tile.output ? tile.output->dtype : DType::kF32;
+  if (dtype == DType::kF32)
+    finish_rows<Floats, float>(tile, row, end, token, n_tokens, [](Floats x, float* p) { x.store(p); });
+  else if (dtype == DType::kF16)
+    finish_rows<Floats, uint16_t>(tile, row, end, token, n_tokens, [](Floats x, uint16_t* p) { x.store_f16(p); });
+  else
+    finish_rows<Floats, uint16_t>(tile, row, end, token, n_tokens, [](Floats x, uint16_t* p) { x.store_bf16(p); });
+}
+
+// Asks for the lines that finish() will write.
+template <class V>
+[[gnu::always_inline]] inline void prefetch_output(const LinearTile& tile, int row, int token, int n_tokens) {
+  if (!tile.output) return;
+  const int element = tile.output->dtype == DType::kF32 ? 4 : 2;
+  const int n_bytes = (tile.n_rows - row) * element;
+  const std::byte* at = tile.output->rows + token * tile.output->stride_bytes + row * element;
+  for (int t = 0; t < n_tokens; ++t, at += tile.output->stride_bytes)
+    for (int i = 0; i < n_bytes; i += 64) V::prefetch_to_write(at + i);
+}
+
+}  // namespace tessera::kernels::cpu

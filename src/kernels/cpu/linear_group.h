@@ -1,0 +1,140 @@
+// The innermost sums of prefill: codes of R panels times T tokens over the values that share a scale.
+//
+// Where a dot instruction sums four products into a dword (AVX-512 VNNI), sums are dwords, start from minus the bias of
+// the codes, and are multiplied by the scale at the group's end. Where products are summed in pairs of words (AVX2),
+// words are added up as far as they can hold it, and the multiply-add that widens them takes the scale along for
+// nothing.
+#pragma once
+
+#include "kernels/cpu/activations.h"
+#include "kernels/cpu/unpack/scales.h"
+#include "kernels/cpu/unroll.h"
+
+namespace tessera::kernels::cpu {
+
+// What a group's sums start from: nothing, or minus the bias of the codes times the sum of the activations, given as
+// `n_parts` dwords to add up.
+template <class V, class F, int n_parts>
+[[gnu::always_inline]] inline typename V::Bits group_start(const int32_t* minus_sums) {
+  if constexpr (kBiasLeft<V, F> == 0) {
+    return V::zero();
+  } else {
+    auto sum = V::load_splat4(minus_sums);
+    if constexpr (n_parts == 2) sum = V::add(sum, V::load_splat4(minus_sums + 1));
+    return V::template shift_left32<__builtin_ctz(kBiasLeft<V, F>)>(sum);
+  }
+}
+
+// f.template operator()<r, t>(codes, x) for `n_k4` vectors of codes from panels[r].codes.at[k4] on. Four steps are
+// unrolled: left as a loop, g++ renames each sum twice per step; eight steps were slower again.
+template <class V, int n_k4, int R, int T, class Panel, class Activation, class Multiply>
+[[gnu::always_inline]] inline void for_each_product(const Panel* panels, const Activation* x, int k4, Multiply&& f) {
+  constexpr int kUnrolled = n_k4 < 4 ? n_k4 : 4;
+  for (const int end = k4 + n_k4; k4 < end; k4 += kUnrolled) {
+    unroll<kUnrolled>([&]<int k>() __attribute__((always_inline)) {
+      typename V::Bits w[R];
+      unroll<R>([&]<int r>() __attribute__((always_inline)) { w[r] = V::load(panels[r].codes.at[k4 + k]); });
+      unroll<T>([&]<int t>() __attribute__((always_inline)) {
+        const auto q = V::load_splat4(x[t].q + 4 * (k4 + k));
+        unroll<R>([&]<int r>() __attribute__((always_inline)) { f.template operator()<r, t>(w[r], q); });
+      });
+    });
+  }
+}
+
+template <class V, class F>
+struct DwordSums {
+  using Bits = typename V::Bits;
+  static constexpr bool kUnbiasAtEnd = false;
+
+  static Bits scale(Bits dwords) { return dwords; }
+
+  // sums = sum of (code - bias) q over n_k4 vectors of codes.
+  template <int n_k4, int n_parts, int R, int T, class Panel, class Activation>
+  [[gnu::always_inline]] static void group(const Panel* panels, const Activation* x, int k4, int part,
+                                           Bits (&sums)[R][T]) {
+    unroll<T>([&]<int t>() __attribute__((always_inline)) {
+      const Bits start = group_start<V, F, n_parts>(x[t].minus_sums + part);
+      unroll<R>([&]<int r>() __attribute__((always_inline)) { sums[r][t] = start; });
+    });
+    for_each_product<V, n_k4, R, T>(
+        panels, x, k4, [&]<int r, int t>(Bits w, Bits q) __attribute__((always_inline)) {
+          sums[r][t] = V::template dot<kWide<F>>(sums[r][t], w, q);
+        });
+  }
+
+  // scaled += scale of group g times the same.
+  template <int R, int T, class Panel>
+  [[gnu::always_inline]] static void scaled_group(const Panel* panels, const ActivationBlock256* x, int g,
+                                                  Bits (&scaled)[R][T]) {
+    Bits sums[R][T];
+    group<F::kGroup / 4, F::kGroup / 16>(panels, x, g * (F::kGroup / 4), g * (F::kGroup / 16), sums);
+    unroll<R>([&]<int r>() __attribute__((always_inline)) {
+      const Bits scale = V::load(panels[r].scales[g]);
+      unroll<T>([&]<int t>() __attribute__((always_inline)) {
+        scaled[r][t] = V::add(scaled[r][t], V::multiply(sums[r][t], scale));
+      });
+    });
+  }
+};
+
+template <class V, class F>
+struct WordSums {
+  using Bits = typename V::Bits;
+  static constexpr bool kUnbiasAtEnd = kBiasLeft<V, F> != 0;
+
+  static Bits scale(Bits dwords) { return V::low_word_twice(dwords); }
+
+  template <int n_k4, int n_parts, int R, int T, class Panel, class Activation>
+  [[gnu::always_inline]] static void group(const Panel* panels, const Activation* x, int k4, int part,
+                                           Bits (&sums)[R][T]) {
+    unroll<T>([&]<int t>() __attribute__((always_inline)) {
+      const Bits start = group_start<V, F, n_parts>(x[t].minus_sums + part);
+      unroll<R>([&]<int r>() __attribute__((always_inline)) { sums[r][t] = start; });
+    });
+    Bits ones[R];
+    unroll<R>([&]<int r>() __attribute__((always_inline)) { ones[r] = V::splat16(1); });
+    add_group<n_k4>(panels, x, k4, ones, sums);
+  }
+
+  template <int R, int T, class Panel>
+  [[gnu::always_inline]] static void scaled_group(const Panel* panels, const ActivationBlock256* x, int g,
+                                                  Bits (&scaled)[R][T]) {
+    Bits scales[R];
+    unroll<R>([&]<int r>() __attribute__((always_inline)) { scales[r] = V::load(panels[r].scales[g]); });
+    add_group<F::kGroup / 4>(panels, x, g * (F::kGroup / 4), scales, scaled);
+  }
+
+ private:
+  // Vectors of codes whose products a word can add up: two per word and vector, each at most kMaxCode * 127.
+  static constexpr int steps_in_word(int n_k4) {
+    int steps = 1;
+    while (2 * steps <= n_k4 && 2 * steps * 2 * F::kMaxCode * 127 <= 32767) steps *= 2;
+    return steps;
+  }
+
+  // sums += scales times the products.
+  template <int n_k4, int R, int T, class Panel, class Activation>
+  [[gnu::always_inline]] static void add_group(const Panel* panels, const Activation* x, int k4,
+                                               const Bits (&scales)[R], Bits (&sums)[R][T]) {
+    constexpr int kSteps = steps_in_word(n_k4);
+    for (const int end = k4 + n_k4; k4 < end; k4 += kSteps) {
+      Bits words[R][T];
+      for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) { words[r][t] = V::zero(); });
+      for_each_product<V, kSteps, R, T>(
+          panels, x, k4, [&]<int r, int t>(Bits w, Bits q) __attribute__((always_inline)) {
+            words[r][t] = V::add_words(words[r][t], V::multiply_pairs(w, q));
+          });
+      for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
+        sums[r][t] = V::dot_words(sums[r][t], words[r][t], scales[r]);
+      });
+    }
+  }
+};
+
+template <class V, class F, bool kWords = V::kWordSums && !kWide<F>>
+struct GroupSums : DwordSums<V, F> {};
+template <class V, class F>
+struct GroupSums<V, F, true> : WordSums<V, F> {};
+
+}  // namespace tessera::kernels::cpu
