@@ -15,7 +15,21 @@ using program::Vid;
 
 namespace {
 
-Status set_tensor_input(const Program& program, Tid tid, const Argument& argument, Slots& slots) {
+Status check_declared(const Tensor& tensor, const program::IoTensor& io) {
+  bool fits = static_cast<size_t>(tensor.shape.rank()) == io.sizes.size();
+  for (size_t i = 0; fits && i < io.sizes.size(); ++i) {
+    const int64_t size = tensor.shape[static_cast<int>(i)];
+    fits = io.dynamic ? size <= io.sizes[i] : size == io.sizes[i];
+  }
+  if (!fits)
+    return invalid_argument("found {}, declared {} {}", ops::describe(tensor), io.dynamic ? "at most" : "exactly",
+                            to_string(Shape(std::vector<int64_t>(io.sizes.begin(), io.sizes.end()))));
+  return {};
+}
+
+// `io`: what the container declares, or null.
+Status set_tensor_input(const Program& program, Tid tid, const Argument& argument, const program::IoTensor* io,
+                        Slots& slots) {
   const auto* tensor = std::get_if<Tensor>(&argument);
   if (!tensor || !tensor->is_set()) return invalid_argument("t{} needs a tensor", tid.idx);
   if (tid.idx < program.tensor_meta.size() && program.tensor_meta[tid.idx].dtype != tensor->dtype)
@@ -24,6 +38,7 @@ Status set_tensor_input(const Program& program, Tid tid, const Argument& argumen
   for (int64_t dim : tensor->shape)
     if (dim > std::numeric_limits<int32_t>::max())
       return make_error(ErrorCode::kOutOfRange, "t{}: size {} is outside int32", tid.idx, dim);
+  if (io) TRY(check_declared(*tensor, *io));
   return slots.set(tid, *tensor);
 }
 
@@ -42,17 +57,9 @@ Status check_kind(const program::Slot& slot) {
                          slot.type == SlotType::kFloat ? "float" : "bool");
 }
 
-// As the container declares it: cast, and within the declared sizes.
+// As the container declares it.
 Result<Tensor> declared(const Tensor& tensor, const program::IoTensor& io) {
-  bool fits = static_cast<size_t>(tensor.shape.rank()) == io.sizes.size();
-  for (size_t i = 0; fits && i < io.sizes.size(); ++i) {
-    const int64_t size = tensor.shape[static_cast<int>(i)];
-    fits = io.dynamic ? size <= io.sizes[i] : size == io.sizes[i];
-  }
-  if (!fits)
-    return invalid_argument("the result is {}, declared {} {}", ops::describe(tensor),
-                            io.dynamic ? "at most" : "exactly",
-                            to_string(Shape(std::vector<int64_t>(io.sizes.begin(), io.sizes.end()))));
+  TRY(check_declared(tensor, io));
   return ops::cast(tensor, io.dtype);
 }
 
@@ -61,11 +68,14 @@ Result<Tensor> declared(const Tensor& tensor, const program::IoTensor& io) {
 Status set_inputs(const Program& program, std::span<const Argument> inputs, Slots& slots) {
   if (inputs.size() != program.input_map.size())
     return invalid_argument("{} inputs given, the program takes {}", inputs.size(), program.input_map.size());
+  const bool is_declared = program.inputs.size() == program.input_map.size();
   for (size_t i = 0; i < inputs.size(); ++i) {
     const program::Slot& slot = program.input_map[i];
     TRY(check_kind(slot));
-    const Status status = slot.type == SlotType::kInt ? set_int_input(Vid{slot.idx}, inputs[i], slots)
-                                                      : set_tensor_input(program, Tid{slot.idx}, inputs[i], slots);
+    const Status status =
+        slot.type == SlotType::kInt
+            ? set_int_input(Vid{slot.idx}, inputs[i], slots)
+            : set_tensor_input(program, Tid{slot.idx}, inputs[i], is_declared ? &program.inputs[i] : nullptr, slots);
     if (!status) return status.error().in(fmt::format("input {}", i));
   }
   return {};
@@ -95,7 +105,8 @@ Result<std::vector<Argument>> get_outputs(const Program& program, const Slots& s
 
 ExecutionContext Execution::context(bool init_chain) {
   const CustomKernels& kernels = options_.kernels ? *options_.kernels : reference_kernels();
-  return {*program_, slots_, options_.pool, kernels, init_chain, options_.cache};
+  uint32_t* stream = options_.seed ? &random_stream_ : nullptr;
+  return {*program_, slots_, options_.pool, kernels, init_chain, options_.cache, stream};
 }
 
 Result<Execution> Execution::create(const Program& program, const Options& options) {

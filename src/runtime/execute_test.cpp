@@ -57,7 +57,12 @@ TEST(Execute, ChecksInputsAndOutputs) {
   expect_error(run(p, Arguments{}), kBad, "0 inputs given, the program takes 1");
   expect_error(run(p, Arguments{counting(DType::kI32, {2, 4})}), kBad, "must be f32, found i32 [2, 4]");
   expect_error(run(p, Arguments{int64_t{3}}), kBad, "needs a tensor");
-  expect_error(run(p, Arguments{counting(DType::kF32, {9, 4})}), kBad, "declared at most [8, 4]");
+  expect_error(run(p, Arguments{counting(DType::kF32, {9, 4})}), kBad,
+               "input 0: found f32 [9, 4], declared at most [8, 4]");
+  expect_error(run(p, Arguments{counting(DType::kF32, {8})}), kBad, "input 0: found f32 [8]");
+  Program wider = p;  // an output past its bound
+  wider.outputs[0].sizes = {1, 4};
+  expect_error(run(wider, Arguments{counting(DType::kF32, {2, 4})}), kBad, "output 0: found f32 [2, 4]");
   expect_error(run(p, Arguments{counting(DType::kF32, {2, 3})}), kBad, "instruction 1 (Add)");
 }
 
@@ -70,6 +75,29 @@ TEST(Execute, CastsOutputsAndReturnsInts) {
   ASSERT_TRUE(out.has_value()) << out.error().message;
   EXPECT_EQ(tensor_of((*out)[0]).dtype, DType::kI64);
   EXPECT_EQ(std::get<int64_t>((*out)[1]), 3);
+}
+
+// Two draws of random bits in one run differ; a seed makes runs repeat.
+TEST(Execute, ASeedMakesRandomBitsRepeat) {
+  Program p;
+  p.n_outputs = 2;
+  const Out first{{0}}, second{{1}};
+  p.chains = {{RandomBits{first, {64}, std::nullopt, 4}, RandomBits{second, {64}, std::nullopt, 4}}};
+  p.output_map = {{0, SlotType::kTensor}, {1, SlotType::kTensor}};
+  p.tensor_meta = {meta_of({64}, DType::kU32), meta_of({64}, DType::kU32)};
+  p.outputs = {{DType::kU32, {64}, false}, {DType::kU32, {64}, false}};
+  const auto draw = [&](std::optional<uint32_t> seed) {
+    auto execution = Execution::create(p, {.seed = seed});
+    EXPECT_TRUE(execution.has_value()) << execution.error().message;
+    const auto out = execution->run({});
+    EXPECT_TRUE(out.has_value()) << out.error().message;
+    return std::pair(ops::to_doubles(tensor_of((*out)[0])), ops::to_doubles(tensor_of((*out)[1])));
+  };
+  EXPECT_EQ(draw(7), draw(7));
+  EXPECT_NE(draw(7), draw(8));
+  EXPECT_NE(draw(std::nullopt), draw(std::nullopt));
+  EXPECT_NE(draw(7).first, draw(7).second);
+  EXPECT_EQ(draw(42).first[0], ops::to_doubles(ops::random_bits({64}, 4, 42).value())[0]);
 }
 
 // An input added to a mutable buffer, and an init chain that replaces a constant by another shape.

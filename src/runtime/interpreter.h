@@ -18,9 +18,10 @@ struct ExecutionContext {
   Slots& slots;
   ThreadPool* pool = nullptr;  // may be null: everything on the calling thread
   const CustomKernels& kernels = reference_kernels();
-  bool init_chain = false;         // only then may an instruction write a constant
-  OffGraphCache* cache = nullptr;  // may be null: UpdateAndAttend fails
-  uint32_t depth = 0;              // of chains entered by If and Scan; more than there are chains is an error
+  bool init_chain = false;            // only then may an instruction write a constant
+  OffGraphCache* cache = nullptr;     // may be null: UpdateAndAttend fails
+  uint32_t* random_stream = nullptr;  // seeds of RandomBits without one count up from here; null: the process's stream
+  uint32_t depth = 0;                 // of chains entered by If and Scan; more than there are chains is an error
 };
 
 // One instruction. Reshape, ExpandDims, Squeeze, IdCopy and Contiguous share the bytes of their input; SliceUpdate and

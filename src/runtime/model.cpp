@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/cache_geometry.h"
 #include "runtime/plan_builder.h"
 #include "runtime/steps/attention_step.h"
 #include "runtime/steps/linear_step.h"
@@ -37,8 +38,13 @@ Status Model::check_interface() {
   max_tokens_per_step_ = std::max<int64_t>(
       1, std::min(max_tokens_per_step_, p.int_constant("get_max_prefill_chunk").value_or(max_tokens_per_step_)));
   if (options_.max_chunk > 0) max_tokens_per_step_ = std::min(max_tokens_per_step_, options_.max_chunk);
-  context_length_ = p.int_constant("get_max_context_len").value_or(p.int_constant("get_max_seq_len").value_or(0));
+  for (const char* method : {"get_max_context_len", "get_max_seq_len", "get_max_ctx_len"})
+    if (context_length_ <= 0) context_length_ = p.int_constant(method).value_or(0);
   if (context_length_ <= 0) return invalid_format("method {}: get_max_seq_len is missing or not positive", p.method);
+  if (needs_off_graph_cache(p)) {
+    cache_config_ = TRY(runtime::cache_config(p, context_length_, DType::kBF16));
+    if (cache_config_->max_write) max_tokens_per_step_ = std::min(max_tokens_per_step_, *cache_config_->max_write);
+  }
   for (const program::Slot& slot : p.mutable_map) {
     const program::TensorMeta& meta = p.tensor_meta[slot.idx];
     int64_t bytes = static_cast<int64_t>(size_of(meta.dtype));

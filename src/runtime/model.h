@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "program/program.h"
+#include "runtime/off_graph_cache.h"
 #include "runtime/plan.h"
 
 namespace tessera::runtime {
@@ -43,6 +44,8 @@ class Model {
   int64_t max_tokens_per_step() const { return max_tokens_per_step_; }
   int64_t context_length() const { return context_length_; }  // positions a session can hold
   int64_t cache_bytes() const { return cache_bytes_; }        // mutable buffers of one session
+  // Of a program that keeps its cache outside the graph: the cache each session needs.
+  const std::optional<OffGraphCache::Config>& cache_config() const { return cache_config_; }
   // Bytes of constants that one decode step reads: packed weights once, of an embedding table only a row.
   int64_t weight_bytes_per_token() const { return weight_bytes_per_token_; }
   // Bytes of keys and values that a token at `position` attends to, all layers together.
@@ -63,6 +66,7 @@ class Model {
   kernels::cpu::Isa isa_{};
   std::unique_ptr<ThreadPool> pool_;
   Slots slots_;
+  std::optional<OffGraphCache::Config> cache_config_;
   mutable std::mutex step_mutex_;
   int64_t vocab_size_ = 0, max_tokens_per_step_ = 0, context_length_ = 0, cache_bytes_ = 0;
   int64_t weight_bytes_per_token_ = 0, ops_per_token_ = 0;

@@ -46,8 +46,9 @@ Status run(const program::Triu& node, ExecutionContext& context) {
 
 namespace {
 
-// Seeds for nodes without one: a stream shared by the process, different in every run.
-int32_t next_seed() {
+// Seeds for nodes without one: the caller's stream, or one shared by the process and different in every run.
+int32_t next_seed(const ExecutionContext& context) {
+  if (context.random_stream) return static_cast<int32_t>((*context.random_stream)++);
   static std::atomic<uint32_t> stream{std::random_device{}()};
   return static_cast<int32_t>(stream.fetch_add(1, std::memory_order_relaxed));
 }
@@ -57,7 +58,7 @@ int32_t next_seed() {
 Status run(const program::RandomBits& node, ExecutionContext& context) {
   const std::vector<int64_t> sizes = TRY(get(context, node.shape));
   const Shape shape = TRY(ops::make_shape(sizes));
-  const int32_t seed = node.seed ? TRY(context.slots.get_int(*node.seed)) : next_seed();
+  const int32_t seed = node.seed ? TRY(context.slots.get_int(*node.seed)) : next_seed(context);
   return put(context, node.out, ops::random_bits(shape, node.width, seed));
 }
 

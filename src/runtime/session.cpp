@@ -33,7 +33,9 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   }
   Slots slots = model->bound_slots();
   TRY(slots.allocate_mutable_buffers(model->program()));
-  return std::unique_ptr<Session>(new Session(std::move(model), std::move(slots)));
+  std::unique_ptr<Session> session(new Session(std::move(model), std::move(slots)));
+  if (const auto& config = session->model_->cache_config()) session->cache_ = TRY(OffGraphCache::create(*config));
+  return session;
 }
 
 Status Session::run_chunk(std::span<const int32_t> tokens) {
@@ -47,7 +49,8 @@ Status Session::run_chunk(std::span<const int32_t> tokens) {
   slots_.clear();
   const std::vector<Argument> inputs = {std::move(ids), std::move(positions)};
   TRY(set_inputs(model_->program(), inputs, slots_));
-  ExecutionContext execution{.program = model_->program(), .slots = slots_, .pool = &model_->pool()};
+  ExecutionContext execution{
+      .program = model_->program(), .slots = slots_, .pool = &model_->pool(), .cache = cache_ ? &*cache_ : nullptr};
   StepContext context{.execution = execution,
                       .workspace = workspace_,
                       .pool = model_->pool(),
@@ -56,6 +59,20 @@ Status Session::run_chunk(std::span<const int32_t> tokens) {
                       .exact = model_->options().exact};
   if (profile_) return model_->plan().run_timed(context, *profile_);
   return model_->plan().run(context);
+}
+
+// Some programs give the logits of every token although only the last one's are asked for.
+Status Session::keep_logits(const ops::Tensor& result, int64_t n_tokens) {
+  const bool all = model_->options().all_logits;
+  const int64_t vocab = model_->vocab_size(), rows = all ? n_tokens : 1, found = result.n_elements();
+  if (result.dtype != DType::kF32 || (found != rows * vocab && found != n_tokens * vocab)) {
+    return invalid_format("the program's output is {} {}, expected f32 logits [{}, {}]", name_of(result.dtype),
+                          to_string(result.shape), rows, vocab);
+  }
+  if (!all) logits_.clear();
+  const float* end = result.as<float>() + found;
+  logits_.insert(logits_.end(), end - rows * vocab, end);
+  return {};
 }
 
 Result<std::span<const float>> Session::step(std::span<const int32_t> tokens) {
@@ -79,13 +96,7 @@ Result<std::span<const float>> Session::step(std::span<const int32_t> tokens) {
     TRY(run_chunk(chunk));
     const program::Tid out{model_->program().output_map[0].idx};
     const ops::Tensor result = TRY(slots_.get(out));
-    const int64_t rows = model_->options().all_logits ? static_cast<int64_t>(chunk.size()) : 1;
-    if (result.dtype != DType::kF32 || result.n_elements() != rows * vocab) {
-      return invalid_format("the program's output is {} {}, expected f32 logits [{}, {}]", name_of(result.dtype),
-                            to_string(result.shape), rows, vocab);
-    }
-    if (!model_->options().all_logits) logits_.clear();
-    logits_.insert(logits_.end(), result.as<float>(), result.as<float>() + result.n_elements());
+    TRY(keep_logits(result, static_cast<int64_t>(chunk.size())));
     slots_.clear();
     position_ += static_cast<int64_t>(chunk.size());
     tokens = tokens.subspan(chunk.size());

@@ -30,6 +30,7 @@ class Session {
   void reset() {
     position_ = 0;
     failed_ = false;
+    if (cache_) cache_->clear();
   }
 
   // Seconds per plan step, added up over all steps since it was switched on. For `tessera bench --profile`.
@@ -39,10 +40,12 @@ class Session {
  private:
   Session(std::shared_ptr<const Model> model, Slots slots) : model_(std::move(model)), slots_(std::move(slots)) {}
   Status run_chunk(std::span<const int32_t> tokens);
+  Status keep_logits(const ops::Tensor& result, int64_t n_tokens);
 
   std::shared_ptr<const Model> model_;
   Slots slots_;
   Workspace workspace_;
+  std::optional<OffGraphCache> cache_;
   int64_t position_ = 0;
   bool failed_ = false;
   std::vector<float> logits_;
