@@ -3,6 +3,7 @@
 # Ends with `N passed, N failed`.
 set -u
 tessera=$(realpath "${1:-${TESSERA:-build/release/tessera}}")
+source_root=$(realpath "$(dirname "$0")/..")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -96,6 +97,37 @@ succeeds "perplexity" "$tessera" perplexity small.gguf text.txt --window 64
 holds "is a number" grep -qE '^perplexity [0-9.]+ ' out
 printf 'Hello\nand again\n/reset\nHello\n/quit\n' >turns.txt
 "$tessera" chat small.gguf -n 6 --temperature 0 <turns.txt >chat.txt 2>err && ok || bad "chat"
+
+# ---- exec: the golden program of another writer, y = x + bias with x (1..8, 4)
+python3 - "$source_root/src/program/golden_testing.h" <<'PYTHON'
+import re, struct, sys
+text = open(sys.argv[1]).read()
+for name, file in [("tiny_pte", "tiny.pte"), ("tiny_ptd", "tiny.ptd")]:
+    body = text[text.index(name + "() {"):]
+    open(file, "wb").write(bytes.fromhex("".join(re.findall(r'"([0-9a-f]+)"', body[:body.index("}")]))))
+def npy(file, descr, shape, data):
+    head = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    open(file, "wb").write(b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head.encode() + data)
+npy("x.npy", "<f4", (2, 4), struct.pack("<8f", *range(8)))
+npy("x64.npy", "<f8", (2, 4), struct.pack("<8d", *range(8)))
+npy("wide.npy", "<f4", (9, 4), struct.pack("<36f", *range(36)))
+npy("sum.npy", "<f4", (2, 4), struct.pack("<8f", 10, 21, 32, 43, 14, 25, 36, 47))
+npy("sum-ptd.npy", "<f4", (2, 4), struct.pack("<8f", 1, 3, 5, 7, 5, 7, 9, 11))
+PYTHON
+succeeds "exec" "$tessera" exec tiny.pte --input x.npy --output y.npy
+same "exec gives the documented result" y.npy sum.npy
+holds "and prints it" grep -qxF 'out: f32 [2, 4] 10 21 32 43 14 25 36 47' out
+succeeds "exec with a data file" "$tessera" exec tiny.pte --method forward --data tiny.ptd --input x=x.npy --output out=z.npy
+same "a data file overrides the bias" z.npy sum-ptd.npy
+fails 1 'input "x" must be f32, found f64 [2, 4]' "exec on another dtype" "$tessera" exec tiny.pte --input x64.npy --output x.f32
+fails 1 "found f32 [9, 4], declared at most [8, 4]" "exec past the bound" "$tessera" exec tiny.pte --input wide.npy --output x.f32
+fails 1 'input 0 "x" is not given' "exec without inputs" "$tessera" exec tiny.pte
+fails 1 'no input "w"; the program has x' "exec on an unknown name" "$tessera" exec tiny.pte --input w=x.npy
+fails 1 "the program has 1: x" "exec with too many inputs" "$tessera" exec tiny.pte --input x.npy x.npy
+fails 1 "tiny.pte: not a NumPy array" "exec on another file" "$tessera" exec tiny.pte --input tiny.pte
+fails 1 'no method "backward"' "exec of an unknown method" "$tessera" exec tiny.pte --method backward --input x.npy
+fails 1 "no/such" "exec into a folder that is not there" "$tessera" exec tiny.pte --input x.npy --output no/such/y.npy
 
 # ---- inspect, bench
 succeeds "inspect gguf" "$tessera" inspect small.gguf

@@ -27,6 +27,7 @@ inline void need(Status status) {
 }
 
 void add_export(CLI::App& app);
+void add_exec(CLI::App& app);
 void add_run(CLI::App& app);
 void add_chat(CLI::App& app);
 void add_inspect(CLI::App& app);
