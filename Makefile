@@ -32,10 +32,10 @@ asan: setup
 	@tools/run_fuzzers.sh build/asan
 
 # What CI has time for: rooms that read what others wrote, and every fuzzer (the codec's own tests take minutes to compile).
-PARSERS := quant gguf text ops
+PARSERS := base quant gguf safetensors text ops
 asan-parsers: setup
 	@cmake --preset asan >/dev/null
-	@cmake --build --preset asan --target $(addsuffix _test,$(PARSERS)) gguf_fuzz pte_fuzz tokenizer_fuzz template_fuzz
+	@cmake --build --preset asan --target $(addsuffix _test,$(PARSERS)) npy_fuzz gguf_fuzz safetensors_fuzz pte_fuzz tokenizer_fuzz template_fuzz
 	@tools/run_tests.py build/asan --only $(shell echo $(PARSERS) | tr ' ' ,)
 	@tools/run_fuzzers.sh build/asan
 

@@ -19,14 +19,15 @@ ROOMS = {
     "text": ["base"],
     "generate": ["runtime", "text"],
     "gguf": ["base", "quant"],
+    "safetensors": ["base"],
     "graph": ["base", "quant", "ops"],
-    "models": ["gguf", "graph"],
+    "models": ["gguf", "safetensors", "graph"],
     "compile": ["models", "graph", "gguf", "program", "text"],  # text: it fills the tokenizer tables programs carry
     "cli": ["compile", "generate"],
     "server": ["compile", "generate"],
 }
 RUN_HALF = {"base", "quant", "ops", "program", "kernels", "runtime", "text", "generate"}
-COMPILE_HALF = {"gguf", "graph", "models", "compile"}
+COMPILE_HALF = {"gguf", "safetensors", "graph", "models", "compile"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
 
