@@ -5,11 +5,12 @@
 
 #include "base/check.h"
 #include "base/checked_math.h"
-#include "compile/metal_source.h"
+#include "kernels/metal/source.h"
 
 namespace tessera::compile {
 namespace {
 
+using kernels::metal::Op;
 using program::IntOrVid;
 using program::MetalKernel;
 using quant::GgmlType;
@@ -66,12 +67,32 @@ struct Launch {
   program::RequiredVector<IntOrVid> grid, threadgroup;  // in threads
 };
 
-MetalKernel kernel(ProgramBuilder& builder, const std::string& name, const std::vector<KernelInput>& inputs,
+// Stands in for the text of formats that have no Metal kernels: CPU and CUDA run the instruction by its name, while
+// Apple's compiler is told plainly what is missing.
+constexpr std::string_view kNoMetalKernel = "#error this weight format has no Metal kernels";
+
+std::string_view name_of(Op op) {
+  switch (op) {
+    case Op::kMatvec:
+      return "matvec";
+    case Op::kMatmul:
+      return "matmul";
+    case Op::kEmbedding:
+      return "embedding";
+  }
+  check_failed(__FILE__, __LINE__, "a known operation");
+}
+
+MetalKernel kernel(ProgramBuilder& builder, const quant::Format& format, Op op, const std::vector<KernelInput>& inputs,
                    const KernelOutput& output, const std::vector<TemplateArgument>& arguments, Launch launch) {
   MetalKernel node;
-  node.name = builder.string(name);
-  node.source = builder.string(kMetalSourceMarker);
-  node.header = builder.string(kMetalSourceMarker);
+  node.name = builder.string(fmt::format("gguf_{}_{}", format.kernel_name, name_of(op)));
+  if (kernels::metal::has_kernels(format.type)) {
+    node.source = builder.string(kernels::metal::body_text({format.type, op}));
+    node.header = builder.string(kernels::metal::header_text());
+  } else {
+    node.source = builder.string(kNoMetalKernel);
+  }
   for (const KernelInput& input : inputs) {
     node.inputs.push_back(input.slot);
     node.input_names.push_back(builder.string(input.name));
@@ -89,10 +110,6 @@ MetalKernel kernel(ProgramBuilder& builder, const std::string& name, const std::
   node.grid = std::move(launch.grid);
   node.threadgroup = std::move(launch.threadgroup);
   return node;
-}
-
-std::string kernel_name(const quant::Format& format, std::string_view op) {
-  return fmt::format("gguf_{}_{}", format.kernel_name, op);
 }
 
 // Everything the two linear kernels have in common.
@@ -136,15 +153,15 @@ struct LinearEmitter {
     const int64_t threads = kSimdWidth * kSimdGroups;
     auto list = arguments();
     list.push_back(int_argument("NSG", kSimdGroups));
-    builder.emit(kernel(builder, kernel_name(*weight.format, "matvec"), {{"x", x}, {"weight", weight.blocks}}, output(),
-                        list, {{ceil_div(weight.n, rows) * threads, step.dim(n_rows()), 1}, {threads, 1, 1}}));
+    builder.emit(kernel(builder, *weight.format, Op::kMatvec, {{"x", x}, {"weight", weight.blocks}}, output(), list,
+                        {{ceil_div(weight.n, rows) * threads, step.dim(n_rows()), 1}, {threads, 1, 1}}));
   }
 
   void emit_matmul() const {
     const int64_t m = n_rows();
     const IntOrVid tokens = m == kDynamic ? IntOrVid(step.tokens_rounded_up(kTileTokens, kTileThreads))
                                           : IntOrVid(ceil_div(m, kTileTokens) * kTileThreads);
-    builder.emit(kernel(builder, kernel_name(*weight.format, "matmul"), {{"x", x}, {"weight", weight.blocks}}, output(),
+    builder.emit(kernel(builder, *weight.format, Op::kMatmul, {{"x", x}, {"weight", weight.blocks}}, output(),
                         arguments(), {{tokens, ceil_div(weight.n, kTileRows), 1}, {kTileThreads, 1, 1}}));
   }
 };
@@ -168,8 +185,8 @@ void emit_embedding(ProgramBuilder& builder, StepValues& step, const PackedWeigh
   std::vector<TemplateArgument> arguments = {dtype_argument("OutT", dtype), int_argument("K", weight.k)};
   if (traits_of(*weight.format).has_vocab_size) arguments.push_back(int_argument("V", weight.n));
   const KernelOutput output{out, {1, step.n_tokens(), weight.k}, dtype};
-  builder.emit(kernel(builder, kernel_name(*weight.format, "embedding"), {{"weight", weight.blocks}, {"indices", ids}},
-                      output, arguments, {{weight.k, step.n_tokens(), 1}, {kEmbeddingThreads, 1, 1}}));
+  builder.emit(kernel(builder, *weight.format, Op::kEmbedding, {{"weight", weight.blocks}, {"indices", ids}}, output,
+                      arguments, {{weight.k, step.n_tokens(), 1}, {kEmbeddingThreads, 1, 1}}));
 }
 
 }  // namespace tessera::compile

@@ -9,9 +9,9 @@
 #include <set>
 
 #include "compile/compile.h"
-#include "compile/metal_source.h"
 #include "compile/passes.h"
 #include "graph/text.h"
+#include "kernels/metal/source.h"
 #include "models/gemma4_testing.h"
 #include "models/model.h"
 #include "program/def_use.h"
@@ -147,10 +147,18 @@ TEST(Lower, KernelsAreCalledAsExecuTorchCallsThem) {
   EXPECT_EQ(q6k.grid[1], program::IntOrVid(2));
   EXPECT_EQ(q6k.threadgroup, (program::RequiredVector<program::IntOrVid>{128, 1, 1}));
   EXPECT_EQ(names(*kernels(program, "gguf_q6k_embedding")[0]), "OutT:2=15 K:0=256 ");
+  for (const MetalKernel* kernel : {&q4k, &q5k, &q6k}) {  // one header for all, stored once
+    ASSERT_TRUE(kernel->header.has_value());
+    EXPECT_EQ(kernel->header->view(), tessera::kernels::metal::header_text());
+    EXPECT_EQ(kernel->header->view().data(), q4k.header->view().data());
+  }
+  using tessera::kernels::metal::Op;
+  EXPECT_EQ(q5k.source, tessera::kernels::metal::body_text({quant::GgmlType::kQ5_K, Op::kMatvec}));
+  EXPECT_EQ(q6k.source, tessera::kernels::metal::body_text({quant::GgmlType::kQ6_K, Op::kMatmul}));
 
   const MetalKernel& q8_0 = *kernels(program, "gguf_q8_0_matmul")[0];
   EXPECT_EQ(names(q8_0), "InT:2=15 OutT:2=15 N:0=256 K:0=256 ");
-  EXPECT_EQ(q8_0.source, kMetalSourceMarker);
+  EXPECT_TRUE(q8_0.source.view().starts_with("#error"));  // no Metal kernel for it: its name runs elsewhere
   EXPECT_EQ(q8_0.input_names[0], "x");
   EXPECT_EQ(q8_0.input_names[1], "weight");
   EXPECT_EQ(q8_0.output_names[0], "out");

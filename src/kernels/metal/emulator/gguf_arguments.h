@@ -1,0 +1,108 @@
+// What the bodies of the fused kernels find around them: the names and types MLX gives a generated signature, for
+// formats and dtypes chosen by the caller. One source file per operation includes this and its body.
+#pragma once
+
+#include <functional>
+
+#include "base/dtype.h"
+#include "kernels/metal/emulator/simdgroup.h"
+#include "quant/format.h"
+
+namespace tessera::kernels::emulator {
+
+using namespace metal;  // as the text does
+#include "metal_header_generated.h"
+
+// SIMD groups of a mat-vec's threadgroup, the template argument NSG: the only value the contract knows.
+inline constexpr int kNSG = 2;
+
+// Tensors whose element type is only known at run time. MLX declares the bias as `const device T*`, ids as
+// `const device T*` or, of fewer than 8, `const constant T*`: bodies may do nothing but index them.
+struct AnyFloats {
+  const Region* region;
+  DType dtype;
+
+  float operator[](int64_t i) const {
+    if (dtype == DType::kF32) return at<float>(i);
+    return dtype == DType::kF16 ? float(at<half>(i)) : float(at<bfloat>(i));
+  }
+  template <typename T>
+  T at(int64_t i) const {
+    return Pointer<Space::kDevice, const T>(region, 0)[i];
+  }
+};
+struct AnyInts {
+  const Region* region;
+  DType dtype;
+
+  int64_t operator[](int64_t i) const {
+    if (dtype == DType::kI32) return Pointer<Space::kConstant, const int32_t>(region, 0)[i];
+    return Pointer<Space::kConstant, const int64_t>(region, 0)[i];
+  }
+};
+
+// Regions of a launch, alive while it runs.
+struct Arguments {
+  Region input, input_shape, weight, weight_shape, bias, out;
+  int input_rank = 0;
+  DType input_dtype = DType::kF32, bias_dtype = DType::kF32, out_dtype = DType::kF32;
+  bool has_bias = false;
+  int n = 0, k = 0;
+
+  template <typename T>
+  Pointer<Space::kDevice, const T> input_as() const {
+    return {&input, 0};
+  }
+  template <typename T>
+  Pointer<Space::kDevice, T> out_as() const {
+    return {&out, 0};
+  }
+};
+
+// A thread's whole work; empty if no such kernel was compiled.
+using ThreadBody = std::function<void()>;
+ThreadBody matvec_thread(quant::GgmlType format, const Arguments& arguments);
+ThreadBody matmul_thread(quant::GgmlType format, const Arguments& arguments);
+ThreadBody embedding_thread(quant::GgmlType format, const Arguments& arguments);
+
+// f.operator()<T>() with the type of `dtype`; an empty body for any other.
+template <typename F>
+ThreadBody with_float(DType dtype, const F& f) {
+  if (dtype == DType::kF32) return f.template operator()<float>();
+  if (dtype == DType::kF16) return f.template operator()<half>();
+  return dtype == DType::kBF16 ? f.template operator()<bfloat>() : ThreadBody();
+}
+template <typename F>
+ThreadBody with_format(quant::GgmlType format, const F& f) {
+  if (format == quant::GgmlType::kQ4_K) return f.template operator()<gguf::Q4_K>();
+  if (format == quant::GgmlType::kQ5_K) return f.template operator()<gguf::Q5_K>();
+  return format == quant::GgmlType::kQ6_K ? f.template operator()<gguf::Q6_K>() : ThreadBody();
+}
+
+// f.operator()<Format, InT, OutT, Bias>() for a linear kernel. Those of Q6_K have no OutT: it is InT.
+template <typename F>
+ThreadBody with_linear_types(quant::GgmlType format, const Arguments& a, const F& f) {
+  return with_format(format, [&]<typename Format>() {
+    return with_float(a.input_dtype, [&]<typename InT>() {
+      return with_float(a.out_dtype, [&]<typename OutT>() -> ThreadBody {
+        if constexpr (std::is_same_v<Format, gguf::Q6_K> && !std::is_same_v<InT, OutT>) {
+          return {};
+        } else {
+          return a.has_bias ? f.template operator()<Format, InT, OutT, AnyFloats>()
+                            : f.template operator()<Format, InT, OutT, gguf::NoBias>();
+        }
+      });
+    });
+  });
+}
+
+template <typename Bias>
+Bias bias_of(const Arguments& a) {
+  if constexpr (std::is_same_v<Bias, AnyFloats>) {
+    return {&a.bias, a.bias_dtype};
+  } else {
+    return {};
+  }
+}
+
+}  // namespace tessera::kernels::emulator

@@ -1,0 +1,59 @@
+#include "kernels/metal/emulator/memory.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+
+namespace tessera::kernels::emulator {
+
+Region::Region(std::string_view name, void* data, size_t bytes, Recording recording)
+    : name_(name), data_(static_cast<std::byte*>(data)), bytes_(bytes), recording_(recording) {
+  if (recording == Recording::kNone) return;
+  shadow_.reset(static_cast<ByteShadow*>(std::calloc(bytes, sizeof(ByteShadow))));
+  CHECK(shadow_ != nullptr);
+}
+
+void Region::forget() { std::memset(static_cast<void*>(shadow_.get()), 0, bytes_ * sizeof(ByteShadow)); }
+
+void Region::bad_access(const char* verb, int64_t offset, size_t size, size_t alignment) const {
+  if (outside(offset, size))
+    fault(fmt::format("{} {} bytes at offset {} of {}, which has {}", verb, size, offset, name_, bytes_));
+  fault(fmt::format("{} {} bytes at offset {} of {}, whose address is no multiple of {}", verb, size, offset, name_,
+                    alignment));
+}
+
+void Region::note_read(int64_t offset, size_t size) const {
+  const Accessor now = current_accessor();
+  const uint32_t me = now.thread + 1;
+  for (ByteShadow* byte = &shadow_[offset]; byte != &shadow_[offset] + size; ++byte) {
+    const auto at = byte - shadow_.get();
+    if (byte->writer == 0) fault(fmt::format("reads byte {} of {}, which nobody wrote", at, name_));
+    const bool is_ordered = recording_ == Recording::kThreadgroup && byte->write_epoch != now.epoch;
+    if (byte->writer != me && !is_ordered)
+      fault(fmt::format("reads byte {} of {}, which thread {} wrote with no barrier between", at, name_,
+                        byte->writer - 1));
+    const bool is_shared = byte->reader != 0 && byte->reader != me && byte->read_epoch == now.epoch;
+    byte->reader = is_shared ? ByteShadow::kMany : me;
+    byte->read_epoch = now.epoch;
+  }
+}
+
+void Region::note_write(int64_t offset, size_t size) const {
+  const Accessor now = current_accessor();
+  const uint32_t me = now.thread + 1;
+  for (ByteShadow* byte = &shadow_[offset]; byte != &shadow_[offset] + size; ++byte) {
+    const auto at = byte - shadow_.get();
+    const bool has_barriers = recording_ == Recording::kThreadgroup;
+    if (byte->writer != 0 && byte->writer != me && !(has_barriers && byte->write_epoch != now.epoch))
+      fault(fmt::format("writes byte {} of {}, which thread {} wrote with no barrier between", at, name_,
+                        byte->writer - 1));
+    if (byte->reader != 0 && byte->reader != me && !(has_barriers && byte->read_epoch != now.epoch))
+      fault(fmt::format(
+          "writes byte {} of {}, which {} read with no barrier between", at, name_,
+          byte->reader == ByteShadow::kMany ? "other threads" : fmt::format("thread {}", byte->reader - 1)));
+    byte->writer = me;
+    byte->write_epoch = now.epoch;
+  }
+}
+
+}  // namespace tessera::kernels::emulator

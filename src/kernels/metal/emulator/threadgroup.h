@@ -1,0 +1,67 @@
+// What threads of a threadgroup do together: barriers, exchanges within a SIMD group, shared arrays. Every such call is
+// a place where all of them must come: each call notes its line, and lanes that meet at different lines, or not at all,
+// end the dispatch with a fault.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <source_location>
+#include <type_traits>
+
+#include "kernels/metal/emulator/memory.h"
+#include "kernels/metal/emulator/types.h"
+
+namespace tessera::kernels::emulator {
+
+using Site = std::source_location;
+inline constexpr uint32_t kSimdWidth = 32;
+
+// What MLX makes parameters of a kernel whose body names them.
+struct ThreadIndices {
+  metal::uint3 thread_position_in_grid, threadgroup_position_in_grid;
+  uint32_t thread_index_in_threadgroup, simdgroup_index_in_threadgroup, thread_index_in_simdgroup;
+};
+const ThreadIndices& this_thread();
+
+// All threads of the threadgroup have come here; what they wrote before is seen by all after.
+void wait_for_threadgroup(const Site& site);
+
+// Leaves `bytes` at `value` for the SIMD group and waits for it. The result holds every lane's bytes, kSlotBytes apart,
+// until this lane's next exchange.
+inline constexpr size_t kSlotBytes = 16;
+const std::byte* exchange_bytes(const void* value, size_t bytes, const Site& site);
+uint32_t simd_group_size();  // lanes of this SIMD group: less than kSimdWidth in the last one of an odd threadgroup
+
+template <typename T>
+class Exchanged {
+ public:
+  explicit Exchanged(const std::byte* slots) : slots_(slots) {}
+  T operator[](uint32_t lane) const {
+    T value;
+    std::memcpy(&value, slots_ + lane * kSlotBytes, sizeof(T));
+    return value;
+  }
+
+ private:
+  const std::byte* slots_;
+};
+template <typename T>
+Exchanged<T> exchange_values(const T& value, const Site& site) {
+  static_assert(sizeof(T) <= kSlotBytes && std::is_trivially_copyable_v<T>);
+  return Exchanged<T>(exchange_bytes(&value, sizeof(T), site));
+}
+
+// Notes that this lane was here, without waiting: at the next exchange the whole SIMD group must have been.
+void note_simd_operation(const Site& site);
+
+// The memory of the `index`-th threadgroup array of the kernel: allocated by the first thread that declares it.
+const Region* threadgroup_region(uint32_t index, std::string_view name, size_t bytes);
+
+// `threadgroup T name[N]`
+template <typename T, size_t N>
+Pointer<Space::kThreadgroup, T> threadgroup_array(uint32_t index, std::string_view name) {
+  return {threadgroup_region(index, name, N * sizeof(T)), 0};
+}
+
+}  // namespace tessera::kernels::emulator
