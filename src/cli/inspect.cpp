@@ -114,6 +114,8 @@ json pte_json(const program::PteInfo& info) {
                               {"threadgroup", k.threadgroup},
                               {"source_bytes", k.source_bytes},
                               {"source_hash", fmt::format("{:016x}", k.source_hash)},
+                              {"header_bytes", k.header_bytes},
+                              {"header_hash", fmt::format("{:016x}", k.header_hash)},
                               {"uses", k.uses}});
   for (const auto& data : info.data)
     out["data"].push_back({{"key", data.key}, {"bytes", data.bytes}, {"external", data.external}});
@@ -125,7 +127,7 @@ void print_pte(const program::PteInfo& info, const InspectFlags& flags) {
   fmt::print("{}: ExecuTorch program, {:.1f} MB, method {}\n", info.path, mb(info.file_bytes), p.method);
   fmt::print("slots: {} constants, {} inputs, {} outputs, {} mutable buffers, {} temporaries, {} values; {} chains\n",
              p.n_constants, p.n_inputs, p.n_outputs, p.n_mutable, p.n_temps, p.n_values, p.chains.size());
-  fmt::print("graph: {} bytes; sharing strings saves {} of {} bytes\n", info.payload_bytes,
+  fmt::print("graph: {} bytes; sharing equal parts saves {} of {} bytes\n", info.payload_bytes,
              info.payload_bytes_unshared - info.payload_bytes_shared, info.payload_bytes_unshared);
   fmt::print("\nconstant methods\n");
   for (const auto& [name, values] : p.constant_methods) fmt::print("  {} = {}\n", name, values_text(values));
@@ -133,8 +135,9 @@ void print_pte(const program::PteInfo& info, const InspectFlags& flags) {
   for (const auto& [name, count] : info.instructions) fmt::print("  {:20} {}\n", name, count);
   fmt::print("\nkernels\n");
   for (const auto& k : info.kernels)
-    fmt::print("  {:22} x {:<4} {} grid {} threadgroup {}, source {} bytes {:016x}\n", k.name, k.uses, k.arguments,
-               k.grid, k.threadgroup, k.source_bytes, k.source_hash);
+    fmt::print("  {:22} x {:<4} {} grid {} threadgroup {}, source {} bytes {:016x}, header {} bytes {:016x}\n", k.name,
+               k.uses, k.arguments, k.grid, k.threadgroup, k.source_bytes, k.source_hash, k.header_bytes,
+               k.header_hash);
   uint64_t total = 0;
   for (const auto& data : info.data) total += data.bytes;
   fmt::print("\nnamed data: {} entries, {:.1f} MB\n", info.data.size(), mb(total));

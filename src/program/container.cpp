@@ -172,7 +172,7 @@ Result<PtdFile> PtdFile::open(std::span<const std::byte> bytes) {
 }
 
 std::vector<std::byte> encode_container(const pte::Program& table, uint64_t alignment, ContainerHeader& header) {
-  auto flatbuffer = wire::encode(table, {.share_strings = false, .identifier = kPteIdentifier.data()});
+  auto flatbuffer = wire::encode(table, {.share = false, .identifier = kPteIdentifier.data()});
   header.length = kPteHeaderBytes;
   header.flatbuffer_end = flatbuffer.size() + kPteHeaderBytes;
   header.segment_base = align_up(header.flatbuffer_end, alignment);
@@ -187,7 +187,7 @@ std::vector<std::byte> encode_container(const pte::Program& table, uint64_t alig
 }
 
 std::vector<std::byte> encode_container(const ptd::FlatTensor& table, uint64_t alignment, ContainerHeader& header) {
-  auto flatbuffer = wire::encode(table, {.share_strings = false, .identifier = kPtdIdentifier.data()});
+  auto flatbuffer = wire::encode(table, {.share = false, .identifier = kPtdIdentifier.data()});
   header.length = kPtdHeaderBytes;
   header.flatbuffer_end = flatbuffer.size() + kPtdBlockBytes;
   header.segment_base = align_up(header.flatbuffer_end, alignment);

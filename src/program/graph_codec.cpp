@@ -95,8 +95,8 @@ Result<size_t> read_header(std::span<const std::byte> payload, uint64_t file_off
 
 }  // namespace
 
-std::vector<std::byte> encode_payload(const Program& program, bool share_strings) {
-  const auto graph = wire::encode(to_table(program), {.share_strings = share_strings});
+std::vector<std::byte> encode_payload(const Program& program, bool share) {
+  const auto graph = wire::encode(to_table(program), {.share = share});
   const uint64_t end = align_up(kHeaderBytes + graph.size(), kPayloadAlignment);
   std::vector<std::byte> payload(end);
   std::memcpy(payload.data() + 4, kMagic.data(), kMagic.size());

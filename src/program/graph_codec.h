@@ -16,8 +16,9 @@
 
 namespace tessera::program {
 
-// `share_strings` false writes every string once per field, as writers did before June 2026: the cost inspect reports.
-std::vector<std::byte> encode_payload(const Program& program, bool share_strings = true);
+// `share` false writes every string, vector and table once per use, as writers did before June 2026 with their strings:
+// the cost inspect reports.
+std::vector<std::byte> encode_payload(const Program& program, bool share = true);
 
 // Fills the graph half of `out` (counts, chains, maps, names, metadata). `file_offset` places the payload in its file
 // for errors. Errors: kInvalidFormat, kNotImplemented (an instruction or version of a newer schema).

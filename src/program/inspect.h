@@ -1,4 +1,4 @@
-// What is inside a .pte, for people: the container's layout, the kernels a program carries, and what sharing strings
+// What is inside a .pte, for people: the container's layout, the kernels a program carries, and what sharing
 // saves. `tessera inspect` prints it; the instructions themselves come from program/printer.h.
 #pragma once
 
@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "program/container.h"
+#include "program/kernel_info.h"
 #include "program/pte_loader.h"
 
 namespace tessera::program {
@@ -22,16 +23,6 @@ struct PlanInfo {
   std::string name;
   std::vector<std::string> delegates;
   size_t n_values = 0, n_inputs = 0, n_outputs = 0, n_instructions = 0;
-};
-
-// Equal kernel instructions - all but their slots and names of slots - counted once.
-struct KernelInfo {
-  std::string name;
-  std::string arguments;          // "N=4096, K=1024, dtype=bf16"
-  std::string grid, threadgroup;  // "[32, $3, 1]": literals and value slots
-  size_t source_bytes = 0, header_bytes = 0;
-  uint64_t source_hash = 0, header_hash = 0;  // XXH3-64
-  size_t uses = 0;
 };
 
 struct DataInfo {
@@ -50,8 +41,8 @@ struct PteInfo {
   std::map<std::string, size_t> instructions;  // how often each occurs, over all chains
   std::vector<KernelInfo> kernels;
   uint64_t payload_bytes = 0;           // of the delegate, as stored
-  uint64_t payload_bytes_shared = 0;    // re-encoded with each string stored once
-  uint64_t payload_bytes_unshared = 0;  // re-encoded with every string stored where it is used
+  uint64_t payload_bytes_shared = 0;    // re-encoded with equal strings, vectors and tables stored once
+  uint64_t payload_bytes_unshared = 0;  // re-encoded with everything stored where it is used
   Program program;                      // slots, chains, constant methods
 };
 

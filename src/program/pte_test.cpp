@@ -169,7 +169,7 @@ TEST(Pte, StreamsMappedWeightsAndReportsProgress) {
 std::vector<std::byte> rebuilt(const std::vector<std::byte>& bytes, const PteFile& file, bool with_header = true) {
   ContainerHeader header;
   auto out = encode_container(file.table, kSegmentAlignment, header);
-  if (!with_header) return wire::encode(file.table, {.share_strings = false, .identifier = "ET12"});
+  if (!with_header) return wire::encode(file.table, {.share = false, .identifier = "ET12"});
   const auto base = static_cast<ptrdiff_t>(file.header.segment_base);
   out.insert(out.end(), bytes.begin() + base, bytes.end());
   return out;

@@ -24,13 +24,13 @@
 namespace tessera::program::wire {
 
 struct EncodeOptions {
-  bool share_strings = true;         // equal strings are stored once
+  bool share = true;                 // equal strings, vectors and tables are stored once
   const char* identifier = nullptr;  // 4 letters at byte 4
 };
 
 template <IsTable T>
 std::vector<std::byte> encode(const T& root, const EncodeOptions& options = {}) {
-  Encoder encoder(options.share_strings);
+  Encoder encoder(options.share);
   return encoder.finish(encoder.write(table_codec<T>(), &root), options.identifier);
 }
 

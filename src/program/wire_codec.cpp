@@ -15,18 +15,41 @@ Offset Encoder::write(const TableCodec& codec, const void* table) {
   std::vector<Offset> children;
   children.reserve(codec.fields.size());
   for (const auto& field : codec.fields) children.push_back(field.codec->write_child(*this, at(table, field.place)));
-  const auto start = builder_.StartTable();
+  inline_fields_.clear();
   for (const size_t width : {8, 4, 2, 1}) {  // wide fields first: no padding between them
     for (size_t i = 0; i < codec.fields.size(); ++i) {
       const auto& [id, place, field] = codec.fields[i];
       field->add(*this, width, id, at(table, place), at(codec.defaults, place), children[i]);
     }
   }
+  std::string key = "table";
+  for (const auto& [id, bits, width, is_offset] : inline_fields_) {
+    const uint64_t words[] = {id, bits, 2 * width + is_offset};
+    key.append(reinterpret_cast<const char*>(words), sizeof(words));
+  }
+  return once(std::move(key), [this] { return write_inline_fields(); });
+}
+
+Offset Encoder::write_inline_fields() {
+  const auto start = builder_.StartTable();
+  for (const auto& [id, bits, width, is_offset] : inline_fields_) {
+    const auto slot = static_cast<flatbuffers::voffset_t>(4 + 2 * id);
+    if (is_offset)
+      builder_.AddOffset(slot, flatbuffers::Offset<void>(static_cast<Offset>(bits)));
+    else if (width == 8)
+      builder_.AddElement(slot, bits);
+    else if (width == 4)
+      builder_.AddElement(slot, static_cast<uint32_t>(bits));
+    else if (width == 2)
+      builder_.AddElement(slot, static_cast<uint16_t>(bits));
+    else
+      builder_.AddElement(slot, static_cast<uint8_t>(bits));
+  }
   return builder_.EndTable(start);
 }
 
 Offset Encoder::write(const String& text) {
-  return share_strings_ ? builder_.CreateSharedString(text.str()).o : builder_.CreateString(text.str()).o;
+  return share_ ? builder_.CreateSharedString(text.str()).o : builder_.CreateString(text.str()).o;
 }
 
 Offset Encoder::write(Bytes bytes) {

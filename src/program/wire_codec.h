@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -65,11 +66,12 @@ struct TableCodec {
 template <IsTable T>
 const TableCodec& table_codec();
 
+// With sharing, equal strings, vectors and tables are stored once. Children are written before what refers to them, so
+// equal things have children at equal offsets, and comparing their own bytes is enough.
 class Encoder {
  public:
-  explicit Encoder(bool share_strings) : share_strings_(share_strings) {}
+  explicit Encoder(bool share) : share_(share) {}
 
-  // Children first, then the table: flatbuffers are built from the leaves.
   Offset write(const TableCodec& codec, const void* table);
   Offset write(const String& text);
   Offset write(Bytes bytes);
@@ -85,20 +87,40 @@ class Encoder {
     return write(table_codec<T>(), &table);
   }
 
+  // Fields of the table being written.
   template <typename T>
   void add_scalar(size_t id, T bits) {
-    builder_.AddElement(slot(id), bits);
+    inline_fields_.push_back({id, bits, sizeof(T), false});
   }
   void add_offset(size_t id, Offset child) {
-    if (child != 0) builder_.AddOffset(slot(id), flatbuffers::Offset<void>(child));
+    if (child != 0) inline_fields_.push_back({id, child, sizeof(Offset), true});
   }
 
   std::vector<std::byte> finish(Offset root, const char* identifier);
 
  private:
-  static flatbuffers::voffset_t slot(size_t id) { return static_cast<flatbuffers::voffset_t>(4 + 2 * id); }
+  struct InlineField {
+    size_t id;
+    uint64_t bits;
+    size_t width;
+    bool is_offset;
+  };
+  Offset write_inline_fields();
+  template <typename T>
+  Offset write_elements(const std::vector<T>& elements);
+  // Where an equal thing was written, or what `write` returns now.
+  template <typename F>
+  Offset once(std::string key, const F& write) {
+    if (!share_) return write();
+    const auto [found, is_new] = written_.emplace(std::move(key), 0);
+    if (is_new) found->second = write();
+    return found->second;
+  }
+
   flatbuffers::FlatBufferBuilder builder_;
-  bool share_strings_;
+  bool share_;
+  std::unordered_map<std::string, Offset> written_;
+  std::vector<InlineField> inline_fields_;
 };
 
 class Decoder {
@@ -163,13 +185,21 @@ Offset Encoder::write(const std::vector<E>& items) {
     std::vector<decltype(bits_of(std::declval<E>()))> bits;
     bits.reserve(items.size());
     for (const E& item : items) bits.push_back(bits_of(item));
-    return builder_.CreateVector(bits.data(), bits.size()).o;
+    return write_elements(bits);
   } else {
     std::vector<flatbuffers::Offset<void>> offsets;
     offsets.reserve(items.size());
     for (const E& item : items) offsets.emplace_back(write(item));
-    return builder_.CreateVector(offsets.data(), offsets.size()).o;
+    return write_elements(offsets);
   }
+}
+
+template <typename T>
+Offset Encoder::write_elements(const std::vector<T>& elements) {
+  constexpr bool kIsOffset = std::is_same_v<T, flatbuffers::Offset<void>>;
+  std::string key = kIsOffset ? "offsets" : fmt::format("scalars of {}", sizeof(T));
+  key.append(reinterpret_cast<const char*>(elements.data()), elements.size() * sizeof(T));
+  return once(std::move(key), [&] { return builder_.CreateVector(elements.data(), elements.size()).o; });
 }
 
 template <typename E>

@@ -76,8 +76,7 @@ TEST(Wire, EqualStringsAreStoredOnceAndBecomeOneString) {
   MetalKernel kernel;
   kernel.source = String(std::string(2000, 's'));
   kernel.name = String(std::string(2000, 's'));
-  const auto shared = encode(InstructionTable{kernel}),
-             unshared = encode(InstructionTable{kernel}, {.share_strings = false});
+  const auto shared = encode(InstructionTable{kernel}), unshared = encode(InstructionTable{kernel}, {.share = false});
   EXPECT_LT(shared.size() + 1900, unshared.size());
   const auto from_shared = std::get<MetalKernel>(decoded<InstructionTable>(shared).op);
   EXPECT_EQ(from_shared, kernel);
@@ -85,6 +84,27 @@ TEST(Wire, EqualStringsAreStoredOnceAndBecomeOneString) {
   const auto from_unshared = std::get<MetalKernel>(decoded<InstructionTable>(unshared).op);
   EXPECT_EQ(from_unshared, kernel);
   EXPECT_NE(from_unshared.source.identity(), from_unshared.name.identity());
+}
+
+TEST(Wire, EqualTablesAndVectorsAreStoredOnce) {
+  MetalKernel kernel;
+  kernel.grid = {1, 2, 3};
+  kernel.threadgroup = {1, 2, 3};
+  kernel.output_shapes_flat = {3, 2, 1, Vid{1}};
+  kernel.input_names = {String("x"), String("w")};
+  kernel.output_names = {String("x"), String("w")};
+  MetalKernel other = kernel;
+  other.grid[1] = 7;  // all but one of the operands have been written before
+  const auto once = encode(InstructionTable{kernel}), shared = encode(ChainTable{{{kernel}, {kernel}, {other}}}),
+             unshared = encode(ChainTable{{{kernel}, {kernel}, {other}}}, {.share = false});
+  EXPECT_LT(shared.size(), once.size() + 200);
+  EXPECT_GT(unshared.size(), 3 * once.size());
+  for (const auto& bytes : {shared, unshared}) {
+    const auto chain = decoded<ChainTable>(bytes);
+    ASSERT_EQ(chain.instructions.size(), 3u);
+    EXPECT_EQ(std::get<MetalKernel>(chain.instructions[1].op), kernel);
+    EXPECT_EQ(std::get<MetalKernel>(chain.instructions[2].op), other);
+  }
 }
 
 // --- What must be refused. Tables whose fields are looser than the real ones write what no good writer would. ---
