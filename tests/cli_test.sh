@@ -135,9 +135,26 @@ holds "names the architecture" grep -q gemma4 out
 succeeds "inspect gguf as json" "$tessera" inspect small.gguf --json
 holds "is json" python3 -m json.tool out
 succeeds "inspect pte" "$tessera" inspect small-bf16.pte
-holds "lists kernels" grep -q gguf_q4k_matvec out
+holds "lists kernels with their texts" grep -qE 'gguf_q4k_matvec .* source [0-9]+ bytes [0-9a-f]{16}, header [0-9]+ bytes [0-9a-f]{16}$' out
 succeeds "inspect pte as json" "$tessera" inspect small-bf16.pte --json
 holds "is json" python3 -m json.tool out
+succeeds "verify" "$tessera" verify small-bf16.pte
+holds "names a kernel and its error" grep -qE '^gguf_q4k_matmul .* [0-9.]+%$' out
+succeeds "verify as json" "$tessera" verify small-f32.pte --json --seed 5
+holds "every kernel is right" python3 -c "
+import json; kernels = json.load(open('out'))['kernels']
+assert len(kernels) > 5 and all(k['ok'] and k['values'] > 0 and k['error_of_bound'] <= 1 for k in kernels)
+assert {k['name'] for k in kernels} >= {'gguf_q4k_matvec', 'gguf_q4k_matmul', 'gguf_q6k_embedding'}"
+# One letter of a comment in the kernels' text: it still computes the same, but it is not what this build can emulate.
+sed 's/blocks of 256 values, read where they lie/blocks of 256 values, read where they LIE/' small-bf16.pte >other.pte
+fails 1 "its header has hash " "verify a program with other kernels" "$tessera" verify other.pte
+holds "both hashes and the kernel are named" grep -qE 'kernel gguf_q[46]k_[a-z]+: its header has hash [0-9a-f]{16}, this build embeds [0-9a-f]{16}' err
+succeeds "which runs all the same" "$tessera" run other.pte -p a -n 1 --raw
+sed 's/threadgroup_position_in_grid, simdgroup_index_in_threadgroup,$/threadgroup_position_in_grid, simdgroup_index_in_threadGroup,/' small-bf16.pte >other.pte
+fails 1 "gguf_q6k_matvec: its source has hash " "verify a program with another body" "$tessera" verify other.pte
+"$tessera" quantize wide.gguf q8.gguf --type q8_0 >/dev/null 2>&1 && "$tessera" export q8.gguf -o q8.pte 2>/dev/null
+fails 1 "gguf_q8_0_" "verify a program whose format has no Metal kernels" "$tessera" verify q8.pte
+fails 1 "missing.pte" "verify a missing file" "$tessera" verify missing.pte
 succeeds "bench" "$tessera" bench small.gguf --json -p 32 -n 8
 holds "has the promised fields" python3 -c "
 import json; r = json.load(open('out'))

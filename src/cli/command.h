@@ -37,5 +37,6 @@ void add_perplexity(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_synth(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_verify(CLI::App& app);
 
 }  // namespace tessera::cli

@@ -25,8 +25,9 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "tessera " TESSERA_VERSION);
   app.require_subcommand(1);
   namespace cli = tessera::cli;
-  for (auto add : {cli::add_export, cli::add_run, cli::add_chat, cli::add_bench, cli::add_inspect, cli::add_exec,
-                   cli::add_tokenize, cli::add_logits, cli::add_perplexity, cli::add_quantize, cli::add_synth}) {
+  for (auto add :
+       {cli::add_export, cli::add_run, cli::add_chat, cli::add_bench, cli::add_inspect, cli::add_verify, cli::add_exec,
+        cli::add_tokenize, cli::add_logits, cli::add_perplexity, cli::add_quantize, cli::add_synth}) {
     add(app);
   }
   try {

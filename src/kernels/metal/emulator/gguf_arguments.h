@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/dtype.h"
+#include "kernels/metal/emulator/gguf_kernels.h"
 #include "kernels/metal/emulator/simdgroup.h"
 #include "quant/format.h"
 
@@ -12,9 +13,6 @@ namespace tessera::kernels::emulator {
 
 using namespace metal;  // as the text does
 #include "metal_header_generated.h"
-
-// SIMD groups of a mat-vec's threadgroup, the template argument NSG: the only value the contract knows.
-inline constexpr int kNSG = 2;
 
 // Tensors whose element type is only known at run time. MLX declares the bias as `const device T*`, ids as
 // `const device T*` or, of fewer than 8, `const constant T*`: bodies may do nothing but index them.

@@ -14,6 +14,9 @@ namespace tessera::kernels::emulator {
 
 using Kernel = kernels::metal::Kernel;  // emulator::metal is the namespace kernels see
 
+// SIMD groups of a mat-vec's threadgroup, the template argument NSG: the only value the contract knows.
+inline constexpr int kNSG = 2;
+
 // An instruction's operands and grid. Tensors are row-major and may begin at any address the GPU takes.
 struct Launch {
   Kernel kernel;

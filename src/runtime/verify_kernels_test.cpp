@@ -1,0 +1,125 @@
+#include "runtime/verify_kernels.h"
+
+#include <gtest/gtest.h>
+
+#include "kernels/metal/source.h"
+#include "test_util.h"
+
+namespace tessera::runtime {
+namespace {
+
+using namespace program;
+using kernels::metal::Op;
+using quant::GgmlType;
+
+TensorMeta matrix(DType dtype, int32_t rows, int32_t columns) { return {{{rows}, {columns}}, dtype}; }
+
+struct Argument {
+  const char* name;
+  int8_t kind;
+  int32_t value;
+};
+
+// One mat-mat of Q4_K, 5 x 70 x 512 in bf16 with a bias, as another exporter might write it.
+struct OneKernel {
+  Program program;
+  MetalKernel node;
+
+  OneKernel() {
+    program.n_constants = 3;
+    program.tensor_meta = {matrix(DType::kBF16, 5, 512), matrix(DType::kU8, 70, 2 * 144), {{{70}}, DType::kBF16}};
+    node.name = String("gguf_q4k_matmul");
+    node.header = String(std::string(kernels::metal::header_text()));
+    node.source = String(kernels::metal::body_text({GgmlType::kQ4_K, Op::kMatmul, true}));
+    node.inputs = {Tid{0}, Tid{1}, Tid{2}};
+    node.input_names = {String("x"), String("weight"), String("bias")};
+    node.outputs = {{{3}}};
+    node.output_names = {String("out")};
+    node.output_shapes_flat = {5, 70};
+    node.output_shape_lengths = {2};
+    node.output_dtypes = {DType::kBF16};
+    node.grid = {128, 2, 1};
+    node.threadgroup = {128, 1, 1};
+    for (const Argument& a : {Argument{"InT", 2, 15}, {"OutT", 2, 15}, {"N", 0, 70}, {"K", 0, 512}}) {
+      node.template_arg_names.push_back(String(a.name));
+      node.template_arg_kinds.push_back(a.kind);
+      node.template_arg_values.push_back(a.value);
+    }
+  }
+
+  KernelVerdict verdict(int uses = 1) {
+    program.chains = {Chain(static_cast<size_t>(uses), Node(node))};
+    ThreadPool pool(1);
+    std::mt19937_64 rng = tessera::testing::fresh_rng();
+    auto verdicts = verify_kernels(program, pool, rng);
+    EXPECT_EQ(verdicts.size(), 1u);
+    verdicts[0].kernel.first = nullptr;  // of a program that is gone
+    return verdicts[0];
+  }
+};
+
+void expect_problem(const std::string& text, const KernelVerdict& verdict) {
+  EXPECT_NE(verdict.problem.find(text), std::string::npos) << verdict.problem;
+  EXPECT_EQ(verdict.n_values, 0u);
+}
+
+TEST(VerifyKernels, ARightKernelIsRunOnceHoweverOftenItIsUsed) {
+  const KernelVerdict verdict = OneKernel().verdict(3);
+  EXPECT_EQ(verdict.problem, "");
+  EXPECT_EQ(verdict.kernel.uses, 3u);
+  EXPECT_EQ(verdict.rows, 5);
+  EXPECT_EQ(verdict.n_values, 5u * 70u);
+  EXPECT_GT(verdict.largest_error, 0);
+  EXPECT_LE(verdict.error_of_bound, 1);
+}
+
+TEST(VerifyKernels, OpenRowsAreTriedOverTwoTiles) {
+  OneKernel one;
+  one.node.output_shapes_flat[0] = Vid{0};
+  one.node.grid[0] = Vid{1};
+  const KernelVerdict verdict = one.verdict();
+  EXPECT_EQ(verdict.problem, "");
+  EXPECT_EQ(verdict.rows, 33);
+}
+
+TEST(VerifyKernels, OtherTextsAreRefused) {
+  OneKernel source;
+  source.node.source = String(source.node.source.str() + " ");
+  expect_problem("its source has hash ", source.verdict());
+  OneKernel header;
+  header.node.header.reset();
+  expect_problem("its header has hash ", header.verdict());
+  OneKernel no_bias;  // the text of a kernel with bias, without one
+  no_bias.node.inputs.pop_back();
+  expect_problem("its source has hash ", no_bias.verdict());
+  OneKernel name;
+  name.node.name = String("gguf_q8_0_matmul");
+  expect_problem("no Metal text of that name", name.verdict());
+}
+
+TEST(VerifyKernels, WhatDoesNotFitTheKernelIsNamed) {
+  OneKernel n;
+  n.node.template_arg_values[2] = 71;
+  expect_problem("template argument N is 71, the kernel needs 70", n.verdict());
+  OneKernel missing;
+  missing.node.template_arg_names[3] = String("k");
+  expect_problem("template argument K is missing", missing.verdict());
+  OneKernel dtype;
+  dtype.node.template_arg_values[0] = 4;
+  expect_problem("template argument InT has dtype code 4", dtype.verdict());
+  OneKernel grid;
+  grid.node.grid[1] = 1;  // the last 6 rows would not be computed
+  expect_problem("its grid is 1 along axis 1, the kernel needs 2", grid.verdict());
+  OneKernel threads;
+  threads.node.threadgroup[0] = 64;
+  expect_problem("its threadgroup is 64 along axis 0, the kernel needs 128", threads.verdict());
+  OneKernel output;
+  output.node.output_dtypes[0] = DType::kF32;
+  expect_problem("its output is not of the dtype", output.verdict());
+  OneKernel weight;
+  weight.program.tensor_meta[1].shape[1].value = 100;
+  expect_problem("no u8 matrix of whole Q4_K blocks", weight.verdict());
+}
+
+}  // namespace
+}  // namespace tessera::runtime
