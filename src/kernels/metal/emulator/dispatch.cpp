@@ -33,8 +33,8 @@ struct SharedArray {
   Region region;
 };
 
-std::string describe(const Site& site) { return fmt::format("{}:{}", site.file_name(), site.line()); }
-bool same_place(const Site& a, const Site& b) { return a.line() == b.line() && a.column() == b.column(); }
+std::string describe(const Site& site) { return fmt::format("{}:{}", site.file, site.line); }
+bool same_place(const Site& a, const Site& b) { return a.line == b.line && std::string_view(a.file) == b.file; }
 
 class Dispatch {
  public:
@@ -265,7 +265,7 @@ const std::byte* exchange_bytes(const void* value, size_t bytes, const Site& sit
 uint32_t simd_group_size() { return active->simd_group_size(); }
 void note_simd_operation(const Site& site) {
   uint64_t& history = active->lane().history;
-  history = history * 0x9e3779b97f4a7c15u + site.line() * 1024u + site.column() + 1;
+  history = history * 0x9e3779b97f4a7c15u + site.line + 1;
 }
 const Region* threadgroup_region(uint32_t index, std::string_view name, size_t bytes) {
   return active->shared_array(index, name, bytes);

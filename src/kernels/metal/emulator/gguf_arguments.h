@@ -12,7 +12,10 @@
 namespace tessera::kernels::emulator {
 
 using namespace metal;  // as the text does
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"  // Metal narrows integers silently, and the text lets it
 #include "metal_header_generated.h"
+#pragma GCC diagnostic pop
 
 // Tensors whose element type is only known at run time. MLX declares the bias as `const device T*`, ids as
 // `const device T*` or, of fewer than 8, `const constant T*`: bodies may do nothing but index them.

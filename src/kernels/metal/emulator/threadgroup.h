@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <source_location>
 #include <type_traits>
 
 #include "kernels/metal/emulator/memory.h"
@@ -14,7 +13,14 @@
 
 namespace tessera::kernels::emulator {
 
-using Site = std::source_location;
+// The line of a call, taken where Site::current() is a default argument. (clang 14 has no std::source_location.)
+struct Site {
+  const char* file = "";
+  uint32_t line = 0;
+  static constexpr Site current(const char* file = __builtin_FILE(), uint32_t line = __builtin_LINE()) {
+    return {file, line};
+  }
+};
 inline constexpr uint32_t kSimdWidth = 32;
 
 // What MLX makes parameters of a kernel whose body names them.
