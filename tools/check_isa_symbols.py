@@ -3,7 +3,7 @@
 
     tools/check_isa_symbols.py build/release
 
-Sources under .../avx2/ and .../avx512/ are compiled with those instructions switched on. A function they share with
+Sources under .../per_isa/ are compiled with the instructions of one set switched on. A function they share with
 other sources (an inline function, a template) is a weak symbol, and the linker keeps any one copy: if it keeps the
 AVX-512 one, a machine without AVX-512 stops at an illegal instruction. So every weak symbol such an object defines
 has to carry the instruction set in its name, through its namespace or a template argument.
@@ -37,7 +37,7 @@ def main():
         sys.exit("usage: check_isa_symbols.py BUILD_DIR")
     build, n_objects, offenders = Path(sys.argv[1]), 0, []
     for isa in INSTRUCTION_SETS:
-        objects = sorted(p for p in build.rglob("*.o") if isa in p.parts)
+        objects = sorted(p for p in build.rglob("*.o") if any(part.endswith(f"_{isa}.dir") for part in p.parts))
         n_objects += len(objects)
         if objects:
             offenders += [(path, symbol) for path, symbol in weak_symbols(objects)

@@ -4,6 +4,12 @@
 #include <cpuid.h>
 
 #include <cstdint>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+#ifndef HWCAP_ASIMDDP
+#define HWCAP_ASIMDDP (1 << 20)  // Linux uapi, asm/hwcap.h
+#endif
 #endif
 
 namespace tessera {
@@ -37,6 +43,8 @@ CpuFeatures detect() {
       features.avx2 && has_all(b, kF | kDq | kBw | kVl) && has_all(c, kVbmi | kVnni) && has_all(state, 0xe6);
   return features;
 }
+#elif defined(__aarch64__)
+CpuFeatures detect() { return {.neon = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0}; }
 #else
 CpuFeatures detect() { return {}; }
 #endif

@@ -49,14 +49,4 @@ inline constexpr int kKeyBlock = 16;
 
 const FloatKernels& float_kernels(Isa isa);
 
-namespace scalar {
-extern const FloatKernels kFloatKernels;
-}
-namespace avx2 {
-extern const FloatKernels kFloatKernels;
-}
-namespace avx512 {
-extern const FloatKernels kFloatKernels;
-}
-
 }  // namespace tessera::kernels::cpu

@@ -1,13 +1,29 @@
 #include "kernels/cpu/isa.h"
 
 #include <cstdlib>
+#include <vector>
 
 #include "base/cpu_features.h"
 
 namespace tessera::kernels::cpu {
 namespace {
 
-constexpr Isa kAll[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512};
+// Slowest first.
+constexpr Isa kAll[] = {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512};
+
+bool runs_here(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+      return true;
+    case Isa::kNeon:
+      return cpu_features().neon;
+    case Isa::kAvx2:
+      return cpu_features().avx2;
+    case Isa::kAvx512:
+      return cpu_features().avx512;
+  }
+  return false;
+}
 
 Isa choose() {
   const char* wanted = std::getenv("TESSERA_ISA");
@@ -25,14 +41,20 @@ Isa best_isa() {
 }
 
 std::span<const Isa> available_isas() {
-  const CpuFeatures& cpu = cpu_features();
-  return std::span(kAll).first(cpu.avx512 ? 3 : cpu.avx2 ? 2 : 1);
+  static const std::vector<Isa> isas = [] {
+    std::vector<Isa> all(std::begin(kAll), std::end(kAll));
+    std::erase_if(all, [](Isa isa) { return !runs_here(isa); });
+    return all;
+  }();
+  return isas;
 }
 
 std::string_view name_of(Isa isa) {
   switch (isa) {
     case Isa::kScalar:
       return "scalar";
+    case Isa::kNeon:
+      return "neon";
     case Isa::kAvx2:
       return "avx2";
     case Isa::kAvx512:

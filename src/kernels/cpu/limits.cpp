@@ -59,15 +59,6 @@ double f32_gflop_s(ThreadPool& pool, Isa isa) {
   return best_rate(pool, 8, work, [&](int) { kernels.fmas(kRounds); }) / 1e9;
 }
 
-const LimitKernels& limit_kernels(Isa isa) {
-#if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return avx512::kLimitKernels;
-  if (isa == Isa::kAvx2) return avx2::kLimitKernels;
-#endif
-  (void)isa;
-  return scalar::kLimitKernels;
-}
-
 // Plain loops, which the compiler may turn into whatever the base instruction set has.
 namespace scalar {
 namespace {
@@ -104,6 +95,7 @@ void fmas(int64_t n) {
 
 }  // namespace
 
+extern const LimitKernels kLimitKernels;
 constinit const LimitKernels kLimitKernels = {
     .read = read, .dots = dots, .fmas = fmas, .ops_per_dot_round = 32, .ops_per_fma_round = 32};
 

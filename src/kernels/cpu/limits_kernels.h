@@ -20,14 +20,4 @@ struct LimitKernels {
 
 const LimitKernels& limit_kernels(Isa isa);
 
-namespace scalar {
-extern const LimitKernels kLimitKernels;
-}
-namespace avx2 {
-extern const LimitKernels kLimitKernels;
-}
-namespace avx512 {
-extern const LimitKernels kLimitKernels;
-}
-
 }  // namespace tessera::kernels::cpu

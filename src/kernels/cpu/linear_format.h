@@ -1,23 +1,19 @@
-// One format on one instruction set: which driver takes a tile. Each avx2/linear_<format>.cpp and avx512/.. names one.
+// One format on one instruction set: which driver takes a tile. per_isa/linear_<format>.cpp instantiates it.
 #pragma once
 
 #include "kernels/cpu/linear_decode.h"
 #include "kernels/cpu/linear_panel.h"
+#include "kernels/cpu/linear_tile.h"
 
 namespace tessera::kernels::cpu {
 
 template <class V, class F>
-void linear_tile_256(const LinearTile& tile) {
+void linear_tile(const LinearTile& tile) {
+  constexpr bool kLong = F::Block::kValues == 256;
   if (tile.n_tokens == 1)
-    Decode256<V, F>::run(tile);
-  else
+    std::conditional_t<kLong, Decode256<V, F>, Decode32<V, F>>::run(tile);
+  else if constexpr (kLong)
     panel_tile_256<V, F>(tile);
-}
-
-template <class V, class F>
-void linear_tile_32(const LinearTile& tile) {
-  if (tile.n_tokens == 1)
-    Decode32<V, F>::run(tile);
   else
     panel_tile_32<V, F>(tile);
 }

@@ -55,14 +55,4 @@ struct LinearKernels {
 
 const LinearKernels& linear_kernels(Isa isa);
 
-namespace scalar {
-extern const LinearKernels kLinearKernels;
-}
-namespace avx2 {
-extern const LinearKernels kLinearKernels;
-}
-namespace avx512 {
-extern const LinearKernels kLinearKernels;
-}
-
 }  // namespace tessera::kernels::cpu

@@ -114,6 +114,7 @@ void reference_tile(const LinearTile& tile) {
 
 }  // namespace
 
+extern const LinearKernels kLinearKernels;
 const LinearKernels kLinearKernels = {.int8 = {},
                                       .exact = {},
                                       .dequantized = reference_tile,

@@ -3,6 +3,7 @@
 
 namespace tessera::kernels::cpu::scalar {
 
+extern const FloatKernels kFloatKernels;
 const FloatKernels kFloatKernels = make_float_kernels<F32x16>();
 
 }  // namespace tessera::kernels::cpu::scalar

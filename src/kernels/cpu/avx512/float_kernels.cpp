@@ -1,8 +1,0 @@
-#include "kernels/cpu/avx512/f32x16.h"
-#include "kernels/cpu/float_kernels_table.h"
-
-namespace tessera::kernels::cpu::avx512 {
-
-const FloatKernels kFloatKernels = make_float_kernels<F32x16>();
-
-}  // namespace tessera::kernels::cpu::avx512

@@ -1,0 +1,63 @@
+// The kernels of every instruction set this build has: the one place that knows which processors exist.
+#include "base/check.h"
+#include "kernels/cpu/float_kernels.h"
+#include "kernels/cpu/limits_kernels.h"
+#include "kernels/cpu/linear_kernels.h"
+
+namespace tessera::kernels::cpu {
+
+// Each is defined once, in scalar/ or by per_isa/ compiled for that instruction set.
+namespace scalar {
+extern const LinearKernels kLinearKernels;
+extern const FloatKernels kFloatKernels;
+extern const LimitKernels kLimitKernels;
+}  // namespace scalar
+namespace avx2 {
+extern const LinearKernels kLinearKernels;
+extern const FloatKernels kFloatKernels;
+extern const LimitKernels kLimitKernels;
+}  // namespace avx2
+namespace avx512 {
+extern const LinearKernels kLinearKernels;
+extern const FloatKernels kFloatKernels;
+extern const LimitKernels kLimitKernels;
+}  // namespace avx512
+namespace neon {
+extern const LinearKernels kLinearKernels;
+extern const FloatKernels kFloatKernels;
+extern const LimitKernels kLimitKernels;
+}  // namespace neon
+
+namespace {
+
+struct IsaKernels {
+  Isa isa;
+  const LinearKernels* linear;
+  const FloatKernels* floats;
+  const LimitKernels* limits;
+};
+
+constexpr IsaKernels kTable[] = {
+    {Isa::kScalar, &scalar::kLinearKernels, &scalar::kFloatKernels, &scalar::kLimitKernels},
+#if defined(__x86_64__)
+    {Isa::kAvx2, &avx2::kLinearKernels, &avx2::kFloatKernels, &avx2::kLimitKernels},
+    {Isa::kAvx512, &avx512::kLinearKernels, &avx512::kFloatKernels, &avx512::kLimitKernels},
+#elif defined(__aarch64__)
+    {Isa::kNeon, &neon::kLinearKernels, &neon::kFloatKernels, &neon::kLimitKernels},
+#endif
+};
+
+const IsaKernels& kernels_of(Isa isa) {
+  for (const IsaKernels& row : kTable)
+    if (row.isa == isa) return row;
+  CHECK(false);  // available_isas() named one that this build lacks
+  return kTable[0];
+}
+
+}  // namespace
+
+const LinearKernels& linear_kernels(Isa isa) { return *kernels_of(isa).linear; }
+const FloatKernels& float_kernels(Isa isa) { return *kernels_of(isa).floats; }
+const LimitKernels& limit_kernels(Isa isa) { return *kernels_of(isa).limits; }
+
+}  // namespace tessera::kernels::cpu

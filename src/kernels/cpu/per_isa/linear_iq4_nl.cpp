@@ -1,0 +1,10 @@
+#include TESSERA_VOCABULARY
+#include "kernels/cpu/linear_format.h"
+#include "kernels/cpu/unpack/small_blocks.h"
+
+namespace tessera::kernels::cpu {
+
+using TESSERA_ISA::Vocabulary;
+template void linear_tile<Vocabulary, UnpackIQ4NL<Vocabulary>>(const LinearTile& tile);
+
+}  // namespace tessera::kernels::cpu
