@@ -40,7 +40,6 @@ def arguments():
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--resume", help="start from the weights of this best.pt instead of random ones (a warm restart)")
     return parser.parse_args()
 
 
@@ -120,8 +119,6 @@ def main():
     device = torch.device(args.device)
     checks = [t.to(device) for t in data.held_out_rows(held_out, tokenizer, args.row_length)]
     model = Gemma(Config(n_layers=args.layers), args.dropout).to(device)
-    if args.resume:
-        model.load_state_dict(torch.load(args.resume, map_location=device)["model"])
     if args.start_from:
         model.load_state_dict(torch.load(args.start_from, weights_only=True)["model"])
     n_parameters = sum(p.numel() for p in model.parameters())
