@@ -91,7 +91,7 @@ def write(path, config, state, tokenizer, matrix_dtype):
     writer.add_license("MIT")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if matrix_dtype == np.float16 else gguf.LlamaFileType.ALL_F32)
     # A model this small loops when greedy and loses the thread at temperature 1; chosen by reading its tales.
-    for key, value in {"temp": 0.7, "top_p": 0.9, "penalty_repeat": 1.1}.items():
+    for key, value in {"temp": 0.6, "top_p": 0.9, "penalty_repeat": 1.1}.items():
         writer.add_float32(f"general.sampling.{key}", value)
     writer.add_int32("general.sampling.top_k", 20)
     add_architecture(writer, config)
