@@ -16,7 +16,7 @@ build: setup
 
 demo: build
 	build/release/tessera export $(MODEL) -o build/tales.pte
-	build/release/tessera run build/tales.pte -p '$(PROMPT)' -n 300 --seed 1
+	build/release/tessera run build/tales.pte -p '$(PROMPT)' -n 300 --seed 6
 
 test: build
 	@tools/run_tests.py build/release --checks
