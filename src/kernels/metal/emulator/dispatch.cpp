@@ -203,7 +203,7 @@ void Dispatch::record(const Lane& lane, const std::string& message) {
 
 void Dispatch::fault(std::string message) {
   record(lane(), message);
-  message = {};  // this stack is never unwound
+  std::string().swap(message);  // this stack is never unwound
   fibers_.suspend();
   check_failed(__FILE__, __LINE__, "a thread at fault is not resumed");
 }

@@ -16,6 +16,7 @@
 #endif
 
 #if defined(TESSERA_ASAN_FIBERS)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #elif defined(TESSERA_TSAN_FIBERS)
 #include <sanitizer/tsan_interface.h>
@@ -32,7 +33,10 @@ struct SanitizedStack {
   size_t bytes = 0;
   void* fake_stack = nullptr;
 
-  void create(const void* stack, size_t n_bytes) { bottom = stack, bytes = n_bytes; }
+  void create(const void* stack, size_t n_bytes) {
+    bottom = stack, bytes = n_bytes;
+    __asan_unpoison_memory_region(stack, n_bytes);  // frames of a fiber that was abandoned, where its stack lay before
+  }
   void adopt_current() {}
   void destroy() {}
   static void before_switch(SanitizedStack& from, SanitizedStack& to) {
