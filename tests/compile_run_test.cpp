@@ -4,6 +4,9 @@
 
 #include "gguf/writer.h"
 #include "model_testing.h"
+#include "program/printer.h"
+#include "program/pte_loader.h"
+#include "program/pte_writer.h"
 #include "runtime/interpreter.h"
 
 namespace tessera {
@@ -80,6 +83,13 @@ compile::CompileOptions options(DType dtype, std::optional<DType> kv_dtype = {})
   return {.dtype = dtype, .kv_dtype = kv_dtype, .max_seq_len = 48, .prefill_chunk = 5};
 }
 
+compile::CompileOptions affine(DType dtype) {
+  auto out = options(dtype);
+  out.lowering = compile::LoweringKind::kAffine;
+  out.unknown_formats = compile::UnknownFormats::kDequantize;
+  return out;
+}
+
 INSTANTIATE_TEST_SUITE_P(Tiny, CompiledPrograms,
                          ::testing::Values(Case{"gemma4-tiny", "tiny-q4km", options(DType::kF32), 1e-4},
                                            Case{"gemma4-tiny", "tiny-q6k", options(DType::kF32), 1e-4},
@@ -88,7 +98,11 @@ INSTANTIATE_TEST_SUITE_P(Tiny, CompiledPrograms,
                                            Case{"gemma4-tiny", "tiny-q4km", options(DType::kF16), 4e-2},
                                            Case{"gemma4-tiny", "tiny-q4km", options(DType::kBF16, DType::kF16), 4e-2},
                                            Case{"gemma4-tiny-sharedkv", "tiny-q4km", options(DType::kF32, DType::kBF16),
-                                                4e-2}));
+                                                4e-2},
+                                           Case{"gemma4-tiny", "tiny-q4km", affine(DType::kF32), 1e-4},
+                                           Case{"gemma4-tiny-sharedkv", "tiny-q4km", affine(DType::kF32), 1e-4},
+                                           Case{"gemma4-tiny", "tiny-q4km", affine(DType::kBF16), 4e-2},
+                                           Case{"gemma4-tiny", "tiny-q6k", affine(DType::kF32), 1e-4}));
 
 // The file at `from` with every matrix in another format, made from its dequantized values.
 void rewrite_matrices(const std::string& from, const std::string& to, const quant::Format& format) {
@@ -133,6 +147,41 @@ TEST(CompiledPrograms, OtherFormatsOfTheSameWeightsAgree) {
     const double error = relative_error(run.step(tokens.last(1)), want);
     EXPECT_LT(error, c.tolerance) << c.format << " weights, " << name_of(c.dtype) << " activations";
   }
+}
+
+// Blocks that ExecuTorch has no kernels for: as affine groups where the format has groups of 32, else as bf16. In f32
+// the groups' numbers are the blocks'; bf16 rounds each weight.
+TEST(CompiledPrograms, AffineGroupsGiveTheLogitsOfTheirBlocks) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  const std::span<const int32_t> tokens = std::span(reference.tokens).first(5);
+  TempDir dir;
+  for (const char* format : {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q5_K", "Q6_K"}) {
+    const std::string path = dir.file(std::string(format) + ".gguf");
+    rewrite_matrices(reference.gguf, path, *quant::find_format(format));
+    const program::Program blocks = compile_model(path, options(DType::kF32));
+    const program::Program groups = compile_model(path, affine(DType::kF32));
+    EXPECT_NE(program::to_text(groups), program::to_text(blocks)) << format;
+    EXPECT_LT(relative_error(GenericRun(groups).step(tokens), GenericRun(blocks).step(tokens)), 1e-5) << format;
+  }
+}
+
+// The planner's way through a program of affine groups, from a file.
+TEST(CompiledPrograms, AffineGroupsRunFromAFile) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  const std::span<const int32_t> tokens = std::span(reference.tokens).first(12);
+  TempDir dir;
+  const auto compiled = compile::compile_gguf(*gguf::File::open(reference.gguf), affine(DType::kF32));
+  ASSERT_TRUE(compiled) << compiled.error().message;
+  const Status written = program::write_pte(*compiled, dir.file("a.pte"));
+  ASSERT_TRUE(written) << written.error().message;
+  auto loaded = program::load_pte(dir.file("a.pte"));
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const auto session = make_session(make_model(std::move(*loaded), {.n_threads = 1, .exact = true}));
+  const auto want = std::span(reference.logits).subspan(11 * reference.vocab(), reference.vocab());
+  const std::vector<float> got = run_tokens(*session, tokens, 5);
+  EXPECT_LT(relative_error(std::span(got).last(reference.vocab()), want), 1e-4);
 }
 
 // A pass changes how a program is written, not what it computes.

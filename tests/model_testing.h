@@ -38,6 +38,7 @@ inline program::Program compile_model(const std::string& gguf, compile::CompileO
   EXPECT_TRUE(file) << file.error().message;
   auto program = compile::compile_gguf(*file, options);
   EXPECT_TRUE(program) << program.error().message;
+  EXPECT_TRUE(program::materialize(*program));
   return std::move(*program);
 }
 

@@ -22,7 +22,9 @@ Result<LowerOptions> lower_options(const CompileOptions& options, const models::
                             model.context_length, options.max_seq_len);
   const int64_t max_seq_len =
       options.max_seq_len > 0 ? options.max_seq_len : std::min(model.context_length, kDefaultMaxSeqLen);
-  return LowerOptions{max_seq_len, std::min(options.prefill_chunk, max_seq_len)};
+  return LowerOptions{max_seq_len,
+                      std::min(options.prefill_chunk, max_seq_len),
+                      {options.lowering, options.unknown_formats, options.dtype}};
 }
 
 Status check_dtype(DType dtype) {
@@ -69,7 +71,7 @@ Result<program::Program> compile_gguf(std::shared_ptr<const gguf::File> file, co
   models::Model model = TRY(models::build_model(*file, {.dtype = options.dtype, .kv_dtype = kv_dtype}));
   const LowerOptions lowered = TRY(lower_options(options, model));
   TRY(run_passes(model.graph, options.disabled_passes));
-  program::Program program = TRY(lower(model.graph, lowered));
+  program::Program program = TRY(lower(model.graph, lowered, &model.warnings));
   add_constant_methods(program, model, lowered);
   program.data.emplace(kModelKey, text_data(fmt::format("architecture={}\nname={}\n", model.architecture, model.name)));
   if (file->metadata().contains("tokenizer.ggml.model"))

@@ -11,16 +11,19 @@
 
 #include "base/dtype.h"
 #include "base/result.h"
+#include "compile/weight_form.h"
 #include "gguf/file.h"
 #include "program/program.h"
 
 namespace tessera::compile {
 
 struct CompileOptions {
-  DType dtype = DType::kBF16;                // of activations and norm weights: f32, bf16 or f16
-  std::optional<DType> kv_dtype;             // of the caches; absent: `dtype`
-  int64_t max_seq_len = 0;                   // slots of a flat cache; 0: the model's context, at most kDefaultMaxSeqLen
-  int64_t prefill_chunk = 256;               // most tokens of one step (ExecuTorch's runner expects 256)
+  DType dtype = DType::kBF16;     // of activations and norm weights: f32, bf16 or f16
+  std::optional<DType> kv_dtype;  // of the caches; absent: `dtype`
+  int64_t max_seq_len = 0;        // slots of a flat cache; 0: the model's context, at most kDefaultMaxSeqLen
+  int64_t prefill_chunk = 256;    // most tokens of one step (ExecuTorch's runner expects 256)
+  LoweringKind lowering = LoweringKind::kPacked;
+  UnknownFormats unknown_formats = UnknownFormats::kKeep;
   std::vector<std::string> disabled_passes;  // by name, for tests and for finding faults (compile/passes.h)
 };
 

@@ -168,6 +168,10 @@ struct LinearEmitter {
 
 }  // namespace
 
+bool has_fused_kernel(const quant::Format& format) {
+  return format.type == kDefaultTraits.type || traits_of(format).type == format.type;
+}
+
 void emit_linear(ProgramBuilder& builder, StepValues& step, const PackedWeight& weight, program::Tid x,
                  const Shape& x_shape, DType dtype, program::Out out) {
   CHECK(x_shape.back() == weight.k);

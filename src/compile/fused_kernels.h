@@ -9,6 +9,9 @@
 
 namespace tessera::compile {
 
+// Whether ExecuTorch has kernels for the format. The names of other formats' kernels are ours alone.
+bool has_fused_kernel(const quant::Format& format);
+
 // A weight constant: u8 (N, row bytes), blocks as in the file.
 struct PackedWeight {
   program::Tid blocks;

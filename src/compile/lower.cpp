@@ -1,5 +1,7 @@
 #include "compile/lower.h"
 
+#include <fmt/ranges.h>
+
 #include "base/check.h"
 #include "compile/attention_emitter.h"
 #include "compile/attention_group.h"
@@ -16,36 +18,23 @@ using program::Tid;
 
 static_assert(graph::kTokens == kDynamic);
 
-// Formats whose values are numbers of their own, not blocks: plain tensors of a program.
-std::optional<DType> dense_dtype(const quant::Format& format) {
-  switch (format.type) {
-    case quant::GgmlType::kF32:
-      return DType::kF32;
-    case quant::GgmlType::kF16:
-      return DType::kF16;
-    case quant::GgmlType::kBF16:
-      return DType::kBF16;
-    default:
-      return std::nullopt;
-  }
-}
-
 class Lowering {
  public:
-  Lowering(const graph::Graph& graph, const LowerOptions& options)
+  Lowering(const graph::Graph& graph, const LowerOptions& options, std::vector<std::string>* warnings)
       : graph_(graph),
         options_(options),
+        warnings_(warnings),
         uses_(graph),
         builder_(options.prefill_chunk),
         slots_(graph.types.size()),
-        weights_(graph.types.size(), nullptr),
+        weights_(graph.types.size()),
         positions_(graph.nodes.size()),
         tokens_(input("tokens")),
         input_pos_(input("input_pos")),
         step_(builder_, tokens_, input_pos_) {}
 
   Result<program::Program> run() {
-    TRY(check_weights());
+    TRY(choose_forms());
     for (const graph::Cache& cache : graph_.caches) add_cache(cache);
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       positions_[i] = builder_.position();
@@ -81,36 +70,48 @@ class Lowering {
   }
 
   // --- weights ---
-  Status check_weights() {
+  Status choose_forms() {
+    std::vector<const graph::Weight*> converted;
     for (const graph::Weight& weight : graph_.weights) {
-      weights_[static_cast<size_t>(weight.value.index)] = &weight;
-      if (weight.format->block_values == 1 && !dense_dtype(*weight.format))
-        return not_implemented("tensor {}: a program cannot compute with {} weights", weight.name, weight.format->name);
-      if (weight.format->block_values > 1 && shape(weight.value).rank() != 2)
-        return not_implemented("tensor {}: {} weights must be matrices", weight.name, weight.format->name);
+      auto& entry = weights_[static_cast<size_t>(weight.value.index)];
+      entry = {&weight, TRY(choose_form(weight, shape(weight.value), options_.weights))};
+      const auto* dense = std::get_if<DenseForm>(&entry.form);
+      if (dense && dense->is_converted) converted.push_back(&weight);
+    }
+    if (options_.weights.unknown == UnknownFormats::kRefuse && !converted.empty())
+      return not_implemented("{}", fmt::join(describe_unknown(converted, "are refused"), "; "));
+    if (warnings_) {
+      for (std::string& line : describe_unknown(converted, "become bf16")) warnings_->push_back(std::move(line));
     }
     return {};
   }
-  const graph::Weight& weight(ValueId value) const {
-    const graph::Weight* found = weights_[static_cast<size_t>(value.index)];
-    CHECK(found != nullptr);
-    return *found;
+  struct ChosenWeight {
+    const graph::Weight* weight = nullptr;
+    WeightForm form = PackedForm{};
+  };
+  const ChosenWeight& chosen(ValueId value) const {
+    const ChosenWeight& found = weights_[static_cast<size_t>(value.index)];
+    CHECK(found.weight != nullptr);
+    return found;
   }
-  static program::Data data(const graph::Weight& weight) { return {weight.bytes, weight.owner, weight.mapped}; }
+  const DenseForm* find_dense(ValueId value) const { return std::get_if<DenseForm>(&chosen(value).form); }
 
-  // A weight of a dense format, as it is stored.
+  // A weight of numbers.
   Tid dense(ValueId value) {
-    const graph::Weight& w = weight(value);
-    return builder_.constant(w.name, *dense_dtype(*w.format), shape(value), data(w));
+    const DenseForm* form = find_dense(value);
+    CHECK(form != nullptr);
+    return builder_.constant(chosen(value).weight->name, form->dtype, shape(value), form->data);
   }
-  PackedWeight packed(ValueId value) {
-    const graph::Weight& w = weight(value);
+  PackedWeight packed(ValueId value, const PackedForm& form) {
+    const graph::Weight& w = *chosen(value).weight;
     const int64_t n = shape(value)[0], k = shape(value)[1];
-    return {builder_.constant(w.name, DType::kU8, {n, w.format->bytes_for(k)}, data(w)), w.format, n, k};
+    return {builder_.constant(w.name, DType::kU8, {n, w.format->bytes_for(k)}, form.data), w.format, n, k};
   }
-  bool is_dense(ValueId value) const { return dense_dtype(*weight(value).format).has_value(); }
+  AffineWeight affine(ValueId value, const AffineData& data) {
+    return add_affine_weight(builder_, chosen(value).weight->name, data);
+  }
   // An operand of an elementwise op: a small weight or something computed.
-  Tid operand(ValueId value) { return weights_[static_cast<size_t>(value.index)] ? dense(value) : slot(value); }
+  Tid operand(ValueId value) { return weights_[static_cast<size_t>(value.index)].weight ? dense(value) : slot(value); }
 
   // --- caches ---
   void add_cache(const graph::Cache& cache) {
@@ -128,24 +129,31 @@ class Lowering {
   Out lower(const graph::Embedding&, const Node& node) {
     const ValueId table = node.inputs[0], ids = node.inputs[1];
     const DType to = dtype(node.output);
-    if (is_dense(table)) {
+    if (const DenseForm* form = find_dense(table)) {
       const Out rows = emit(program::Take{.x = dense(table), .out = {}, .index = slot(ids), .axis = 0});
-      return as_type(rows, *dense_dtype(*weight(table).format), to);
+      return as_type(rows, form->dtype, to);
     }
     const Out out = builder_.temp();
-    emit_embedding(builder_, step_, packed(table), slot(ids), shape(ids), to, out);
+    if (const auto* form = std::get_if<PackedForm>(&chosen(table).form))
+      emit_embedding(builder_, step_, packed(table, *form), slot(ids), shape(ids), to, out);
+    else
+      emit_affine_embedding(builder_, affine(table, std::get<AffineData>(chosen(table).form)), slot(ids), to, out);
     return out;
   }
 
   Out lower(const graph::Linear&, const Node& node) {
     const ValueId x = node.inputs[0], w = node.inputs[1];
-    if (is_dense(w)) {
+    if (const DenseForm* form = find_dense(w)) {
       const Out columns = emit(program::Transpose{.x = dense(w), .out = {}, .perm = {1, 0}});  // (K, N)
       const Out out = emit(program::Addmm{.mat1 = slot(x), .mat2 = columns, .out = {}, .bias = {}});
-      return as_type(out, promote(dtype(x), *dense_dtype(*weight(w).format)), dtype(node.output));
+      return as_type(out, promote(dtype(x), form->dtype), dtype(node.output));
     }
     const Out out = builder_.temp();
-    emit_linear(builder_, step_, packed(w), slot(x), shape(x), dtype(x), out);
+    if (const auto* form = std::get_if<PackedForm>(&chosen(w).form))
+      emit_linear(builder_, step_, packed(w, *form), slot(x), shape(x), dtype(x), out);
+    else
+      emit_affine_linear(builder_, affine(w, std::get<AffineData>(chosen(w).form)), slot(x), dtype(x),
+                         dtype(node.output), out);
     return out;
   }
 
@@ -233,21 +241,23 @@ class Lowering {
 
   const graph::Graph& graph_;
   const LowerOptions options_;
+  std::vector<std::string>* const warnings_;
   const graph::Uses uses_;
   ProgramBuilder builder_;
-  std::vector<Tid> slots_;                     // by ValueId, of inputs and computed values
-  std::vector<const graph::Weight*> weights_;  // by ValueId
-  std::vector<CacheBuffers> caches_;           // by CacheId
-  std::vector<uint32_t> positions_;            // by node: its first instruction
-  const Tid tokens_, input_pos_;               // in the order of the program's inputs
+  std::vector<Tid> slots_;             // by ValueId, of inputs and computed values
+  std::vector<ChosenWeight> weights_;  // by ValueId
+  std::vector<CacheBuffers> caches_;   // by CacheId
+  std::vector<uint32_t> positions_;    // by node: its first instruction
+  const Tid tokens_, input_pos_;       // in the order of the program's inputs
   StepValues step_;
   program::Hints hints_;
 };
 
 }  // namespace
 
-Result<program::Program> lower(const graph::Graph& graph, const LowerOptions& options) {
-  return Lowering(graph, options).run();
+Result<program::Program> lower(const graph::Graph& graph, const LowerOptions& options,
+                               std::vector<std::string>* warnings) {
+  return Lowering(graph, options, warnings).run();
 }
 
 }  // namespace tessera::compile

@@ -2,7 +2,11 @@
 // recycled, and hints tell our planner which instructions form one attention.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "base/result.h"
+#include "compile/weight_form.h"
 #include "graph/graph.h"
 #include "program/program.h"
 
@@ -11,10 +15,13 @@ namespace tessera::compile {
 struct LowerOptions {
   int64_t max_seq_len = 0;    // slots of a full layer's cache
   int64_t prefill_chunk = 0;  // most tokens of one step; a windowed cache has window + chunk - 1 slots
+  WeightOptions weights = {};
 };
 
 // The graph has inputs `tokens` i64 (1, T) and `input_pos` i64 (T); its result becomes the output `logits`.
-// Errors: kNotImplemented for a weight's format that no instruction reads.
-Result<program::Program> lower(const graph::Graph& graph, const LowerOptions& options);
+// Errors: kNotImplemented for a weight's format that no instruction reads. `warnings`, when given, receives what became
+// of formats that are not ExecuTorch's.
+Result<program::Program> lower(const graph::Graph& graph, const LowerOptions& options,
+                               std::vector<std::string>* warnings = nullptr);
 
 }  // namespace tessera::compile

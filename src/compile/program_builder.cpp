@@ -73,8 +73,10 @@ Tid ProgramBuilder::constant(const std::string& name, DType dtype, const Shape& 
 
 Tid ProgramBuilder::scalar(DType dtype, double value) {
   const std::string name = fmt::format("scalar.{}.{}", tessera::name_of(dtype), value);
-  return constant(name, dtype, {}, Data::own(scalar_bytes(dtype, value)));
+  return constant(name, dtype, {}, scalar_data(dtype, value));
 }
+
+Data ProgramBuilder::scalar_data(DType dtype, double value) { return Data::own(scalar_bytes(dtype, value)); }
 
 Tid ProgramBuilder::input(const std::string& name, DType dtype, const Shape& shape) {
   inputs_.push_back({name, meta(dtype, shape)});
@@ -153,6 +155,8 @@ void ProgramBuilder::describe_slots(Program& program, const Numbering& numbering
 
 Program ProgramBuilder::finish(Hints hints) && {
   prepend_prologue(hints);
+  const int32_t init_chain = init_.empty() ? -1 : static_cast<int32_t>(chains_.size());
+  if (!init_.empty()) chains_.push_back(std::move(init_));
   const auto for_each_id = [&](auto&& f) {
     for (program::Chain& chain : chains_)
       for (program::Node& node : chain)
@@ -180,6 +184,7 @@ Program ProgramBuilder::finish(Hints hints) && {
   program.n_values = n_values_;
   program.chains = std::move(chains_);
   program.main_chain = kMain;
+  program.init_chain = init_chain;
   program.data.emplace(program::kHintsKey, Data::own(program::encode(hints)));
   return program;
 }

@@ -25,7 +25,9 @@ class ProgramBuilder {
   // --- slots ---
   // The same name gives the same slot. Only constants that are asked for become part of the program.
   program::Tid constant(const std::string& name, DType dtype, const Shape& shape, program::Data data);
+  bool has_constant(std::string_view name) const { return constant_index_.contains(name); }
   program::Tid scalar(DType dtype, double value);  // a 0-d constant
+  static program::Data scalar_data(DType dtype, double value);
   program::Tid input(const std::string& name, DType dtype, const Shape& shape);
   program::Tid mutable_buffer(const std::string& name, DType dtype, const Shape& shape);
   program::Out temp() { return {{kTemp | n_temps_++}}; }
@@ -49,6 +51,12 @@ class ProgramBuilder {
     in_chain(index, emit_nodes);
     return index;
   }
+  // What `emit_nodes` emits goes to the init chain, which runs once when a program is loaded: the only place where
+  // constants may be written. It has no temporaries.
+  template <typename F>
+  void in_init(F&& emit_nodes) {
+    in_chain(kInit, emit_nodes);
+  }
   // Instructions of the main chain so far, the prologue apart.
   uint32_t position() const { return static_cast<uint32_t>(chains_[kMain].size()); }
 
@@ -56,7 +64,7 @@ class ProgramBuilder {
   program::Program finish(program::Hints hints) &&;
 
  private:
-  static constexpr uint32_t kMain = 0, kPrologue = UINT32_MAX;
+  static constexpr uint32_t kMain = 0, kPrologue = UINT32_MAX, kInit = UINT32_MAX - 1;
   // Provisional ids: a kind in the upper bits, an index below.
   static constexpr uint32_t kConstant = 0, kInput = 1u << 28, kOutput = 2u << 28, kMutable = 3u << 28, kTemp = 4u << 28;
   static constexpr uint32_t kKindMask = 7u << 28;
@@ -68,7 +76,10 @@ class ProgramBuilder {
   };
   struct Numbering;
 
-  program::Chain& current() { return current_ == kPrologue ? prologue_ : chains_[current_]; }
+  program::Chain& current() {
+    if (current_ == kPrologue) return prologue_;
+    return current_ == kInit ? init_ : chains_[current_];
+  }
   template <typename F>
   void in_chain(uint32_t index, F& emit_nodes) {
     const uint32_t outer = std::exchange(current_, index);
@@ -86,7 +97,7 @@ class ProgramBuilder {
   std::map<uint32_t, uint32_t> output_of_;  // provisional temporary -> provisional output
   uint32_t n_temps_ = 0, n_values_ = 0;
   std::map<std::string, program::String, std::less<>> strings_;
-  program::Chain prologue_;
+  program::Chain prologue_, init_;
   std::vector<program::Chain> chains_;
   uint32_t current_ = kMain;
 };

@@ -17,6 +17,12 @@ Data Data::borrow(std::shared_ptr<const MappedFile> file, uint64_t offset, uint6
   return {mapped->bytes().subspan(offset, size), std::move(file), mapped};
 }
 
+Data Data::lazy(DataSource source) {
+  Data out;
+  out.source = std::make_shared<const DataSource>(std::move(source));
+  return out;
+}
+
 TensorKind Program::kind_of(Tid tid) const {
   uint64_t end = n_constants;
   if (tid.idx < end) return TensorKind::kConstant;
@@ -42,6 +48,21 @@ std::optional<int64_t> Program::int_constant(std::string_view name) const {
   if (it == constant_methods.end() || it->second.empty()) return std::nullopt;
   const auto* value = std::get_if<int64_t>(&it->second.front());
   return value ? std::optional(*value) : std::nullopt;
+}
+
+Status materialize(Program& program) {
+  for (auto& [key, data] : program.data) {
+    if (!data.source) continue;
+    std::vector<std::byte> bytes;
+    bytes.reserve(data.source->size);
+    TRY(data.source->produce([&](std::span<const std::byte> piece) -> Status {
+      bytes.insert(bytes.end(), piece.begin(), piece.end());
+      return {};
+    }));
+    CHECK(bytes.size() == data.source->size);
+    data = Data::own(std::move(bytes));
+  }
+  return {};
 }
 
 }  // namespace tessera::program

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -58,18 +59,31 @@ using Chain = std::vector<Node>;
 
 enum class TensorKind { kConstant, kInput, kOutput, kMutable, kTemp };
 
+// Bytes that are made when they are asked for and kept nowhere: constants that no file holds as a program needs them
+// (a repacked weight), too many to be in memory together.
+struct DataSource {
+  using Sink = std::function<Status(std::span<const std::byte>)>;
+  uint64_t size = 0;
+  // Gives the sink all `size` bytes in order, in pieces; the same ones each time it is called.
+  std::function<Status(const Sink& sink)> produce;
+};
+
 // Bytes under a key: the weights, and Tessera's own blobs (prefix "tessera."). Borrowed from `owner` - a mapped GGUF or
 // .pte, or a vector made by the compiler - and shared by every session.
 struct Data {
-  std::span<const std::byte> bytes;
+  std::span<const std::byte> bytes;  // empty when there is a source
   std::shared_ptr<const void> owner;
   // Set when the bytes are part of this mapping, which `owner` keeps alive. Then a writer can give pages back as it
   // streams them (MappedFile::forget) or name the file instead of copying the bytes (WriteOptions::weights).
   const MappedFile* mapped = nullptr;
+  std::shared_ptr<const DataSource> source = nullptr;
+
+  uint64_t size() const { return source ? source->size : bytes.size(); }
 
   static Data own(std::vector<std::byte> bytes);
   // The range must lie in the file.
   static Data borrow(std::shared_ptr<const MappedFile> file, uint64_t offset, uint64_t size);
+  static Data lazy(DataSource source);
 };
 
 // A tensor returned by a constant method (get_kv_heads): row-major bytes of dtype x sizes.
@@ -119,6 +133,9 @@ struct Program {
   // The first value of a constant method, when there is one of that type.
   std::optional<int64_t> int_constant(std::string_view method) const;
 };
+
+// Makes the bytes of every lazy constant, so that the program can be executed. One that was loaded has none.
+Status materialize(Program& program);
 
 // Checks everything that executing, planning or writing a program relies on, once: ranges of every slot reference in
 // every chain (taken or not), chain indices and acyclicity of If/Scan, metadata and data of every constant (bytes equal

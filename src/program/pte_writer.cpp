@@ -4,6 +4,7 @@
 #include <bit>
 #include <set>
 
+#include "base/check.h"
 #include "base/file_writer.h"
 #include "base/mapped_file.h"
 #include "program/container.h"
@@ -24,13 +25,13 @@ class SegmentList {
   // The index of a segment with these bytes. The same bytes in memory become one segment.
   uint32_t add(const Data& data, uint64_t alignment) {
     for (uint32_t i = 0; i < blobs_.size(); ++i) {
-      const auto& other = blobs_[i].data.bytes;
-      if (other.data() == data.bytes.data() && other.size() == data.bytes.size()) return i;
+      if (is_same(blobs_[i].data, data)) return i;
     }
-    const uint64_t offset = data.bytes.empty() ? end_ : align_up(end_, alignment);
-    end_ = offset + data.bytes.size();
+    const uint64_t size = data.size();
+    const uint64_t offset = size == 0 ? end_ : align_up(end_, alignment);
+    end_ = offset + size;
     blobs_.push_back({data, alignment});
-    table_.push_back({offset, data.bytes.size()});
+    table_.push_back({offset, size});
     return static_cast<uint32_t>(blobs_.size() - 1);
   }
   const std::vector<pte::DataSegment>& table() const { return table_; }
@@ -39,9 +40,10 @@ class SegmentList {
   Status write(FileWriter& file, const WriteOptions& options) const {
     const uint64_t total = file.offset() + end_;
     for (const Blob& blob : blobs_) {
-      if (blob.data.bytes.empty()) continue;
+      if (blob.data.size() == 0) continue;
       TRY(file.pad_to(blob.alignment));
-      TRY(stream(file, blob.data, total, options));
+      TRY(blob.data.source ? produce(file, *blob.data.source, total, options)
+                           : stream(file, blob.data, total, options));
     }
     return {};
   }
@@ -51,6 +53,23 @@ class SegmentList {
     Data data;
     uint64_t alignment;
   };
+
+  static bool is_same(const Data& a, const Data& b) {
+    if (a.source || b.source) return a.source == b.source;
+    return a.bytes.data() == b.bytes.data() && a.bytes.size() == b.bytes.size();
+  }
+
+  static Status produce(FileWriter& file, const DataSource& source, uint64_t total, const WriteOptions& options) {
+    const uint64_t begin = file.offset();
+    const auto write = [&](std::span<const std::byte> piece) -> Status {
+      TRY(file.write(piece));
+      if (options.progress) options.progress(file.offset(), total);
+      return {};
+    };
+    TRY(source.produce(write));
+    CHECK(file.offset() - begin == source.size);
+    return {};
+  }
 
   static Status stream(FileWriter& file, const Data& data, uint64_t total, const WriteOptions& options) {
     for (uint64_t done = 0; done < data.bytes.size();) {

@@ -137,9 +137,9 @@ Status check_constants(const Program& program) {
     const Data* data = program.find_data(names[id]);
     if (data == nullptr) return make_error(ErrorCode::kNotFound, "constant {} (\"{}\") has no data", id, names[id]);
     const uint64_t expected = TRY(static_bytes(program, id));
-    if (data->bytes.size() != expected) {
+    if (data->size() != expected) {
       return invalid_format("constant {} (\"{}\") has {} bytes of data, its shape and dtype need {}", id, names[id],
-                            data->bytes.size(), expected);
+                            data->size(), expected);
     }
   }
   return {};

@@ -293,10 +293,10 @@ TEST(Convert, RefusesWhatItCannotDo) {
   const auto int4 = convert(q5k, bytes_of(block), 1, 256, {.target = ConversionPolicy::Target::kInt4});
   ASSERT_FALSE(int4);
   EXPECT_EQ(int4.error().code, ErrorCode::kNotImplemented);
-  const auto q8 = to_intx(format_of(GgmlType::kQ8_0), {}, 1, 256);
+  const auto q8 = to_intx(format_of(GgmlType::kQ2_K), {}, 1, 256);
   ASSERT_FALSE(q8);
   EXPECT_EQ(q8.error().code, ErrorCode::kNotImplemented);
-  EXPECT_NE(q8.error().message.find("Q4_K, Q5_K, Q6_K"), std::string::npos) << q8.error().message;
+  EXPECT_NE(q8.error().message.find("Q6_K"), std::string::npos) << q8.error().message;
   for (const auto& [rows, values] : {std::pair<int64_t, int64_t>(1, 255), {2, 256}, {1, 512}, {-1, 256}, {1, 0}}) {
     const auto wrong = to_intx(q5k, bytes_of(block), rows, values);
     ASSERT_FALSE(wrong) << rows << " x " << values;

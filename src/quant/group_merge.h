@@ -18,6 +18,14 @@ struct GroupParams {
   std::vector<float> scales, mins;  // (n_rows, n_groups); mins may be all zero, then they never differ
 };
 
+// The largest power of two up to `max_factor` for which every run of so many groups agrees in the rows given. A tensor
+// too large to hold is asked piece by piece, each with the answer of the one before.
+int mergeable_factor(const GroupParams& params, int max_factor);
+// The factor that the sizes alone allow.
+int max_merge_factor(int64_t n_groups, int group_size, int max_group_size);
+// The first of each run of `factor` values.
+std::vector<float> first_of_runs(const std::vector<float>& values, int factor);
+
 // Groups of at most max_group_size values; unchanged where nothing can be joined.
 GroupParams merge_groups(GroupParams params, int max_group_size);
 

@@ -11,6 +11,7 @@ namespace tessera::runtime {
 
 Result<std::shared_ptr<const Model>> Model::create(program::Program program, const ModelOptions& options) {
   TRY(program::verify(program));
+  TRY(program::materialize(program));
   std::shared_ptr<Model> model(new Model(std::move(program), options));
   TRY(model->check_interface());
   model->pool_ = std::make_unique<ThreadPool>(options.n_threads);
