@@ -275,6 +275,88 @@ TEST(Lower, DenseWeightsAreTransposedAndMultipliedAsTheyAre) {
   EXPECT_EQ(counts["AsType"], 1);  // the embedding's rows
 }
 
+TEST(Lower, AffineGroupsAreTheFrameworksOwnInstructions) {
+  Gemma4File file;
+  file.tensor("blk.0.attn_output.weight").format = quant::find_format("Q5_K");
+  const Program program = compile_file(file, {.lowering = LoweringKind::kAffine});
+  auto counts = count_nodes(program);
+  // Weights of zeros: groups of 16 merge as well, so not even Q6_K needs a kernel.
+  EXPECT_EQ(counts["QuantizedMatmul"], 14);
+  EXPECT_EQ(counts["Dequantize"], 1);
+  EXPECT_EQ(counts["If"], 0);
+  const auto matmul = [&](std::string_view name) -> const program::QuantizedMatmul* {
+    for (const auto& node : program.chains[program.main_chain])
+      if (const auto* found = std::get_if<program::QuantizedMatmul>(&node); found && program.name_of(found->w) == name)
+        return found;
+    return nullptr;
+  };
+  const auto* up = matmul("blk.0.ffn_up.weight_packed");
+  ASSERT_NE(up, nullptr);
+  EXPECT_EQ(up->bits, 4);
+  EXPECT_EQ(up->group_size, 128);
+  EXPECT_EQ(up->mode, "affine");
+  EXPECT_TRUE(up->transpose);
+  EXPECT_EQ(program.name_of(up->scales), "blk.0.ffn_up.weight_scales");
+  EXPECT_EQ(program.name_of(*up->biases), "blk.0.ffn_up.weight_biases");
+  const auto sizes = [&](program::Tid slot) {
+    std::vector<int32_t> out;
+    for (const auto& dim : program.tensor_meta[slot.idx].shape) out.push_back(dim.value);
+    return out;
+  };
+  EXPECT_EQ(sizes(up->w), (std::vector<int32_t>{512, 256 * 4 / 32}));
+  EXPECT_EQ(sizes(up->scales), (std::vector<int32_t>{512, 2}));
+  EXPECT_EQ(program.tensor_meta[up->scales.idx].dtype, DType::kBF16);
+  EXPECT_EQ(matmul("blk.0.attn_output.weight_packed")->bits, 5);
+
+  // The tied table: one set of slots, and biases that the init chain makes of the scales, once.
+  const auto* head = matmul("token_embd.weight_packed");
+  ASSERT_NE(head, nullptr);
+  EXPECT_EQ(head->bits, 6);
+  EXPECT_TRUE(sizes(*head->biases).empty());
+  ASSERT_GE(program.init_chain, 0);
+  const auto& init = program.chains[static_cast<size_t>(program.init_chain)];
+  ASSERT_EQ(init.size(), 1u);
+  const auto& multiply = std::get<program::Multiply>(init[0]);
+  EXPECT_EQ(multiply.a, head->scales);
+  EXPECT_EQ(multiply.out, program::Out{*head->biases});
+  EXPECT_EQ(program.name_of(multiply.b), "scalar.bf16.-32");
+  int takes = 0;
+  for (const auto& node : program.chains[program.main_chain]) {
+    const auto* take = std::get_if<program::Take>(&node);
+    takes += take && (take->x == head->w || take->x == head->scales || take->x == *head->biases);
+  }
+  EXPECT_EQ(takes, 3);
+}
+
+TEST(Lower, FormatsUnknownToExecuTorch) {
+  Gemma4File file;
+  file.tensor("blk.0.ffn_up.weight").format = quant::find_format("Q2_K");
+  file.tensor("blk.1.ffn_up.weight").format = quant::find_format("Q2_K");
+  file.tensor("blk.1.attn_q.weight").format = quant::find_format("IQ4_XS");
+  file.tensor("blk.1.ffn_down.weight").format = quant::find_format("Q8_0");
+  std::vector<std::string> warnings;
+  auto program = compile_gguf(*file.open(), {.unknown_formats = UnknownFormats::kDequantize}, &warnings);
+  ASSERT_TRUE(program) << program.error().message;
+  EXPECT_TRUE(program::verify(*program));
+  ASSERT_EQ(warnings.size(), 3u);  // the third: no tokenizer
+  EXPECT_EQ(warnings[0],
+            "ExecuTorch has no form for IQ4_XS: 1 tensor of 34816 bytes in all become bf16: "
+            "blk.1.attn_q.weight (34816)");
+  EXPECT_EQ(warnings[1],
+            "ExecuTorch has no form for Q2_K: 2 tensors of 86016 bytes in all become bf16: "
+            "blk.0.ffn_up.weight (43008), blk.1.ffn_up.weight (43008)");
+  auto counts = count_nodes(*program);
+  EXPECT_EQ(counts["Addmm"], 3);
+  EXPECT_EQ(counts["QuantizedMatmul"], 1) << "Q8_0 has groups of 32";
+  EXPECT_EQ(counts["gguf_q2k_matvec"], 0);
+
+  const auto refused = compile_gguf(*file.open(), {.unknown_formats = UnknownFormats::kRefuse});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("IQ4_XS"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("blk.0.ffn_up.weight (43008)"), std::string::npos);
+  EXPECT_EQ(count_nodes(compile_file(file))["gguf_q2k_matvec"], 2) << "here every format has a kernel";
+}
+
 TEST(Lower, DtypesOfActivationsAndCaches) {
   const Program program = compile_file(Gemma4File{}, {.dtype = DType::kF32, .kv_dtype = DType::kF16});
   for (const auto& named : program.named_slots) {
