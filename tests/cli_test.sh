@@ -77,6 +77,31 @@ fails 1 "small.gguf" "an external program without its weights" "$tessera" run mo
 cp again.gguf moved/small.gguf && printf 'x' >>moved/small.gguf
 fails 1 "small.gguf" "an external program with other weights" "$tessera" run moved/external.pte -p a -n 1
 
+succeeds "export into a folder" "$tessera" export small.gguf -o folder/ --ptd
+holds "model.pte, model.ptd and tokenizer.json" test -s folder/model.pte -a -s folder/model.ptd -a -s folder/tokenizer.json
+holds "tokenizer.json is json" python3 -m json.tool folder/tokenizer.json
+"$tessera" run folder/model.pte -p 'Hello there' -n 24 --seed 3 --raw --ignore-stop >ptd.txt 2>err || bad "run with weights beside"
+"$tessera" run small-bf16.pte -p 'Hello there' -n 24 --seed 3 --raw --ignore-stop >pte.txt 2>err
+same "weights beside the program give the same text" ptd.txt pte.txt
+succeeds "logits with weights beside" "$tessera" logits folder/model.pte --tokens "2 10 20" -o a.f32
+succeeds "inspect with weights beside" "$tessera" inspect folder/model.pte
+mv folder/model.ptd weights.bin
+fails 1 "model.ptd" "weights that are not there" "$tessera" run folder/model.pte -p a -n 1
+succeeds "weights named" "$tessera" run folder/model.pte --ptd weights.bin -p a -n 1 --raw
+succeeds "export --lowering mlx" "$tessera" export small.gguf -o mlx.pte --dtype f32 --lowering mlx
+"$tessera" logits small-f32.pte --tokens "2 10 20 30" --exact -o a.f32 2>err || bad "logits"
+"$tessera" logits mlx.pte --tokens "2 10 20 30" --exact -o b.f32 2>err || bad "logits of affine groups"
+holds "affine groups give the logits of their blocks" python3 -c "
+import array; a, b = (array.array('f', open(f, 'rb').read()) for f in ('a.f32', 'b.f32'))
+assert len(a) == len(b) > 0 and max(abs(x - y) for x, y in zip(a, b)) < 1e-3 * max(map(abs, a))"
+succeeds "a model with a format ExecuTorch lacks" "$tessera" quantize wide.gguf q80.gguf --type q8_0
+succeeds "q8_0 becomes affine groups" "$tessera" export q80.gguf -o q80.pte
+holds "without a kernel of ours" test "$("$tessera" inspect q80.pte | grep -c gguf_q8_0)" -eq 0
+succeeds "--strict takes what can be expressed" "$tessera" export q80.gguf -o q80.pte --strict
+succeeds "--keep-packed" "$tessera" export q80.gguf -o q80.pte --keep-packed
+holds "with a kernel of ours" test "$("$tessera" inspect q80.pte | grep -c gguf_q8_0_matvec)" -gt 0
+fails 2 "lowering" "an unknown lowering" "$tessera" export small.gguf -o x.pte --lowering tvm
+
 # ---- logits, tokens, perplexity
 tokens="2 10 20 30 40 50 60 70"
 succeeds "logits of the gguf" "$tessera" logits small.gguf --tokens "$tokens" -o a.f32

@@ -11,9 +11,9 @@ namespace tessera::cli {
 namespace {
 
 struct ExportFlags {
-  std::string in, out, dtype = "bf16", kv_dtype;
+  std::string in, out, dtype = "bf16", kv_dtype, lowering = "packed";
   int64_t max_seq_len = 0, prefill_chunk = 256;
-  bool external = false;
+  bool external = false, ptd = false, strict = false, keep_packed = false;
 };
 
 DType parse(const std::string& name) {
@@ -22,23 +22,44 @@ DType parse(const std::string& name) {
   return *dtype;
 }
 
-void run(const ExportFlags& flags) {
+compile::UnknownFormats unknown_formats(const ExportFlags& flags) {
+  if (flags.strict) return compile::UnknownFormats::kRefuse;
+  // A program that names its GGUF is for Tessera alone, which has a kernel for everything.
+  return flags.keep_packed || flags.external ? compile::UnknownFormats::kKeep : compile::UnknownFormats::kDequantize;
+}
+
+compile::ExportOptions options_of(const ExportFlags& flags) {
   compile::ExportOptions options;
   options.compile.dtype = parse(flags.dtype);
   if (!flags.kv_dtype.empty()) options.compile.kv_dtype = parse(flags.kv_dtype);
   options.compile.max_seq_len = flags.max_seq_len;
   options.compile.prefill_chunk = flags.prefill_chunk;
+  if (flags.lowering == "mlx") options.compile.lowering = compile::LoweringKind::kAffine;
+  options.compile.unknown_formats = unknown_formats(flags);
   options.external = flags.external;
+  options.ptd = flags.ptd;
+  return options;
+}
+
+void run(const ExportFlags& flags) {
+  const compile::ExportOptions options = options_of(flags);
+  const compile::ExportPaths paths = need(compile::export_paths(flags.out, options));
   const auto start = std::chrono::steady_clock::now();
   std::vector<std::string> warnings;
   {
     ProgressLine line("exporting");
-    need(compile::export_pte(flags.in, flags.out, options, line.callback(), &warnings));
+    need(compile::export_gguf(flags.in, paths, options, line.callback(), &warnings));
   }
   warn(warnings);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const double mb = static_cast<double>(std::filesystem::file_size(flags.out)) / 1e6;
-  fmt::print(stderr, "{}: {:.1f} MB in {:.2f} s ({:.0f} MB/s)\n", flags.out, mb, seconds, mb / seconds);
+  double total_mb = 0;
+  for (const std::string& path : {paths.tokenizer, paths.ptd, paths.pte}) {
+    if (path.empty()) continue;
+    const double mb = static_cast<double>(std::filesystem::file_size(path)) / 1e6;
+    fmt::print(stderr, "{}: {:.1f} MB\n", path, mb);
+    total_mb += mb;
+  }
+  fmt::print(stderr, "{:.1f} MB in {:.2f} s ({:.0f} MB/s)\n", total_mb, seconds, total_mb / seconds);
 }
 
 }  // namespace
@@ -49,7 +70,11 @@ void add_export(CLI::App& app) {
       "Compile a GGUF model into an ExecuTorch program (.pte, MLX delegate) that holds the same packed weights");
   auto flags = std::make_shared<ExportFlags>();
   command->add_option("MODEL", flags->in, "A .gguf file (of a split model the first part)")->required();
-  command->add_option("-o,--output", flags->out, "The program to write")->required();
+  command
+      ->add_option("-o,--output", flags->out,
+                   "The program to write; a folder (an existing one, or with / at its end) gets model.pte and "
+                   "tokenizer.json")
+      ->required();
   command->add_option("--dtype", flags->dtype, "Activations and norms: bf16, f32, f16")->capture_default_str();
   command->add_option("--kv-dtype", flags->kv_dtype, "Caches; default as --dtype");
   command
@@ -59,8 +84,24 @@ void add_export(CLI::App& app) {
       ->add_option("--prefill-chunk", flags->prefill_chunk, "Most tokens of one step (ExecuTorch's runner expects 256)")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  command->add_flag("--external", flags->external,
-                    "Write no weights: the program names the GGUF file and reads them there");
+  command
+      ->add_option("--lowering", flags->lowering,
+                   "packed: GGUF blocks and fused kernels; mlx: the framework's own affine groups where they can "
+                   "express the format")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"packed", "mlx"}));
+  auto* ptd = command->add_flag("--ptd", flags->ptd, "Write the weights into a .ptd beside the program");
+  auto* strict = command->add_flag("--strict", flags->strict,
+                                   "Refuse weights that ExecuTorch has no form for, instead of making them bf16");
+  command
+      ->add_flag("--keep-packed", flags->keep_packed,
+                 "Keep the blocks of every format: such a program may run in Tessera only")
+      ->excludes(strict);
+  command
+      ->add_flag("--external", flags->external,
+                 "Write no weights: the program names the GGUF file and reads them there (Tessera only)")
+      ->excludes(ptd)
+      ->excludes(strict);
   command->callback([flags] { run(*flags); });
 }
 

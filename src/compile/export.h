@@ -16,8 +16,22 @@ struct ExportOptions {
   // Write no weights but the name and identity of the GGUF file they are in: megabytes instead of gigabytes, and the
   // GGUF must be beside the program when it is run.
   bool external = false;
+  // Write the weights into a file of their own beside the program.
+  bool ptd = false;
 };
 
+// What an export writes. Empty: no such file.
+struct ExportPaths {
+  std::string pte, ptd, tokenizer;
+};
+// `out` is the program to write, or a folder (an existing one, or with a slash at its end) that gets model.pte and
+// tokenizer.json, which ExecuTorch's runner needs. Makes the folder.
+Result<ExportPaths> export_paths(const std::string& out, const ExportOptions& options);
+
+// Each file appears when it is whole; after an error none is there.
+Status export_gguf(const std::string& gguf_path, const ExportPaths& paths, const ExportOptions& options,
+                   const Progress& progress = nullptr, std::vector<std::string>* warnings = nullptr);
+// The program alone.
 Status export_pte(const std::string& gguf_path, const std::string& out_path, const ExportOptions& options,
                   const Progress& progress = nullptr, std::vector<std::string>* warnings = nullptr);
 

@@ -60,12 +60,67 @@ TEST_F(Export, AnExternalProgramIsSmallAndFindsItsFile) {
   expect_weights(*program);
 }
 
+TEST_F(Export, AFolderGetsAProgramAndATokenizer) {
+  const auto paths = export_paths(dir_.file("out/"), {});
+  ASSERT_TRUE(paths) << paths.error().message;
+  EXPECT_EQ(paths->pte, dir_.file("out/model.pte"));
+  EXPECT_EQ(paths->ptd, "");
+  const Status status = export_gguf(gguf_, *paths, {});
+  ASSERT_TRUE(status) << status.error().message;
+  expect_weights(*program::load_pte(paths->pte));
+  const auto tokenizer = testing::read_file(dir_.file("out/tokenizer.json"));
+  EXPECT_EQ(tokenizer.front(), '{');
+  // The folder is there now, so its name alone says the same.
+  EXPECT_EQ(export_paths(dir_.file("out"), {})->tokenizer, dir_.file("out/tokenizer.json"));
+}
+
+TEST_F(Export, WeightsBesideTheProgramAreFound) {
+  const ExportOptions options{.ptd = true};
+  const auto paths = export_paths(dir_.file("model.pte"), options);
+  ASSERT_TRUE(paths) << paths.error().message;
+  EXPECT_EQ(paths->ptd, dir_.file("model.ptd"));
+  EXPECT_EQ(paths->tokenizer, "");
+  const Status status = export_gguf(gguf_, *paths, options);
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_LT(std::filesystem::file_size(paths->pte), std::filesystem::file_size(paths->ptd) / 4);
+  const auto program = program::load_pte(paths->pte);
+  ASSERT_TRUE(program) << program.error().message;
+  expect_weights(*program);
+
+  const std::string elsewhere = dir_.file("weights");
+  std::filesystem::rename(paths->ptd, elsewhere);
+  const auto alone = program::load_pte(paths->pte);
+  ASSERT_FALSE(alone);
+  EXPECT_EQ(alone.error().code, ErrorCode::kNotFound);
+  EXPECT_NE(alone.error().message.find("model.ptd is not there"), std::string::npos) << alone.error().message;
+  EXPECT_TRUE(program::load_pte(paths->pte, {.method = {}, .ptd_paths = {elsewhere}}));
+  EXPECT_FALSE(export_paths(dir_.file("model.ptd"), options)) << "both files of one name";
+}
+
+// The same file gives the same bytes, whatever the weights' form.
+TEST_F(Export, WritingIsDeterministic) {
+  for (const LoweringKind lowering : {LoweringKind::kPacked, LoweringKind::kAffine}) {
+    ExportOptions options;
+    options.compile.lowering = lowering;
+    ASSERT_TRUE(export_pte(gguf_, dir_.file("a.pte"), options));
+    ASSERT_TRUE(export_pte(gguf_, dir_.file("b.pte"), options));
+    EXPECT_EQ(testing::read_file(dir_.file("a.pte")), testing::read_file(dir_.file("b.pte")));
+  }
+}
+
 TEST_F(Export, AnErrorLeavesNoFile) {
   const std::string path = dir_.file("model.pte");
   ExportOptions options;
   options.compile.max_seq_len = 1 << 20;
   EXPECT_FALSE(export_pte(gguf_, path, options));
   EXPECT_FALSE(export_pte(dir_.file("absent.gguf"), path, {}));
+  // What was whole already goes as well: here the program cannot be written.
+  std::filesystem::create_directory(path);
+  const ExportPaths paths{.pte = path, .ptd = dir_.file("model.ptd"), .tokenizer = dir_.file("tokenizer.json")};
+  EXPECT_FALSE(export_gguf(gguf_, paths, {.ptd = true}));
+  EXPECT_FALSE(std::filesystem::exists(paths.ptd));
+  EXPECT_FALSE(std::filesystem::exists(paths.tokenizer));
+  std::filesystem::remove(path);
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 

@@ -1,6 +1,7 @@
 #include "program/pte_loader.h"
 
-#include <set>
+#include <algorithm>
+#include <filesystem>
 
 #include "base/mapped_file.h"
 #include "program/container.h"
@@ -78,6 +79,30 @@ Status choose_data(const DataMap& ptd, const DataMap& inside, const std::string&
   return {};
 }
 
+// The first constant without data.
+const NamedSlot* missing_constant(const Program& program) {
+  const auto found = std::find_if(program.named_slots.begin(), program.named_slots.end(), [&](const NamedSlot& named) {
+    return named.slot.type == SlotType::kTensor && named.slot.idx < program.n_constants &&
+           !program.find_data(named.name);
+  });
+  return found == program.named_slots.end() ? nullptr : &*found;
+}
+
+// A program that was written without its weights finds them in the .ptd of its own name, if that is beside it.
+Status add_neighbour(const std::string& path, const DataMap& inside, Program& program) {
+  const NamedSlot* missing = missing_constant(program);
+  if (missing == nullptr) return {};
+  const std::string neighbour = std::filesystem::path(path).replace_extension(".ptd").string();
+  std::error_code error;
+  if (!std::filesystem::exists(neighbour, error)) {
+    return make_error(ErrorCode::kNotFound, "constant \"{}\" has no data in the program, and {} is not there",
+                      missing->name, neighbour);
+  }
+  DataMap ptd;
+  TRY(add_ptd(neighbour, ptd));
+  return choose_data(ptd, inside, path, program);
+}
+
 Result<Program> load(const Source& source, const std::string& name, const LoadOptions& options) {
   const PteFile file = TRY(PteFile::open(source.bytes));
   const pte::ExecutionPlan& plan = *TRY(choose_plan(file, options.method));
@@ -94,6 +119,7 @@ Result<Program> load(const Source& source, const std::string& name, const LoadOp
   if (!options.ptd_paths.empty() && ptd.empty()) return invalid_format("the data files given hold no keys");
   const DataMap inside = TRY(named_data(file, source));
   TRY(choose_data(ptd, inside, name, program));
+  if (source.mapped && options.ptd_paths.empty()) TRY(add_neighbour(name, inside, program));
   TRY(verify(program));
   return program;
 }

@@ -18,6 +18,7 @@ struct LoadOptions {
   // Which method to load; empty: "forward", or the only one that has an MLX delegate.
   std::string method;
   // Files with weights. A key found there wins over the same key in the program; a key in two of them is an error.
+  // Empty, and the program lacks constants: the .ptd beside it, of its name.
   std::vector<std::string> ptd_paths;
 };
 

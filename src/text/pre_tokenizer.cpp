@@ -139,9 +139,7 @@ bool is_default_punctuation(Char c) {
 }
 bool is_falcon_punctuation(Char c) { return is_default_punctuation(c) || c.code_point == '`'; }
 
-struct Range {
-  uint32_t first, last;
-};
+using Range = PreTokenizer::Range;
 
 template <const auto& ranges>
 bool is_in(Char c) {
@@ -176,22 +174,37 @@ constexpr Range kDeepseekPunctuation[] = {{0x21, 0x2f},     {0x3a, 0x7e},     {0
 // Written there as three ranges that meet: U+0800 to U+4E00, U+4E00 to U+9FA5, U+AC00 to U+D7FF.
 constexpr Range kDeepseekCjk[] = {{0x0800, 0x9fa5}, {0xac00, 0xd7ff}};
 
-constexpr PreTokenizer::Pass kGpt2[] = {split_matches<match_gpt2>};
-constexpr PreTokenizer::Pass kLlama3[] = {split_matches<match_llama3<Llama3Style{3, false}>>};
-constexpr PreTokenizer::Pass kQwen2[] = {split_matches<match_llama3<Llama3Style{1, false}>>};
-constexpr PreTokenizer::Pass kQwen35[] = {split_matches<match_llama3<Llama3Style{1, true}>>};
-constexpr PreTokenizer::Pass kStarcoder[] = {split_matches<match_number>, split_matches<match_gpt2>};
-constexpr PreTokenizer::Pass kFalcon[] = {split_matches<match_run<is_falcon_punctuation>>, split_matches<match_gpt2>,
-                                          split_matches<match_three_digits>};
-constexpr PreTokenizer::Pass kDefault[] = {split_matches<match_run<is_default_punctuation>>, split_matches<match_gpt2>,
-                                           split_matches<match_run<is_number>>, split_matches<match_three_digits>};
-constexpr PreTokenizer::Pass kDeepseek[] = {
-    split_matches<match_newline>,
-    split_matches<match_run_after_space<is_in<kDeepseekLetters>>>,
-    split_matches<match_run_after_space<is_in<kDeepseekPunctuation>>>,
-    split_trailing_space,
-    split_matches<match_run<is_in<kDeepseekCjk>>>,
-    split_matches<match_run<is_number>>,
+// Patterns of more than one line; the others stand where they are used.
+constexpr std::string_view kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kLlama3Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kQwen2Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kQwen35Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+)"
+    R"(|\s+(?!\S)|\s+)";
+
+using Pass = PreTokenizer::Pass;
+constexpr Pass kGpt2[] = {{split_matches<match_gpt2>, kGpt2Pattern}};
+constexpr Pass kLlama3[] = {{split_matches<match_llama3<Llama3Style{3, false}>>, kLlama3Pattern}};
+constexpr Pass kQwen2[] = {{split_matches<match_llama3<Llama3Style{1, false}>>, kQwen2Pattern}};
+constexpr Pass kQwen35[] = {{split_matches<match_llama3<Llama3Style{1, true}>>, kQwen35Pattern}};
+constexpr Pass kStarcoder[] = {{split_matches<match_number>, R"(\p{N})"}, {split_matches<match_gpt2>, kGpt2Pattern}};
+constexpr Pass kFalcon[] = {{split_matches<match_run<is_falcon_punctuation>>, R"([\p{P}$+<=>^~|`]+)"},
+                            {split_matches<match_gpt2>, kGpt2Pattern},
+                            {split_matches<match_three_digits>, "[0-9][0-9][0-9]"}};
+constexpr Pass kDefault[] = {{split_matches<match_run<is_default_punctuation>>, R"([\p{P}$+<=>^~|]+)"},
+                             {split_matches<match_gpt2>, kGpt2Pattern},
+                             {split_matches<match_run<is_number>>, R"(\p{N}+)"},
+                             {split_matches<match_three_digits>, "[0-9][0-9][0-9]"}};
+constexpr Pass kDeepseek[] = {
+    {split_matches<match_newline>, R"([\r\n])"},
+    {split_matches<match_run_after_space<is_in<kDeepseekLetters>>>, R"(\s?[{}]+)", kDeepseekLetters},
+    {split_matches<match_run_after_space<is_in<kDeepseekPunctuation>>>, R"(\s?[{}]+)", kDeepseekPunctuation},
+    {split_trailing_space, R"(\s+$)"},
+    {split_matches<match_run<is_in<kDeepseekCjk>>>, "[{}]+", kDeepseekCjk},
+    {split_matches<match_run<is_number>>, R"(\p{N}+)"},
 };
 
 constexpr PreTokenizer kPreTokenizers[] = {
@@ -230,15 +243,28 @@ std::vector<Char> read_chars(std::string_view text) {
 
 }  // namespace
 
+std::string PreTokenizer::Pass::regex() const {
+  std::string set;
+  for (const Range& range : ranges) {
+    append_utf8(set, range.first);
+    if (range.last == range.first) continue;
+    set += '-';
+    append_utf8(set, range.last);
+  }
+  std::string out(pattern);
+  if (const size_t at = out.find("{}"); at != std::string::npos) out.replace(at, 2, set);
+  return out;
+}
+
 std::vector<std::string_view> PreTokenizer::split(std::string_view text) const {
   const std::vector<Char> chars = read_chars(text);
   Lengths lengths, finer;
   if (!chars.empty()) lengths.push_back(static_cast<uint32_t>(chars.size()));
-  for (const Pass pass : passes) {
+  for (const Pass& pass : passes) {
     finer.clear();
     size_t at = 0;
     for (uint32_t length : lengths) {
-      pass(Chars(chars).subspan(at, length), finer);
+      pass.split(Chars(chars).subspan(at, length), finer);
       at += length;
     }
     std::swap(lengths, finer);

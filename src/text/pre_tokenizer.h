@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,7 +22,17 @@ struct PreTokenizer {
   };
   using Chars = std::span<const Char>;
   // Appends the length, in characters, of each piece of `chars`, in order; they add up to chars.size().
-  using Pass = void (*)(Chars chars, std::vector<uint32_t>& lengths);
+  using Split = void (*)(Chars chars, std::vector<uint32_t>& lengths);
+  struct Range {
+    uint32_t first, last;  // code points
+  };
+  struct Pass {
+    Split split;
+    std::string_view pattern;  // as published; "{}" stands for the ranges, where there are any
+    std::span<const Range> ranges = {};
+
+    std::string regex() const;
+  };
 
   std::string_view name;            // as in tokenizer.ggml.pre
   std::span<const Pass> passes;     // each splits the pieces of the one before
