@@ -100,6 +100,10 @@ holds "without a kernel of ours" test "$("$tessera" inspect q80.pte | grep -c gg
 succeeds "--strict takes what can be expressed" "$tessera" export q80.gguf -o q80.pte --strict
 succeeds "--keep-packed" "$tessera" export q80.gguf -o q80.pte --keep-packed
 holds "with a kernel of ours" test "$("$tessera" inspect q80.pte | grep -c gguf_q8_0_matvec)" -gt 0
+succeeds "export --with-sampling" "$tessera" export small.gguf -o sampling.pte --with-sampling
+holds "says so" grep -q 'use_sampling = true' <("$tessera" inspect sampling.pte)
+fails 1 "logits" "a program without logits" "$tessera" run sampling.pte -p a -n 1
+fails 1 "--external" "affine groups that no file holds" "$tessera" export small.gguf -o x.pte --external --lowering mlx
 fails 2 "lowering" "an unknown lowering" "$tessera" export small.gguf -o x.pte --lowering tvm
 
 # ---- logits, tokens, perplexity
@@ -161,8 +165,16 @@ succeeds "inspect gguf as json" "$tessera" inspect small.gguf --json
 holds "is json" python3 -m json.tool out
 succeeds "inspect pte" "$tessera" inspect small-bf16.pte
 holds "lists kernels with their texts" grep -qE 'gguf_q4k_matvec .* source [0-9]+ bytes [0-9a-f]{16}, header [0-9]+ bytes [0-9a-f]{16}$' out
+holds "shows the header" grep -q '^header: 32 bytes' out
+holds "shows what If chooses between" grep -qE ' x if \$[0-9]+ \? gguf_q4k_matmul : gguf_q4k_matvec' out
+succeeds "inspect everything" "$tessera" inspect small-bf16.pte --tensors --chains
+holds "lists the targets of every If" grep -qE '^  0\.[0-9]+: \$[0-9]+ \? [0-9]+ : [0-9]+' out
+holds "lists slots" grep -qE '^  %[0-9]+ +mutable +bf16\[1, 2, 287, 64\] +blk.0.k_cache' out
 succeeds "inspect pte as json" "$tessera" inspect small-bf16.pte --json
 holds "is json" python3 -m json.tool out
+holds "with everything in it" python3 -c "
+import json; p = json.load(open('out'))
+assert all(p[key] for key in ('header', 'segments', 'plans', 'constant_methods', 'chains', 'branches', 'kernels', 'slots', 'data', 'graph'))"
 succeeds "verify" "$tessera" verify small-bf16.pte
 holds "names a kernel and its error" grep -qE '^gguf_q4k_matmul .* [0-9.]+%$' out
 succeeds "verify as json" "$tessera" verify small-f32.pte --json --seed 5
@@ -177,7 +189,7 @@ holds "both hashes and the kernel are named" grep -qE 'kernel gguf_q[46]k_[a-z]+
 succeeds "which runs all the same" "$tessera" run other.pte -p a -n 1 --raw
 sed 's/threadgroup_position_in_grid, simdgroup_index_in_threadgroup,$/threadgroup_position_in_grid, simdgroup_index_in_threadGroup,/' small-bf16.pte >other.pte
 fails 1 "gguf_q6k_matvec: its source has hash " "verify a program with another body" "$tessera" verify other.pte
-"$tessera" quantize wide.gguf q8.gguf --type q8_0 >/dev/null 2>&1 && "$tessera" export q8.gguf -o q8.pte 2>/dev/null
+"$tessera" quantize wide.gguf q8.gguf --type q8_0 >/dev/null 2>&1 && "$tessera" export q8.gguf -o q8.pte --keep-packed 2>/dev/null
 fails 1 "gguf_q8_0_" "verify a program whose format has no Metal kernels" "$tessera" verify q8.pte
 fails 1 "missing.pte" "verify a missing file" "$tessera" verify missing.pte
 succeeds "bench" "$tessera" bench small.gguf --json -p 32 -n 8

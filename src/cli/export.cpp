@@ -13,7 +13,7 @@ namespace {
 struct ExportFlags {
   std::string in, out, dtype = "bf16", kv_dtype, lowering = "packed";
   int64_t max_seq_len = 0, prefill_chunk = 256;
-  bool external = false, ptd = false, strict = false, keep_packed = false;
+  bool external = false, ptd = false, strict = false, keep_packed = false, sampling = false;
 };
 
 DType parse(const std::string& name) {
@@ -29,6 +29,8 @@ compile::UnknownFormats unknown_formats(const ExportFlags& flags) {
 }
 
 compile::ExportOptions options_of(const ExportFlags& flags) {
+  if (flags.external && flags.lowering != "packed")
+    throw Failure{"--external leaves the weights in the GGUF file, so they stay packed: --lowering mlx needs others"};
   compile::ExportOptions options;
   options.compile.dtype = parse(flags.dtype);
   if (!flags.kv_dtype.empty()) options.compile.kv_dtype = parse(flags.kv_dtype);
@@ -36,6 +38,7 @@ compile::ExportOptions options_of(const ExportFlags& flags) {
   options.compile.prefill_chunk = flags.prefill_chunk;
   if (flags.lowering == "mlx") options.compile.lowering = compile::LoweringKind::kAffine;
   options.compile.unknown_formats = unknown_formats(flags);
+  options.compile.sampling = flags.sampling;
   options.external = flags.external;
   options.ptd = flags.ptd;
   return options;
@@ -90,6 +93,8 @@ void add_export(CLI::App& app) {
                    "express the format")
       ->capture_default_str()
       ->check(CLI::IsMember({"packed", "mlx"}));
+  command->add_flag("--with-sampling", flags->sampling,
+                    "Sample inside the program: it takes temperature, top_k, top_p and seed and gives a token");
   auto* ptd = command->add_flag("--ptd", flags->ptd, "Write the weights into a .ptd beside the program");
   auto* strict = command->add_flag("--strict", flags->strict,
                                    "Refuse weights that ExecuTorch has no form for, instead of making them bf16");

@@ -24,7 +24,8 @@ Result<LowerOptions> lower_options(const CompileOptions& options, const models::
       options.max_seq_len > 0 ? options.max_seq_len : std::min(model.context_length, kDefaultMaxSeqLen);
   return LowerOptions{max_seq_len,
                       std::min(options.prefill_chunk, max_seq_len),
-                      {options.lowering, options.unknown_formats, options.dtype}};
+                      {options.lowering, options.unknown_formats, options.dtype},
+                      options.sampling};
 }
 
 Status check_dtype(DType dtype) {
@@ -42,7 +43,7 @@ void add_constant_methods(program::Program& program, const models::Model& model,
   methods["use_kv_cache"] = {true};
   methods["use_sdpa_with_kv_cache"] = {false};
   methods["enable_dynamic_shape"] = {true};
-  methods["use_sampling"] = {false};
+  methods["use_sampling"] = {lowered.sampling};
 }
 
 program::Data text_data(std::string_view text) {

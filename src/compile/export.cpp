@@ -24,8 +24,14 @@ Status write_tokenizer(const gguf::File& file, const std::string& path) {
 
 Status write_files(const gguf::File& file, const program::Program& program, const ExportPaths& paths,
                    program::WriteOptions options) {
-  // The tokenizer first: what is wrong with it shows before gigabytes are written.
-  if (!paths.tokenizer.empty()) TRY(write_tokenizer(file, paths.tokenizer));
+  if (!paths.tokenizer.empty()) {
+    std::error_code error;
+    const fs::path folder = fs::path(paths.tokenizer).parent_path();
+    fs::create_directories(folder, error);
+    if (error) return make_error(ErrorCode::kIo, "{}: cannot make the folder: {}", folder.string(), error.message());
+    // Before the weights: what is wrong with it shows before gigabytes are written.
+    TRY(write_tokenizer(file, paths.tokenizer));
+  }
   if (paths.ptd.empty()) return program::write_pte(program, paths.pte, options);
   TRY(program::write_ptd(program, paths.ptd, options));
   options.weights = Weights::kPtd;
@@ -38,11 +44,7 @@ Result<ExportPaths> export_paths(const std::string& out, const ExportOptions& op
   std::error_code error;
   fs::path pte = out;
   const bool is_folder = out.ends_with('/') || fs::is_directory(pte, error);
-  if (is_folder) {
-    fs::create_directories(pte, error);
-    if (error) return make_error(ErrorCode::kIo, "{}: cannot make the folder: {}", out, error.message());
-    pte /= "model.pte";
-  }
+  if (is_folder) pte /= "model.pte";
   ExportPaths paths{.pte = pte.string(), .ptd = {}, .tokenizer = {}};
   if (options.ptd) paths.ptd = fs::path(pte).replace_extension(".ptd").string();
   if (is_folder) paths.tokenizer = (pte.parent_path() / "tokenizer.json").string();

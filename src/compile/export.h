@@ -25,10 +25,10 @@ struct ExportPaths {
   std::string pte, ptd, tokenizer;
 };
 // `out` is the program to write, or a folder (an existing one, or with a slash at its end) that gets model.pte and
-// tokenizer.json, which ExecuTorch's runner needs. Makes the folder.
+// tokenizer.json, which ExecuTorch's runner needs.
 Result<ExportPaths> export_paths(const std::string& out, const ExportOptions& options);
 
-// Each file appears when it is whole; after an error none is there.
+// Makes the folder. Each file appears when it is whole; after an error none is there.
 Status export_gguf(const std::string& gguf_path, const ExportPaths& paths, const ExportOptions& options,
                    const Progress& progress = nullptr, std::vector<std::string>* warnings = nullptr);
 // The program alone.

@@ -7,6 +7,7 @@
 #include "compile/attention_group.h"
 #include "compile/fused_kernels.h"
 #include "compile/promotion.h"
+#include "compile/sampler.h"
 
 namespace tessera::compile {
 namespace {
@@ -35,6 +36,8 @@ class Lowering {
 
   Result<program::Program> run() {
     TRY(choose_forms());
+    std::optional<SamplerInputs> sampler;
+    if (options_.sampling) sampler = add_sampler_inputs(builder_);
     for (const graph::Cache& cache : graph_.caches) add_cache(cache);
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       positions_[i] = builder_.position();
@@ -43,7 +46,11 @@ class Lowering {
       if (std::holds_alternative<graph::Attention>(node.op)) hint_attention(i);
     }
     const graph::Type& type = graph_.type(graph_.output);
-    builder_.make_output(slot(graph_.output), "logits", type.dtype, type.shape);
+    if (sampler)
+      builder_.make_output(emit_sampler(builder_, *sampler, slot(graph_.output), type.shape.back()), "token",
+                           DType::kI64, {1});
+    else
+      builder_.make_output(slot(graph_.output), "logits", type.dtype, type.shape);
     return std::move(builder_).finish(std::move(hints_));
   }
 

@@ -32,6 +32,8 @@ std::vector<std::byte> scalar_bytes(DType dtype, double value) {
       return bytes_of(to_f16(static_cast<float>(value)));
     case DType::kBF16:
       return bytes_of(to_bf16(static_cast<float>(value)));
+    case DType::kI64:
+      return bytes_of(static_cast<int64_t>(value));
     default:
       CHECK(dtype == DType::kF32);
       return bytes_of(static_cast<float>(value));

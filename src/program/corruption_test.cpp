@@ -228,6 +228,40 @@ TEST(CorruptPte, Plans) {
       {"argument kind", [](P& p) { p.execution_plan[0].values[0].val = pte::Bool{true}; }, "argument of kind"},
       {"constant kind", [](P& p) { constant_plan(p, "get_name").values[0].val = pte::IntList(); }, "a value of kind"},
       {"null value", [](P& p) { p.execution_plan[0].values[0].val = pte::Null(); }, "argument of kind"},
+      {"compile spec without a value",
+       [](P& p) {
+         p.execution_plan[0].delegates[0].compile_specs = {{String(std::string("speed")), std::nullopt}};
+       },
+       "compile spec \"speed\" has no value"},
+  });
+}
+
+// Values that no argument names are checked like the others.
+TEST(CorruptPte, UnusedValues) {
+  using P = pte::Program;
+  const auto add = [](auto value) { return [value](P& p) { p.execution_plan[0].values.push_back({value}); }; };
+  const auto like_input = [](const std::function<void(pte::Tensor&)>& change) {
+    return [change](P& p) {
+      pte::Tensor copy = tensor(p, 0);
+      change(copy);
+      p.execution_plan[0].values.push_back({copy});
+    };
+  };
+  pte::TensorList tensors;
+  tensors.items = {0, 7};
+  pte::OptionalTensorList optional;
+  optional.items = {-2};
+  pte::IntList ints;
+  ints.items = {0};
+  expect_table_errors({
+      {"sizes", like_input([](pte::Tensor& t) { t.sizes[0] = -1; }), "value 2: a size is negative"},
+      {"storage offset", like_input([](pte::Tensor& t) { t.storage_offset = 4; }), "value 2: storage_offset"},
+      {"constant", like_input([](pte::Tensor& t) { t.data_buffer_idx = 9; }), "value 2: data_buffer_idx 9"},
+      {"plan", like_input([](pte::Tensor& t) { t.allocation_info = pte::AllocationDetails{.memory_id = 9}; }),
+       "value 2: memory_id 9"},
+      {"tensor list", add(tensors), "a list names value 7"},
+      {"optional list", add(optional), "a list names value -2"},
+      {"ints are values", add(ints), "names value 0 of kind"},
   });
 }
 
@@ -390,6 +424,8 @@ TEST(CorruptPtd, EveryCheck) {
       {"named data", [](Bytes& b) { Navigator(b, 0).remove(2); }, "FlatTensor.named_data"},
       {"key", [](Bytes& b) { Navigator(b, 0).element(2, 0).remove(0); }, "NamedData.key"},
       {"nothing in it", [](Bytes& b) { put<uint32_t>(b, Navigator(b, 0).target(2), 0); }, "hold no keys"},
+      {"segment of a key", [](Bytes& b) { put<uint32_t>(b, Navigator(b, 0).target(1), 0); }, "is in segment 0"},
+      {"segment extent", [](Bytes& b) { Navigator(b, 0).element(1, 0).set<uint64_t>(1, 17); }, "reach past the end"},
   };
   const tessera::testing::TempDir dir;
   for (const Case& c : cases) {

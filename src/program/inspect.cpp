@@ -3,6 +3,7 @@
 #include "base/mapped_file.h"
 #include "program/graph_codec.h"
 #include "program/plan_reader.h"
+#include "program/printer.h"
 
 namespace tessera::program {
 namespace {
@@ -12,6 +13,37 @@ std::map<std::string, size_t> count_instructions(const Program& program) {
   for (const Chain& chain : program.chains)
     for (const Node& node : chain) ++counts[std::string(name_of(node))];
   return counts;
+}
+
+std::vector<SlotInfo> describe_slots(const Program& program) {
+  std::vector<SlotInfo> out;
+  for (uint32_t id = 0; id < program.n_tensors() - program.n_temps; ++id)
+    out.push_back({id, std::string(name_of(program.kind_of({id}))), to_text(program.tensor_meta[id]),
+                   std::string(program.name_of({id}))});
+  return out;
+}
+
+void describe_chains(PteInfo& info) {
+  const Program& program = info.program;
+  for (const Chain& chain : program.chains) info.chains.push_back({"nothing", chain.size()});
+  for (uint32_t c = 0; c < program.chains.size(); ++c) {
+    for (size_t i = 0; i < program.chains[c].size(); ++i) {
+      const Node& node = program.chains[c][i];
+      const auto place = fmt::format("{}.{}", c, i);
+      if (const auto* branch = std::get_if<If>(&node)) {
+        info.branches.push_back(
+            {c, i,
+             branch->cond.is_vid ? fmt::format("${}", branch->cond.vid.idx) : fmt::format("{}", branch->cond.literal),
+             branch->then_chain_idx, branch->else_chain_idx});
+        info.chains[branch->then_chain_idx].role = "then of " + place;
+        info.chains[branch->else_chain_idx].role = "else of " + place;
+      } else if (const auto* scan = std::get_if<Scan>(&node)) {
+        info.chains[static_cast<size_t>(scan->body_chain_idx)].role = "body of " + place;
+      }
+    }
+  }
+  info.chains[program.main_chain].role = "main";
+  if (program.init_chain >= 0) info.chains[static_cast<size_t>(program.init_chain)].role = "init";
 }
 
 std::vector<SegmentInfo> describe_segments(const PteFile& file) {
@@ -62,6 +94,8 @@ Result<PteInfo> inspect_pte(const std::string& path, const LoadOptions& options)
     const bool is_inside = data.mapped != nullptr && data.mapped->path() == path;
     info.data.push_back({key, data.bytes.size(), !is_inside});
   }
+  info.slots = describe_slots(info.program);
+  describe_chains(info);
   info.instructions = count_instructions(info.program);
   info.kernels = distinct_kernels(info.program);
   info.payload_bytes = payload.bytes.size();

@@ -25,6 +25,25 @@ struct PlanInfo {
   size_t n_values = 0, n_inputs = 0, n_outputs = 0, n_instructions = 0;
 };
 
+struct SlotInfo {
+  uint32_t id = 0;
+  std::string kind, type, name;  // "constant", "bf16[256, 512]", "blk.0.attn_norm.weight"
+};
+
+// A chain and what runs it: "main", "init", "then of 0.33" (instruction 33 of chain 0), ...; "nothing" for one that
+// nothing names.
+struct ChainInfo {
+  std::string role;
+  size_t n_instructions = 0;
+};
+
+struct BranchInfo {
+  uint32_t chain = 0;
+  size_t instruction = 0;
+  std::string condition;  // "$4"
+  uint32_t then_chain = 0, else_chain = 0;
+};
+
 struct DataInfo {
   std::string key;
   uint64_t bytes = 0;
@@ -38,6 +57,9 @@ struct PteInfo {
   std::vector<SegmentInfo> segments;
   std::vector<PlanInfo> plans;
   std::vector<DataInfo> data;
+  std::vector<SlotInfo> slots;  // those with metadata: all but temporaries
+  std::vector<ChainInfo> chains;
+  std::vector<BranchInfo> branches;
   std::map<std::string, size_t> instructions;  // how often each occurs, over all chains
   std::vector<KernelInfo> kernels;
   uint64_t payload_bytes = 0;           // of the delegate, as stored

@@ -31,7 +31,7 @@ std::string list_names(const PteFile& file) {
 }
 
 // A value that an index list of the plan refers to.
-Result<const pte::EValue*> value_at(const pte::ExecutionPlan& plan, int32_t index, std::string_view what) {
+Result<const pte::EValue*> value_at(const pte::ExecutionPlan& plan, int64_t index, std::string_view what) {
   if (index >= 0 && static_cast<size_t>(index) < plan.values.size()) return &plan.values[static_cast<size_t>(index)];
   return invalid_format("method \"{}\": {} names value {}, the plan has {}", plan.name.view(), what, index,
                         plan.values.size());
@@ -116,6 +116,32 @@ Result<std::span<const std::byte>> constant_bytes(const PteFile& file, const pte
     return invalid_format("{} bytes at {} reach past the end of the constants ({} bytes)", bytes, offset, all.size());
   }
   return all.subspan(offset, bytes);
+}
+
+// Lists name other values of the plan; -1 is "none" where that is allowed.
+template <typename Index>
+Status check_list(const pte::ExecutionPlan& plan, const std::vector<Index>& items, size_t kind, bool may_be_none) {
+  for (const Index index : items) {
+    if (may_be_none && index == -1) continue;
+    const pte::EValue& value = *TRY(value_at(plan, index, "a list"));
+    if (value.val.index() != kind)
+      return invalid_format("a list names value {} of kind {}, expected {}", index, value.val.index(), kind);
+  }
+  return {};
+}
+
+Status check_value(const PteFile& file, const pte::ExecutionPlan& plan, const pte::KernelTypes& value) {
+  static const size_t kInt = pte::KernelTypes(pte::Int()).index(), kTensor = pte::KernelTypes(pte::Tensor()).index();
+  if (const auto* list = std::get_if<pte::IntList>(&value)) return check_list(plan, list->items, kInt, false);
+  if (const auto* list = std::get_if<pte::TensorList>(&value)) return check_list(plan, list->items, kTensor, false);
+  if (const auto* list = std::get_if<pte::OptionalTensorList>(&value))
+    return check_list(plan, list->items, kTensor, true);
+  const auto* tensor = std::get_if<pte::Tensor>(&value);
+  if (tensor == nullptr) return {};
+  const uint64_t bytes = TRY(check_shape(*tensor));
+  if (tensor->allocation_info) return check_allocation(plan, *tensor->allocation_info, bytes);
+  if (tensor->data_buffer_idx != 0) TRY(constant_bytes(file, *tensor, bytes));
+  return {};
 }
 
 Result<ConstantValue> read_constant(const PteFile& file, const pte::EValue& value, uint64_t& budget) {
@@ -244,12 +270,26 @@ Result<Segments::Segment> delegate_payload(const PteFile& file, std::span<const 
   return Segments::Segment{data.empty() ? 0 : static_cast<uint64_t>(data.data() - bytes.data()), data};
 }
 
+Status check_plan(const PteFile& file, const pte::ExecutionPlan& plan) {
+  if (plan.non_const_buffer_sizes.empty()) return invalid_format("method \"{}\" has no arena 0", plan.name.view());
+  for (size_t i = 0; i < plan.values.size(); ++i) {
+    const Status status = check_value(file, plan, plan.values[i].val);
+    if (!status) return status.error().in(fmt::format("method \"{}\", value {}", plan.name.view(), i));
+  }
+  for (const auto& delegate : plan.delegates) {
+    for (const auto& spec : delegate.compile_specs.value_or(std::vector<pte::CompileSpec>())) {
+      if (!spec.value)
+        return invalid_format("method \"{}\": compile spec \"{}\" has no value", plan.name.view(), spec.key.view());
+    }
+  }
+  return {};
+}
+
 Status read_arguments(const pte::ExecutionPlan& plan, size_t n_inputs, std::vector<IoTensor>& inputs,
                       std::vector<IoTensor>& outputs) {
   const auto& call = *TRY(delegate_call(plan));
   for (const int32_t index : plan.inputs) TRY(value_at(plan, index, "an input"));
   for (const int32_t index : plan.outputs) TRY(value_at(plan, index, "an output"));
-  if (plan.non_const_buffer_sizes.empty()) return invalid_format("method \"{}\" has no arena 0", plan.name.view());
   if (call.args.size() < n_inputs) {
     return invalid_format("method \"{}\" passes {} arguments, the graph has {} inputs", plan.name.view(),
                           call.args.size(), n_inputs);

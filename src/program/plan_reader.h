@@ -18,6 +18,10 @@ inline constexpr std::string_view kMlxBackend = "MLXBackend";
 // The plan called `method`; when empty "forward", or else the only one with an MLX delegate.
 Result<const pte::ExecutionPlan*> choose_plan(const PteFile& file, const std::string& method);
 
+// Every value of the plan, named by something or not, as the real loader checks them all: shapes, planned memory,
+// constant data, what lists refer to. And the delegates' compile specs.
+Status check_plan(const PteFile& file, const pte::ExecutionPlan& plan);
+
 // The delegate's bytes, from a segment or inline. The plan must be one call of one MLX delegate.
 Result<Segments::Segment> delegate_payload(const PteFile& file, std::span<const std::byte> bytes,
                                            const pte::ExecutionPlan& plan);

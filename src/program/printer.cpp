@@ -79,6 +79,19 @@ class Printer {
   }
 };
 
+std::string slots_to_text(const Program& program) {
+  std::string text = fmt::format(
+      "method {}: {} constants, {} inputs, {} outputs, {} mutable buffers, {} temporaries, {} values\n", program.method,
+      program.n_constants, program.n_inputs, program.n_outputs, program.n_mutable, program.n_temps, program.n_values);
+  for (uint32_t i = 0; i < program.tensor_meta.size(); ++i) {
+    text += fmt::format("  %{} {} {} {}\n", i, name_of(program.kind_of({i})), to_text(program.tensor_meta[i]),
+                        program.name_of({i}));
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string to_text(const TensorMeta& meta) {
   std::string dims;
   for (const ShapeDim& dim : meta.shape) {
@@ -110,19 +123,6 @@ std::string_view name_of(TensorKind kind) {
   }
   return "?";
 }
-
-std::string slots_to_text(const Program& program) {
-  std::string text = fmt::format(
-      "method {}: {} constants, {} inputs, {} outputs, {} mutable buffers, {} temporaries, {} values\n", program.method,
-      program.n_constants, program.n_inputs, program.n_outputs, program.n_mutable, program.n_temps, program.n_values);
-  for (uint32_t i = 0; i < program.tensor_meta.size(); ++i) {
-    text += fmt::format("  %{} {} {} {}\n", i, name_of(program.kind_of({i})), to_text(program.tensor_meta[i]),
-                        program.name_of({i}));
-  }
-  return text;
-}
-
-}  // namespace
 
 std::string to_text(const Node& node) {
   Printer printer;

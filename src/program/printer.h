@@ -9,6 +9,8 @@
 namespace tessera::program {
 
 std::string to_text(const Node& node);
+std::string to_text(const TensorMeta& meta);  // "bf16[1, 1..256]"
+std::string_view name_of(TensorKind kind);    // "constant"
 // Slots with names and metadata, then every chain.
 std::string to_text(const Program& program);
 

@@ -106,6 +106,7 @@ Status add_neighbour(const std::string& path, const DataMap& inside, Program& pr
 Result<Program> load(const Source& source, const std::string& name, const LoadOptions& options) {
   const PteFile file = TRY(PteFile::open(source.bytes));
   const pte::ExecutionPlan& plan = *TRY(choose_plan(file, options.method));
+  TRY(check_plan(file, plan));
   const auto payload = TRY(delegate_payload(file, source.bytes, plan));
 
   Program program;

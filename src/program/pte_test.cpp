@@ -379,6 +379,12 @@ TEST(Inspect, TellsWhatIsInside) {
   EXPECT_GT(info->payload_bytes_unshared, info->payload_bytes_shared + 500);
   EXPECT_EQ(info->data.size(), 4u);
   EXPECT_FALSE(info->data[0].external);
+  EXPECT_EQ(info->slots.size(), info->program.n_tensors() - info->program.n_temps);
+  ASSERT_EQ(info->chains.size(), info->program.chains.size());
+  EXPECT_EQ(info->chains[info->program.main_chain].role, "main");
+  ASSERT_FALSE(info->branches.empty());
+  const BranchInfo& branch = info->branches[0];
+  EXPECT_EQ(info->chains[branch.then_chain].role, fmt::format("then of {}.{}", branch.chain, branch.instruction));
 }
 
 }  // namespace

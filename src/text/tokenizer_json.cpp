@@ -95,24 +95,25 @@ void append_ranked_merges(const Vocabulary& v, List& list) {
   }
 }
 
-// "gemma4" takes a run of newlines that is a token whole, whether or not merges lead to it. Where none do, some are
-// added behind the others: any two runs whose sum is a token become it.
-void append_newline_merges(const Vocabulary& v, List& list) {
+// "gemma4" takes a run of newlines that is a token whole, whether or not merges lead to it. Where some do not, pieces
+// that are tokens must be left unmerged; the stretches between newlines are pieces too, but a token that is a whole
+// piece comes out of BPE's merges anyway.
+bool has_unmerged_newlines(const Vocabulary& v) {
   std::map<size_t, int32_t> runs;  // length to id
   for (int32_t id = 0; id < v.size(); ++id) {
     const std::string_view text = v.tokens[static_cast<size_t>(id)];
     if (!text.empty() && text.find_first_not_of('\n') == text.npos) runs[text.size()] = id;
   }
-  std::set<std::pair<int32_t, int32_t>> known;
+  std::set<std::pair<int32_t, int32_t>> merged;
   for (const Merge& merge : v.merges)
-    if (!merge.is_hole()) known.emplace(merge.left, merge.right);
+    if (!merge.is_hole()) merged.emplace(merge.left, merge.right);
   for (const auto& [size, id] : runs) {
     for (const auto& [left_size, left] : runs) {
       const auto right = left_size < size ? runs.find(size - left_size) : runs.end();
-      if (right == runs.end() || known.contains({left, right->second})) continue;
-      append_merge(v.tokens[static_cast<size_t>(left)], v.tokens[static_cast<size_t>(right->second)], list);
+      if (right != runs.end() && !merged.contains({left, right->second})) return true;
     }
   }
+  return false;
 }
 
 // Scores as merges: whatever two tokens make a third one, the best third first. Among the pairs that make the same
@@ -187,7 +188,11 @@ Result<Sections> byte_level_sections(const Vocabulary& v) {
 }
 
 Result<Sections> sections_of(const Vocabulary& v) {
-  if (v.model == "gemma4") return sentencepiece_sections(false, split("\\n+"));
+  if (v.model == "gemma4") {
+    Sections sections = sentencepiece_sections(false, split("\\n+"));
+    sections.takes_whole_pieces = has_unmerged_newlines(v);
+    return sections;
+  }
   if (v.model == "llama") return sentencepiece_sections(v.add_space_prefix, "null");
   if (v.model == "gpt2") return byte_level_sections(v);
   return not_implemented("tokenizer model \"{}\" as tokenizer.json; supported: gemma4, llama, gpt2", v.model);
@@ -231,7 +236,6 @@ Result<std::string> to_tokenizer_json(const Vocabulary& v) {
   {
     List merges(out, '[', ']');
     is_scored ? append_scored_merges(v, merges) : append_ranked_merges(v, merges);
-    if (v.model == "gemma4") append_newline_merges(v, merges);
   }
   out += "}}\n";
   return out;
