@@ -282,11 +282,14 @@ TEST(Ptd, CarriesTheWeightsOfAProgramWithoutThem) {
   const TempDir dir;
   const Program program = sample_program();
   ASSERT_TRUE(write_pte(program, dir.file("p.pte"), {.weights = Weights::kPtd}));
-  ASSERT_TRUE(write_ptd(program, dir.file("p.ptd")));
   EXPECT_EQ(count(testing::read_bytes(dir.file("p.pte")), std::string(420, 'w')), 0u);
   const auto alone = load_pte(dir.file("p.pte"));
   ASSERT_FALSE(alone);
   EXPECT_EQ(alone.error().code, ErrorCode::kNotFound);
+  ASSERT_TRUE(write_ptd(program, dir.file("p.ptd")));
+  const auto beside = load_pte(dir.file("p.pte"));  // found by its name
+  ASSERT_TRUE(beside) << beside.error().message;
+  expect_equal(program, *beside);
   const auto together = load_pte(dir.file("p.pte"), {.method = "", .ptd_paths = {dir.file("p.ptd")}});
   ASSERT_TRUE(together) << together.error().message;
   expect_equal(program, *together);
