@@ -72,29 +72,6 @@ TEST(Wire, FieldsAnOlderWriterDidNotKnowKeepTheirDefaults) {
 
 // --- Strings. ---
 
-// Vectors and tables as well: a second kernel that differs in nothing but an input costs its own table and one vector.
-TEST(Wire, EqualVectorsAndTablesAreStoredOnce) {
-  MetalKernel kernel{.name = String(std::string("k")), .source = String(std::string("body")), .inputs = {Tid{1}}};
-  kernel.grid = {IntOrVid(32), IntOrVid(Vid{3}), IntOrVid(1)};
-  kernel.threadgroup = kernel.grid;
-  kernel.output_shapes_flat = kernel.grid;
-  const auto chain = [](const std::vector<Node>& nodes) {
-    ChainTable table;
-    for (const Node& node : nodes) table.instructions.push_back({node});
-    return table;
-  };
-  const size_t once = encode(chain({kernel})).size();
-  EXPECT_LE(encode(chain({kernel, kernel})).size(), once + sizeof(uint32_t) + 8) << "one offset, and padding";
-  MetalKernel other = kernel;
-  other.inputs = {Tid{2}};
-  const auto bytes = encode(chain({kernel, other}));
-  EXPECT_LT(bytes.size(), once + once / 2);
-  const auto decoded = decode<ChainTable>(bytes);
-  ASSERT_TRUE(decoded) << decoded.error().message;
-  EXPECT_EQ(decoded->instructions[0].op, Node(kernel));
-  EXPECT_EQ(decoded->instructions[1].op, Node(other));
-}
-
 TEST(Wire, EqualStringsAreStoredOnceAndBecomeOneString) {
   MetalKernel kernel;
   kernel.source = String(std::string(2000, 's'));
