@@ -13,6 +13,11 @@ std::string to_string(const Type& type) {
   return fmt::format("{}[{}]", tessera::name_of(type.dtype), dims);
 }
 
+std::string storage_name(const Weight& weight) {
+  if (!weight.affine) return std::string(weight.format->name);
+  return fmt::format("int{}/{}", weight.affine->shape().bits, weight.affine->shape().group_size);
+}
+
 ValueId Graph::new_value(Type type) {
   types.push_back(std::move(type));
   return {static_cast<int32_t>(types.size()) - 1};

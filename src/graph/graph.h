@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "base/shape.h"
 #include "graph/ops.h"
+#include "quant/affine.h"
 #include "quant/format.h"
 
 namespace tessera::graph {
@@ -46,11 +47,16 @@ struct Input {
 struct Weight {
   std::string name = {};  // as in the file: "blk.0.attn_q.weight"
   ValueId value = {};
-  const quant::Format* format = nullptr;
+  const quant::Format* format = nullptr;  // null: see `affine`
   std::span<const std::byte> bytes = {};
   std::shared_ptr<const void> owner = {};
   const MappedFile* mapped = nullptr;  // when the bytes lie in a mapped file (which `owner` keeps)
+  // Instead of format and bytes: codes and groups that are made or read when the program is written.
+  std::shared_ptr<const quant::AffineMatrix> affine = nullptr;
 };
+
+// How a weight is stored: "Q4_K", or "int4/32" for codes of 4 bits in groups of 32.
+std::string storage_name(const Weight& weight);
 
 // Keys and values of earlier tokens. How many slots it has is decided when the graph is lowered.
 struct Cache {

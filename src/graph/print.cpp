@@ -19,7 +19,7 @@ class Printer {
     for (const Cache& c : graph_.caches)
       line("cache {}: {} kv_heads={} head_dim={} window={}", c.name, tessera::name_of(c.dtype), c.n_kv_heads,
            c.head_dim, c.window);
-    for (const Weight& weight : graph_.weights) line("weight {} {}", declaration(weight.value), weight.format->name);
+    for (const Weight& weight : graph_.weights) line("weight {} {}", declaration(weight.value), storage_name(weight));
     for (const Node& node : graph_.nodes) print(node);
     line("output {}", name(graph_.output));
     return std::move(out_);

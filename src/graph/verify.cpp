@@ -46,8 +46,15 @@ class Verifier {
 
   Status check_weight(const Weight& weight) {
     TRY(define_named(weight.name, weight.value));
-    if (!weight.format) return broken("weight {} has no format", weight.name);
     const Shape& shape = graph_.type(weight.value).shape;
+    if (weight.affine) {
+      const quant::AffineShape& stored = weight.affine->shape();
+      if (weight.format || shape != Shape{stored.n, stored.k})
+        return broken("weight {}: {} is stored as ({}, {}) groups", weight.name, to_string(graph_.type(weight.value)),
+                      stored.n, stored.k);
+      return {};
+    }
+    if (!weight.format) return broken("weight {} has no format", weight.name);
     if (shape.rank() == 0 || shape.back() % weight.format->block_values != 0)
       return broken("weight {}: rows of {} are not whole {} blocks", weight.name, to_string(graph_.type(weight.value)),
                     weight.format->name);

@@ -16,8 +16,8 @@ constexpr float kNoRotation = 1e30f;
 
 class Gemma4 {
  public:
-  Gemma4(const gguf::File& file, const ModelOptions& options, Gemma4Config config)
-      : config_(std::move(config)), options_(options), builder_("gemma4"), weights_(file, options.dtype, builder_) {}
+  Gemma4(const ModelSource& source, const ModelOptions& options, Gemma4Config config)
+      : config_(std::move(config)), options_(options), builder_("gemma4"), weights_(source, options.dtype, builder_) {}
 
   Result<graph::Graph> run(std::vector<std::string>& warnings) {
     tokens_ = builder_.input("tokens", {DType::kI64, {1, graph::kTokens}});
@@ -148,13 +148,13 @@ class Gemma4 {
 
 }  // namespace
 
-Result<Model> build_gemma4(const gguf::File& file, const ModelOptions& options) {
+Result<Model> build_gemma4(const ModelSource& source, const ModelOptions& options) {
   Model model;
-  Gemma4Config config = TRY(Gemma4Config::read(file, model.warnings));
+  Gemma4Config config = TRY(Gemma4Config::read(source, model.warnings));
   model.n_layers = static_cast<int64_t>(config.layers.size());
   model.vocab_size = config.vocab_size;
   model.context_length = config.context_length;
-  model.graph = TRY(Gemma4(file, options, std::move(config)).run(model.warnings));
+  model.graph = TRY(Gemma4(source, options, std::move(config)).run(model.warnings));
   return model;
 }
 

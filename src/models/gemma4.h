@@ -6,6 +6,6 @@
 
 namespace tessera::models {
 
-Result<Model> build_gemma4(const gguf::File& file, const ModelOptions& options);
+Result<Model> build_gemma4(const ModelSource& source, const ModelOptions& options);
 
 }  // namespace tessera::models

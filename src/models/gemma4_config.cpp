@@ -11,8 +11,8 @@ constexpr int64_t kMaxLayers = 4096;
 
 class Reader {
  public:
-  Reader(const gguf::File& file, std::vector<std::string>& warnings)
-      : file_(file), metadata_(file.metadata()), warnings_(warnings) {}
+  Reader(const ModelSource& source, std::vector<std::string>& warnings)
+      : source_(source), metadata_(source.metadata()), warnings_(warnings) {}
 
   Result<Gemma4Config> run() {
     TRY(refuse_variants());
@@ -40,18 +40,18 @@ class Reader {
 
   template <typename... Args>
   Error wrong(std::string_view name, fmt::format_string<Args...> format, Args&&... args) const {
-    return invalid_format("{}: {}: {}", file_.path(), key(name), fmt::format(format, std::forward<Args>(args)...));
+    return invalid_format("{}: {}: {}", source_.path(), key(name), fmt::format(format, std::forward<Args>(args)...));
   }
 
   Status refuse_variants() const {
     const int64_t experts = TRY(metadata_.get_i64(key("expert_count"), 0));
     if (experts > 0)
-      return not_implemented("{}: gemma4 with {} experts ({}) is not implemented; dense models are", file_.path(),
+      return not_implemented("{}: gemma4 with {} experts ({}) is not implemented; dense models are", source_.path(),
                              experts, key("expert_count"));
     const int64_t per_layer = TRY(metadata_.get_i64(key("embedding_length_per_layer_input"), 0));
     if (per_layer > 0)
       return not_implemented("{}: gemma4 with per-layer embeddings ({} = {}) is not implemented; models without are",
-                             file_.path(), key("embedding_length_per_layer_input"), per_layer);
+                             source_.path(), key("embedding_length_per_layer_input"), per_layer);
     return {};
   }
 
@@ -73,8 +73,8 @@ class Reader {
 
   // The embedding table has the last word; files without weights still have a token list.
   Result<int64_t> vocab_size() const {
-    if (const gguf::TensorInfo* table = file_.find("token_embd.weight"))
-      return checked("vocab_size", table->rows(), kMaxSize);
+    const auto table = source_.find("token_embd.weight");
+    if (table && table->dims.size() == 2) return checked("vocab_size", table->dims[1], kMaxSize);
     const auto tokens = TRY(metadata_.get_string_array("tokenizer.ggml.tokens"));
     return checked("vocab_size", static_cast<int64_t>(tokens.size()), kMaxSize);
   }
@@ -104,7 +104,7 @@ class Reader {
       const std::string other_name = fmt::format("{}{}", other, suffix);
       const int64_t found = TRY(metadata_.get_i64(key(other_name), head_dim));
       if (found != head_dim)
-        return not_implemented("{}: {} = {} other than {} = {} is not implemented", file_.path(), key(other_name),
+        return not_implemented("{}: {} = {} other than {} = {} is not implemented", source_.path(), key(other_name),
                                found, key(name), head_dim);
     }
     return head_dim;
@@ -139,15 +139,15 @@ class Reader {
     return out;
   }
 
-  const gguf::File& file_;
+  const ModelSource& source_;
   const gguf::Metadata& metadata_;
   std::vector<std::string>& warnings_;
 };
 
 }  // namespace
 
-Result<Gemma4Config> Gemma4Config::read(const gguf::File& file, std::vector<std::string>& warnings) {
-  return Reader(file, warnings).run();
+Result<Gemma4Config> Gemma4Config::read(const ModelSource& source, std::vector<std::string>& warnings) {
+  return Reader(source, warnings).run();
 }
 
 }  // namespace tessera::models

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "gguf/file.h"
+#include "models/model_source.h"
 
 namespace tessera::models {
 
@@ -27,7 +27,7 @@ struct Gemma4Config {
 
   // Errors: kNotImplemented for mixtures of experts and per-layer embeddings; kNotFound, kInvalidFormat for keys that
   // are missing or contradict each other. Defaults taken are added to `warnings`.
-  static Result<Gemma4Config> read(const gguf::File& file, std::vector<std::string>& warnings);
+  static Result<Gemma4Config> read(const ModelSource& source, std::vector<std::string>& warnings);
 };
 
 }  // namespace tessera::models

@@ -7,7 +7,7 @@ namespace {
 
 struct Architecture {
   std::string_view name;  // general.architecture
-  Result<Model> (*build)(const gguf::File& file, const ModelOptions& options);
+  Result<Model> (*build)(const ModelSource& source, const ModelOptions& options);
 };
 
 constexpr Architecture kArchitectures[] = {
@@ -22,16 +22,16 @@ std::string supported_names() {
 
 }  // namespace
 
-Result<Model> build_model(const gguf::File& file, const ModelOptions& options) {
-  const std::string_view name = TRY(file.metadata().get_string("general.architecture"));
+Result<Model> build_model(const ModelSource& source, const ModelOptions& options) {
+  const std::string_view name = TRY(source.metadata().get_string("general.architecture"));
   for (const Architecture& architecture : kArchitectures) {
     if (architecture.name != name) continue;
-    Model model = TRY(architecture.build(file, options));
+    Model model = TRY(architecture.build(source, options));
     model.architecture = name;
-    model.name = TRY(file.metadata().get_string("general.name", ""));
+    model.name = TRY(source.metadata().get_string("general.name", ""));
     return model;
   }
-  return not_implemented("{}: architecture '{}' is not implemented; supported: {}", file.path(), name,
+  return not_implemented("{}: architecture '{}' is not implemented; supported: {}", source.path(), name,
                          supported_names());
 }
 

@@ -1,4 +1,4 @@
-// From a GGUF file's metadata and tensor list to a graph. One file per architecture; which ones exist is the table in
+// From a model's metadata and tensor list to a graph. One file per architecture; which ones exist is the table in
 // model.cpp. A model file reads metadata and names tensors, nothing else: weights stay where they are.
 #pragma once
 
@@ -9,8 +9,8 @@
 
 #include "base/dtype.h"
 #include "base/result.h"
-#include "gguf/file.h"
 #include "graph/graph.h"
+#include "models/model_source.h"
 
 namespace tessera::models {
 
@@ -29,7 +29,11 @@ struct Model {
 };
 
 // Errors: kNotImplemented for an architecture (or a feature of one) that is not known, naming it and what is supported;
-// kNotFound / kInvalidFormat for keys and tensors that are missing or of another shape. The graph borrows from `file`.
-Result<Model> build_model(const gguf::File& file, const ModelOptions& options);
+// kNotFound / kInvalidFormat for keys and tensors that are missing or of another shape. The graph borrows from what the
+// source reads.
+Result<Model> build_model(const ModelSource& source, const ModelOptions& options);
+inline Result<Model> build_model(const gguf::File& file, const ModelOptions& options) {
+  return build_model(GgufSource(file), options);
+}
 
 }  // namespace tessera::models

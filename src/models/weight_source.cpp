@@ -32,6 +32,12 @@ std::vector<std::byte> cast(const std::vector<float>& values, DType dtype) {
   }
 }
 
+std::vector<float> values_of(const StoredTensor& tensor, int64_t n) {
+  std::vector<float> values(static_cast<size_t>(n));
+  tensor.format->dequantize(tensor.bytes.data(), n, values.data());
+  return values;
+}
+
 // A matrix that kernels can multiply with.
 bool is_readable(const quant::Format& format) { return format.dequantize != nullptr; }
 
@@ -45,33 +51,35 @@ std::string first_few(const std::vector<std::string>& items) {
   return out;
 }
 
-const gguf::TensorInfo* WeightSource::require(const std::string& name, const std::vector<int64_t>& dims) {
+std::optional<StoredTensor> WeightSource::require(const std::string& name, const std::vector<int64_t>& dims) {
   used_.insert(name);
-  const gguf::TensorInfo* tensor = file_.find(name);
+  std::optional<StoredTensor> tensor = source_.find(name);
   if (!tensor) {
     missing_.push_back(fmt::format("{} {}", name, gguf::dims_to_string(dims)));
-    return nullptr;
+    return std::nullopt;
   }
   if (tensor->dims != dims) {
     wrong_.push_back(fmt::format("{}: expected dims {}, found {}", name, gguf::dims_to_string(dims),
                                  gguf::dims_to_string(tensor->dims)));
-    return nullptr;
+    return std::nullopt;
   }
-  if (!is_readable(*tensor->format)) {
+  if (tensor->format && !is_readable(*tensor->format)) {
     wrong_.push_back(fmt::format("{}: format {} cannot be computed with; supported: {}", name, tensor->format->name,
                                  quant::list_formats(is_readable)));
-    return nullptr;
+    return std::nullopt;
   }
   return tensor;
 }
 
-graph::ValueId WeightSource::borrow(const std::string& name, const gguf::TensorInfo* tensor, graph::Type type) {
+graph::ValueId WeightSource::borrow(const std::string& name, const std::optional<StoredTensor>& tensor,
+                                    graph::Type type) {
   if (!tensor) return builder_.weight({.name = name, .format = format_of(type.dtype)}, std::move(type));
   return builder_.weight({.name = name,
                           .format = tensor->format,
-                          .bytes = file_.bytes(*tensor),
-                          .owner = file_.keepalive(),
-                          .mapped = file_.mapping(*tensor)},
+                          .bytes = tensor->bytes,
+                          .owner = tensor->owner,
+                          .mapped = tensor->mapped,
+                          .affine = tensor->affine},
                          std::move(type));
 }
 
@@ -86,10 +94,10 @@ graph::ValueId WeightSource::matrix(const std::string& name, int64_t rows, int64
 }
 
 graph::ValueId WeightSource::vector(const std::string& name, int64_t n) {
-  const gguf::TensorInfo* tensor = require(name, {n});
+  const auto tensor = require(name, {n});
   const graph::Type type{dtype_, {n}};
   if (!tensor || tensor->format == format_of(dtype_)) return borrow(name, tensor, type);
-  return own(name, cast(read(name, n), dtype_), type);
+  return own(name, cast(values_of(*tensor, n), dtype_), type);
 }
 
 graph::ValueId WeightSource::constant(const std::string& name, const std::vector<float>& values) {
@@ -97,11 +105,8 @@ graph::ValueId WeightSource::constant(const std::string& name, const std::vector
 }
 
 std::vector<float> WeightSource::read(const std::string& name, int64_t n) {
-  const gguf::TensorInfo* tensor = require(name, {n});
-  if (!tensor) return {};
-  std::vector<float> values(static_cast<size_t>(n));
-  tensor->format->dequantize(file_.bytes(*tensor).data(), n, values.data());
-  return values;
+  const auto tensor = require(name, {n});
+  return tensor ? values_of(*tensor, n) : std::vector<float>();
 }
 
 Status WeightSource::status() const {
@@ -110,13 +115,13 @@ Status WeightSource::status() const {
   if (!missing_.empty())
     what = fmt::format("{} missing: {}", missing_.size() == 1 ? "tensor" : "tensors", first_few(missing_));
   if (!wrong_.empty()) what += (what.empty() ? "" : "; ") + first_few(wrong_);
-  return make_error(wrong_.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidFormat, "{}: {}", file_.path(), what);
+  return make_error(wrong_.empty() ? ErrorCode::kNotFound : ErrorCode::kInvalidFormat, "{}: {}", source_.path(), what);
 }
 
 std::vector<std::string> WeightSource::unused() const {
   std::vector<std::string> out;
-  for (const gguf::TensorInfo& tensor : file_.tensors())
-    if (!used_.contains(tensor.name)) out.push_back(tensor.name);
+  for (std::string& name : source_.names())
+    if (!used_.contains(name)) out.push_back(std::move(name));
   return out;
 }
 

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "gguf/file.h"
 #include "graph/builder.h"
+#include "models/model_source.h"
 
 namespace tessera::models {
 
@@ -19,8 +19,8 @@ std::string first_few(const std::vector<std::string>& items);
 class WeightSource {
  public:
   // `dtype` is that of activations.
-  WeightSource(const gguf::File& file, DType dtype, graph::Builder& builder)
-      : file_(file), dtype_(dtype), builder_(builder) {}
+  WeightSource(const ModelSource& source, DType dtype, graph::Builder& builder)
+      : source_(source), dtype_(dtype), builder_(builder) {}
 
   // A (rows, columns) matrix; its bytes are borrowed, packed as they are. A tensor that is missing or does not fit
   // gives a value of the right type all the same, so that building goes on: ask status() before using the graph.
@@ -30,7 +30,7 @@ class WeightSource {
   // A constant of the model's own making.
   graph::ValueId constant(const std::string& name, const std::vector<float>& values);
 
-  bool has(std::string_view name) const { return file_.find(name) != nullptr; }
+  bool has(std::string_view name) const { return source_.find(name).has_value(); }
   // The values of a small float tensor; empty when it does not fit (status() tells).
   std::vector<float> read(const std::string& name, int64_t n);
   // A tensor that may be there and is not needed: not worth a warning.
@@ -42,12 +42,12 @@ class WeightSource {
   std::vector<std::string> unused() const;
 
  private:
-  // The tensor if it exists with these dims (ggml order); else a complaint and nullptr.
-  const gguf::TensorInfo* require(const std::string& name, const std::vector<int64_t>& dims);
-  graph::ValueId borrow(const std::string& name, const gguf::TensorInfo* tensor, graph::Type type);
+  // The tensor if it exists with these dims (ggml order); else a complaint and nothing.
+  std::optional<StoredTensor> require(const std::string& name, const std::vector<int64_t>& dims);
+  graph::ValueId borrow(const std::string& name, const std::optional<StoredTensor>& tensor, graph::Type type);
   graph::ValueId own(const std::string& name, std::vector<std::byte> bytes, graph::Type type);
 
-  const gguf::File& file_;
+  const ModelSource& source_;
   DType dtype_;
   graph::Builder& builder_;
   std::set<std::string, std::less<>> used_;

@@ -7,8 +7,8 @@ namespace {
 
 // A weight of one element that is stored as exactly 1.
 bool is_one(const Weight* weight, const Type& type) {
-  if (!weight || type.shape.n_elements() != 1 || weight->bytes.empty() || !weight->format->dequantize) return false;
-  if (weight->format->block_values != 1) return false;
+  if (!weight || !weight->format || type.shape.n_elements() != 1 || weight->bytes.empty()) return false;
+  if (weight->format->block_values != 1 || !weight->format->dequantize) return false;
   float value = 0;
   weight->format->dequantize(weight->bytes.data(), 1, &value);
   return value == 1.0f;
