@@ -52,8 +52,8 @@ program::Data text_data(std::string_view text) {
 }
 
 // Everything a token loop needs, from the file's tokenizer.
-Status add_tokenizer(program::Program& program, const gguf::File& file) {
-  const text::Vocabulary vocabulary = TRY(vocabulary_from_gguf(file));
+Status add_tokenizer(program::Program& program, const gguf::Metadata& metadata) {
+  const text::Vocabulary vocabulary = TRY(vocabulary_from_metadata(metadata));
   program.data.emplace(kTokenizerKey, program::Data::own(text::encode(vocabulary)));
   if (vocabulary.bos >= 0) program.constant_methods["get_bos_id"] = {int64_t{vocabulary.bos}};
   auto& eos_ids = program.constant_methods["get_eos_ids"];
@@ -66,19 +66,24 @@ Status add_tokenizer(program::Program& program, const gguf::File& file) {
 
 Result<program::Program> compile_gguf(std::shared_ptr<const gguf::File> file, const CompileOptions& options,
                                       std::vector<std::string>* warnings) {
+  return compile_model(models::GgufSource(*file), options, warnings);
+}
+
+Result<program::Program> compile_model(const models::ModelSource& source, const CompileOptions& options,
+                                       std::vector<std::string>* warnings) {
   const DType kv_dtype = options.kv_dtype.value_or(options.dtype);
   TRY(check_dtype(options.dtype));
   TRY(check_dtype(kv_dtype));
-  models::Model model = TRY(models::build_model(*file, {.dtype = options.dtype, .kv_dtype = kv_dtype}));
+  models::Model model = TRY(models::build_model(source, {.dtype = options.dtype, .kv_dtype = kv_dtype}));
   const LowerOptions lowered = TRY(lower_options(options, model));
   TRY(run_passes(model.graph, options.disabled_passes));
   program::Program program = TRY(lower(model.graph, lowered, &model.warnings));
   add_constant_methods(program, model, lowered);
   program.data.emplace(kModelKey, text_data(fmt::format("architecture={}\nname={}\n", model.architecture, model.name)));
-  if (file->metadata().contains("tokenizer.ggml.model"))
-    TRY(add_tokenizer(program, *file));
+  if (source.metadata().contains("tokenizer.ggml.model"))
+    TRY(add_tokenizer(program, source.metadata()));
   else
-    model.warnings.push_back("the file has no tokenizer: the program takes and gives token ids only");
+    model.warnings.push_back("the model has no tokenizer: the program takes and gives token ids only");
   if (warnings) warnings->insert(warnings->end(), model.warnings.begin(), model.warnings.end());
   return program;
 }

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "compile/weight_form.h"
 #include "gguf/file.h"
+#include "models/model_source.h"
 #include "program/program.h"
 
 namespace tessera::compile {
@@ -35,5 +36,8 @@ inline constexpr int64_t kDefaultMaxSeqLen = 4096;
 // (options). `warnings`, when given, receives what the caller may want to tell: defaults taken, tensors not used.
 Result<program::Program> compile_gguf(std::shared_ptr<const gguf::File> file, const CompileOptions& options,
                                       std::vector<std::string>* warnings = nullptr);
+// The same from any source of tensors and metadata. The program keeps what it borrows alive.
+Result<program::Program> compile_model(const models::ModelSource& source, const CompileOptions& options,
+                                       std::vector<std::string>* warnings = nullptr);
 
 }  // namespace tessera::compile

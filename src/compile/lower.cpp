@@ -79,9 +79,10 @@ class Lowering {
   // --- weights ---
   Status choose_forms() {
     std::vector<const graph::Weight*> converted;
+    const auto maker = std::make_shared<AffineMaker>();  // lives as long as the constants it makes
     for (const graph::Weight& weight : graph_.weights) {
       auto& entry = weights_[static_cast<size_t>(weight.value.index)];
-      entry = {&weight, TRY(choose_form(weight, shape(weight.value), options_.weights))};
+      entry = {&weight, TRY(choose_form(weight, shape(weight.value), options_.weights, maker))};
       const auto* dense = std::get_if<DenseForm>(&entry.form);
       if (dense && dense->is_converted) converted.push_back(&weight);
     }

@@ -26,7 +26,9 @@ std::optional<DType> dense_dtype(const quant::Format& format) {
 
 }  // namespace
 
-Result<WeightForm> choose_form(const graph::Weight& weight, const Shape& shape, const WeightOptions& options) {
+Result<WeightForm> choose_form(const graph::Weight& weight, const Shape& shape, const WeightOptions& options,
+                               const std::shared_ptr<AffineMaker>& maker) {
+  if (weight.affine) return WeightForm(TRY(AffineMaker::data(maker, weight.name, weight.affine, options.dtype)));
   const quant::Format& format = *weight.format;
   const program::Data as_it_is{weight.bytes, weight.owner, weight.mapped};
   if (const auto dtype = dense_dtype(format)) return WeightForm(DenseForm{*dtype, as_it_is});

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "compile/affine_kernels.h"
+#include "compile/affine_maker.h"
 #include "graph/graph.h"
 
 namespace tessera::compile {
@@ -40,8 +41,10 @@ struct PackedForm {
 };
 using WeightForm = std::variant<DenseForm, PackedForm, AffineData>;
 
-// Errors: kNotImplemented, for a format that cannot be computed with and a matrix that is none.
-Result<WeightForm> choose_form(const graph::Weight& weight, const Shape& shape, const WeightOptions& options);
+// `maker` makes the constants of weights that are codes and groups already. Errors: kNotImplemented, for a format that
+// cannot be computed with and a matrix that is none.
+Result<WeightForm> choose_form(const graph::Weight& weight, const Shape& shape, const WeightOptions& options,
+                               const std::shared_ptr<AffineMaker>& maker);
 
 // One line for each format among `weights`: "Q2_K is unknown to ExecuTorch: 3 tensors, 123 bytes, ...".
 std::vector<std::string> describe_unknown(const std::vector<const graph::Weight*>& weights, std::string_view outcome);

@@ -3,6 +3,7 @@
 #include "graph/text.h"
 #include "models/hf_testing.h"
 #include "models/model.h"
+#include "models/weight_source.h"
 #include "test_util.h"
 
 namespace tessera::models {

@@ -98,7 +98,8 @@ class HfModel {
       vocab[fmt::format("<unused{}>", id)] = id;
       ++id;
     }
-    const nlohmann::json merges = {{"a", "b"}, {"\u2581", "ab"}};
+    using nlohmann::json;  // a pair of pairs of texts would be taken for an object
+    const json merges = json::array({json::array({"a", "b"}), json::array({"\u2581", "ab"})});
     return {{"added_tokens", added},
             {"normalizer", {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}}},
             {"model", {{"type", "BPE"}, {"byte_fallback", true}, {"vocab", vocab}, {"merges", merges}}}};

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include <nlohmann/json.hpp>
 
 #include "base/float16.h"
@@ -130,7 +132,7 @@ void add_pieces(File& file, const std::vector<int8_t>& zeros, int8_t first_code 
 }
 
 TEST(Torchao, Int8WithAndWithoutZeroPoints) {
-  for (const int8_t zero : {0, 3}) {
+  for (const auto zero : {int8_t{0}, int8_t{3}}) {
     File file = intx_file();
     add_pieces(file, std::vector<int8_t>(kN * kGroups, zero));
     const auto matrix = file.read();
