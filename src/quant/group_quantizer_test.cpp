@@ -150,6 +150,14 @@ TEST(GroupQuantizer, RefusesWhatThereIsNoRuleFor) {
   const auto rows = (*matrix)->rows(0, 1);
   ASSERT_FALSE(rows);
   EXPECT_NE(rows.error().message.find("infinities or NaN"), std::string::npos);
+  const float huge[4] = {3e38f, -3e38f, 0, 0};
+  for (const GroupMethod method : {GroupMethod::kMinMax, GroupMethod::kHqq}) {
+    const auto wide =
+        quantized({find_format("F32"), std::as_bytes(std::span(huge)), nullptr, nullptr, 1, 4}, {.method = method});
+    const auto refused = (*wide)->rows(0, 1);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("row 0: values too large"), std::string::npos);
+  }
 }
 
 }  // namespace
