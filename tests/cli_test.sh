@@ -106,6 +106,78 @@ fails 1 "logits" "a program without logits" "$tessera" run sampling.pte -p a -n 
 fails 1 "--external" "affine groups that no file holds" "$tessera" export small.gguf -o x.pte --external --lowering mlx
 fails 2 "lowering" "an unknown lowering" "$tessera" export small.gguf -o x.pte --lowering tvm
 
+# ---- a Hugging Face folder, quantized on the way
+python3 - <<'PYTHON'
+import json, os, random, struct
+random.seed(5)
+H, V, F, heads, window, layers = 64, 300, 96, 2, 8, 2
+def bf16(values):
+    return b"".join(struct.pack("<f", v)[2:] for v in values)
+tensors = {}
+def matrix(name, n, k): tensors[name] = ([n, k], bf16(random.gauss(0, k ** -0.5) for _ in range(n * k)))
+def vector(name, n, value=1.0): tensors[name] = ([n], bf16([value] * n))
+matrix("embed_tokens.weight", V, H)
+vector("norm.weight", H)
+for i in range(layers):
+    full, p = i == 1, f"layers.{i}."
+    dim, kv = (64, 1) if full else (32, 2)
+    for name, n, k in [("q", heads * dim, H), ("k", kv * dim, H), ("v", kv * dim, H), ("o", H, heads * dim)]:
+        if not (full and name == "v"): matrix(p + f"self_attn.{name}_proj.weight", n, k)
+    for name in ("q", "k"): vector(p + f"self_attn.{name}_norm.weight", dim)
+    for name in ("input", "post_attention", "pre_feedforward", "post_feedforward"): vector(p + name + "_layernorm.weight", H)
+    for name, n, k in [("gate", F, H), ("up", F, H), ("down", H, F)]: matrix(p + f"mlp.{name}_proj.weight", n, k)
+    vector(p + "layer_scalar", 1, 0.5)
+header, data = {}, b""
+for name, (shape, raw) in tensors.items():
+    header["model.language_model." + name] = {"dtype": "BF16", "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+    data += raw
+os.mkdir("hf")
+text = json.dumps(header).encode()
+open("hf/model.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + data)
+config = {"model_type": "gemma4_text", "num_hidden_layers": layers, "hidden_size": H, "intermediate_size": F,
+          "num_attention_heads": heads, "num_key_value_heads": 2, "num_global_key_value_heads": 1, "head_dim": 32,
+          "global_head_dim": 64, "attention_k_eq_v": True, "layer_types": ["sliding_attention", "full_attention"],
+          "sliding_window": window, "max_position_embeddings": 128, "rms_norm_eps": 1e-6, "final_logit_softcapping": 30.0,
+          "rope_parameters": {"full_attention": {"rope_theta": 1e6, "rope_type": "proportional", "partial_rotary_factor": 0.25},
+                              "sliding_attention": {"rope_theta": 1e4, "rope_type": "default"}}}
+json.dump(config, open("hf/config.json", "w"))
+specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>"]
+words = specials + [f"<0x{i:02X}>" for i in range(256)] + ["\u2581", "a", "b", "ab"]
+words += [f"<unused{i}>" for i in range(V - len(words))]
+json.dump({"added_tokens": [{"id": i, "content": t, "special": True} for i, t in enumerate(specials)],
+           "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+           "model": {"type": "BPE", "byte_fallback": True, "vocab": {t: i for i, t in enumerate(words)}, "merges": [["a", "b"]]}},
+          open("hf/tokenizer.json", "w"))
+PYTHON
+for recipe in none default sensitive; do
+  succeeds "export a folder ($recipe)" "$tessera" export hf -o "hf-$recipe/" --recipe "$recipe" --dtype f32
+  same "the tokenizer is copied ($recipe)" hf/tokenizer.json "hf-$recipe/tokenizer.json"
+  succeeds "run it ($recipe)" "$tessera" run "hf-$recipe/model.pte" -p 'ab ab' -n 4 --raw --ignore-stop --temperature 0
+  succeeds "its logits ($recipe)" "$tessera" logits "hf-$recipe/model.pte" --tokens "2 262 263 265 40" -o "hf-$recipe.f32"
+done
+holds "its tokenizer works" test "$("$tessera" tokenize hf-none/model.pte -p 'ab ab')" = "265 262 265"
+"$tessera" run hf-none/model.pte -p 'ab b' -n 4 --raw --ignore-stop --temperature 0 >own.txt 2>err || bad "run with the tokenizer inside"
+"$tessera" run hf-none/model.pte -p 'ab b' -n 4 --raw --ignore-stop --temperature 0 --tokenizer hf/tokenizer.json >given.txt 2>err || bad "run with a tokenizer.json"
+same "the tokenizer inside and the one given are the same" own.txt given.txt
+holds "quantized is smaller" test "$(stat -c %s hf-default/model.pte)" -lt "$(stat -c %s hf-none/model.pte)"
+holds "recipes differ" test "$(cmp -s hf-default.f32 hf-sensitive.f32; echo $?)" -eq 1
+holds "and stay near the plain weights" python3 -c "
+import struct
+read = lambda n: struct.unpack('<1500f', open(n, 'rb').read())
+plain = read('hf-none.f32')
+for name in ('hf-default.f32', 'hf-sensitive.f32'):
+    error = sum((a - b) ** 2 for a, b in zip(read(name), plain)) / sum(b * b for b in plain)
+    assert 0 < error < 0.5, (name, error)  # random weights and unscaled attention are the worst case for 4 bits"
+succeeds "twice the same bytes" "$tessera" export hf -o hf-again.pte --recipe sensitive --dtype f32
+same "exporting a folder is deterministic" hf-again.pte hf-sensitive/model.pte
+cp -r hf hf-bad && head -c 20000 hf/model.safetensors >hf-bad/model.safetensors
+fails 1 "hf-bad/model.safetensors" "a truncated safetensors file" "$tessera" export hf-bad -o x.pte
+rm hf-bad/model.safetensors
+fails 1 "neither model.safetensors nor" "a folder without weights" "$tessera" export hf-bad -o x.pte
+fails 1 "makes a program of a checkpoint" "running a folder" "$tessera" run hf -p a
+fails 1 "recipe 'best'" "an unknown recipe" "$tessera" export hf -o x.pte --recipe best
+fails 1 "only the weights of a GGUF" "a folder cannot stay outside" "$tessera" export hf -o x.pte --external
+
 # ---- logits, tokens, perplexity
 tokens="2 10 20 30 40 50 60 70"
 succeeds "logits of the gguf" "$tessera" logits small.gguf --tokens "$tokens" -o a.f32

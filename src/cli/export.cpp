@@ -1,4 +1,4 @@
-// tessera export: a GGUF file into an ExecuTorch program.
+// tessera export: a GGUF file or a Hugging Face folder into an ExecuTorch program.
 #include <chrono>
 #include <filesystem>
 
@@ -11,7 +11,7 @@ namespace tessera::cli {
 namespace {
 
 struct ExportFlags {
-  std::string in, out, dtype = "bf16", kv_dtype, lowering = "packed";
+  std::string in, out, dtype = "bf16", kv_dtype, lowering = "packed", recipe = "default", int4_zeros = "codes";
   int64_t max_seq_len = 0, prefill_chunk = 256;
   bool external = false, ptd = false, strict = false, keep_packed = false, sampling = false;
 };
@@ -41,6 +41,8 @@ compile::ExportOptions options_of(const ExportFlags& flags) {
   options.compile.sampling = flags.sampling;
   options.external = flags.external;
   options.ptd = flags.ptd;
+  options.checkpoint.recipe = need(models::parse_recipe(flags.recipe));
+  if (flags.int4_zeros == "values") options.checkpoint.int4_zeros = models::Int4Zeros::kValues;
   return options;
 }
 
@@ -51,13 +53,13 @@ void run(const ExportFlags& flags) {
   std::vector<std::string> warnings;
   {
     ProgressLine line("exporting");
-    need(compile::export_gguf(flags.in, paths, options, line.callback(), &warnings));
+    need(compile::export_model(flags.in, paths, options, line.callback(), &warnings));
   }
   warn(warnings);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   double total_mb = 0;
   for (const std::string& path : {paths.tokenizer, paths.ptd, paths.pte}) {
-    if (path.empty()) continue;
+    if (path.empty() || !std::filesystem::exists(path)) continue;
     const double mb = static_cast<double>(std::filesystem::file_size(path)) / 1e6;
     fmt::print(stderr, "{}: {:.1f} MB\n", path, mb);
     total_mb += mb;
@@ -72,7 +74,8 @@ void add_export(CLI::App& app) {
       "export",
       "Compile a GGUF model into an ExecuTorch program (.pte, MLX delegate) that holds the same packed weights");
   auto flags = std::make_shared<ExportFlags>();
-  command->add_option("MODEL", flags->in, "A .gguf file (of a split model the first part)")->required();
+  command->add_option("MODEL", flags->in, "A .gguf file (of a split model the first part), or a folder of safetensors")
+      ->required();
   command
       ->add_option("-o,--output", flags->out,
                    "The program to write; a folder (an existing one, or with / at its end) gets model.pte and "
@@ -95,6 +98,16 @@ void add_export(CLI::App& app) {
       ->check(CLI::IsMember({"packed", "mlx"}));
   command->add_flag("--with-sampling", flags->sampling,
                     "Sample inside the program: it takes temperature, top_k, top_p and seed and gives a token");
+  command
+      ->add_option("--recipe", flags->recipe,
+                   "How plain weights of a folder are quantized: default (4 bits, min-max), sensitive (4 bits, HQQ, "
+                   "with 8 bits where it matters), none")
+      ->capture_default_str();
+  command
+      ->add_option("--int4-zeros", flags->int4_zeros,
+                   "What the zero points of a folder's int4 tensors are: codes, or values (torchao's own quantizer)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"codes", "values"}));
   auto* ptd = command->add_flag("--ptd", flags->ptd, "Write the weights into a .ptd beside the program");
   auto* strict = command->add_flag("--strict", flags->strict,
                                    "Refuse weights that ExecuTorch has no form for, instead of making them bf16");

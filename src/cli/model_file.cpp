@@ -4,11 +4,13 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "cli/command.h"
 #include "compile/compile.h"
 #include "compile/vocabulary_from_gguf.h"
+#include "compile/vocabulary_from_json.h"
 #include "gguf/file.h"
 #include "program/pte_loader.h"
 
@@ -34,9 +36,16 @@ std::shared_ptr<const text::Vocabulary> vocabulary_of(const std::shared_ptr<cons
   return std::make_shared<const text::Vocabulary>(std::move(vocabulary));
 }
 
-std::unique_ptr<const text::Tokenizer> tokenizer_of(const program::Program& program, const std::string& path) {
+// `file`: a tokenizer.json that is used instead of the program's own tokenizer; or empty.
+std::unique_ptr<const text::Tokenizer> tokenizer_of(const program::Program& program, const std::string& path,
+                                                    const std::string& file = {}) {
+  if (!file.empty())
+    return need(
+        text::Tokenizer::create(std::make_shared<const text::Vocabulary>(need(compile::vocabulary_from_json(file)))));
   const program::Data* data = program.find_data(kTokenizerKey);
-  if (!data) throw Failure{fmt::format("{}: the program carries no tokenizer (named data {})", path, kTokenizerKey)};
+  if (!data)
+    throw Failure{fmt::format("{}: the program carries no tokenizer (named data {}); give one with --tokenizer", path,
+                              kTokenizerKey)};
   auto vocabulary = need(text::decode(data->bytes));
   vocabulary.storage = data->owner;
   return need(text::Tokenizer::create(std::make_shared<const text::Vocabulary>(std::move(vocabulary))));
@@ -67,10 +76,14 @@ void ModelFlags::add_to(CLI::App& command, const char* context_help) {
   command.add_option("--dtype", dtype, "Activations of a GGUF: f32 (default), bf16, f16; a .pte has its own");
   command.add_option("--kv-dtype", kv_dtype, "Caches of a GGUF: f32, bf16, f16; default as --dtype");
   command.add_option("--ptd", ptd, "Weights of a .pte that are in files of their own");
+  command.add_option("--tokenizer", tokenizer, "A tokenizer.json to use instead of the tokenizer inside");
   command.add_flag("--exact", exact, "f32 activations in the matrix products instead of int8: slower, exact");
 }
 
 Result<FileKind> kind_of(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    return invalid_argument("{}: a folder; 'tessera export {} -o out/' makes a program of a checkpoint", path, path);
   std::array<char, 8> magic{};
   std::ifstream in(path, std::ios::binary);
   if (!in) return make_error(ErrorCode::kNotFound, "{}: cannot open: {}", path, std::strerror(errno));
@@ -101,7 +114,7 @@ LoadedModel load_model(const ModelFlags& flags, bool all_logits) {
   const auto start = std::chrono::steady_clock::now();
   LoadedModel out;
   program::Program program = load_program(flags);
-  out.tokenizer = tokenizer_of(program, flags.path);
+  out.tokenizer = tokenizer_of(program, flags.path, flags.tokenizer);
   out.chat_template = need(text::ChatTemplate::recognise(out.tokenizer->vocabulary().chat_template));
   const runtime::ModelOptions options{.n_threads = flags.threads,
                                       .exact = flags.exact,

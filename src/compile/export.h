@@ -1,5 +1,6 @@
-// A GGUF file compiled and written as a .pte: weights are streamed from the mapping to the new file, so memory stays
-// small and the time is that of copying the file.
+// A GGUF file, or a Hugging Face folder, compiled and written as a .pte: weights are streamed from the mapping to the
+// new file, so memory stays small and the time is that of copying the file (and of quantizing, where that is asked
+// for).
 #pragma once
 
 #include <string>
@@ -8,6 +9,7 @@
 #include "base/result.h"
 #include "compile/compile.h"
 #include "compile/progress.h"
+#include "models/hf_source.h"
 
 namespace tessera::compile {
 
@@ -18,6 +20,7 @@ struct ExportOptions {
   bool external = false;
   // Write the weights into a file of their own beside the program.
   bool ptd = false;
+  models::HfOptions checkpoint = {};  // of a folder
 };
 
 // What an export writes. Empty: no such file.
@@ -31,6 +34,12 @@ Result<ExportPaths> export_paths(const std::string& out, const ExportOptions& op
 // Makes the folder. Each file appears when it is whole; after an error none is there.
 Status export_gguf(const std::string& gguf_path, const ExportPaths& paths, const ExportOptions& options,
                    const Progress& progress = nullptr, std::vector<std::string>* warnings = nullptr);
+// `folder` holds config.json, safetensors and maybe tokenizer.json, which is copied.
+Status export_checkpoint(const std::string& folder, const ExportPaths& paths, const ExportOptions& options,
+                         const Progress& progress = nullptr, std::vector<std::string>* warnings = nullptr);
+// Whichever `path` is.
+Status export_model(const std::string& path, const ExportPaths& paths, const ExportOptions& options,
+                    const Progress& progress = nullptr, std::vector<std::string>* warnings = nullptr);
 // The program alone.
 Status export_pte(const std::string& gguf_path, const std::string& out_path, const ExportOptions& options,
                   const Progress& progress = nullptr, std::vector<std::string>* warnings = nullptr);
