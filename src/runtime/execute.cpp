@@ -63,6 +63,13 @@ Result<Tensor> declared(const Tensor& tensor, const program::IoTensor& io) {
   return ops::cast(tensor, io.dtype);
 }
 
+// The name in quotes, when it has one.
+std::string describe(const Program& program, const program::Slot& slot) {
+  for (const program::NamedSlot& named : program.named_slots)
+    if (named.slot == slot) return fmt::format("\"{}\"", named.name);
+  return fmt::format("(slot {})", slot.idx);
+}
+
 }  // namespace
 
 Status set_inputs(const Program& program, std::span<const Argument> inputs, Slots& slots) {
@@ -76,7 +83,7 @@ Status set_inputs(const Program& program, std::span<const Argument> inputs, Slot
         slot.type == SlotType::kInt
             ? set_int_input(Vid{slot.idx}, inputs[i], slots)
             : set_tensor_input(program, Tid{slot.idx}, inputs[i], is_declared ? &program.inputs[i] : nullptr, slots);
-    if (!status) return status.error().in(fmt::format("input {}", i));
+    if (!status) return status.error().in(fmt::format("input {} {}", i, describe(program, slot)));
   }
   return {};
 }

@@ -58,8 +58,8 @@ TEST(Execute, ChecksInputsAndOutputs) {
   expect_error(run(p, Arguments{counting(DType::kI32, {2, 4})}), kBad, "must be f32, found i32 [2, 4]");
   expect_error(run(p, Arguments{int64_t{3}}), kBad, "needs a tensor");
   expect_error(run(p, Arguments{counting(DType::kF32, {9, 4})}), kBad,
-               "input 0: found f32 [9, 4], declared at most [8, 4]");
-  expect_error(run(p, Arguments{counting(DType::kF32, {8})}), kBad, "input 0: found f32 [8]");
+               "input 0 \"abcd/x\": found f32 [9, 4], declared at most [8, 4]");
+  expect_error(run(p, Arguments{counting(DType::kF32, {8})}), kBad, "input 0 \"abcd/x\": found f32 [8]");
   Program wider = p;  // an output past its bound
   wider.outputs[0].sizes = {1, 4};
   expect_error(run(wider, Arguments{counting(DType::kF32, {2, 4})}), kBad, "output 0: found f32 [2, 4]");
