@@ -1,6 +1,9 @@
 #include "ops/tensor.h"
 
+#include <sys/mman.h>
+
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -63,9 +66,10 @@ class BlockCache {
   size_t cached_bytes_ = 0;
 };
 
-}  // namespace
+// From this size on zeros come from the system page by page.
+constexpr size_t kLazyBytes = size_t{1} << 20;
 
-Result<Tensor> Tensor::allocate(DType dtype, const Shape& shape) {
+Result<size_t> bytes_of(DType dtype, const Shape& shape) {
   size_t bytes = size_of(dtype);
   for (int64_t dim : shape) {
     const auto next = checked_mul(bytes, static_cast<size_t>(dim));
@@ -73,19 +77,47 @@ Result<Tensor> Tensor::allocate(DType dtype, const Shape& shape) {
       return make_error(ErrorCode::kOutOfMemory, "tensor {} {} is too large", name_of(dtype), to_string(shape));
     bytes = *next;
   }
-  const auto padded = checked_align_up(bytes == 0 ? size_t{1} : bytes, BlockCache::kAlignment);
-  void* memory = padded ? BlockCache::instance().take(*padded) : nullptr;
-  if (!memory)
-    return make_error(ErrorCode::kOutOfMemory, "no memory for a tensor {} {} of {} bytes", name_of(dtype),
-                      to_string(shape), bytes);
+  return bytes;
+}
+
+Error no_memory(DType dtype, const Shape& shape, size_t bytes) {
+  return make_error(ErrorCode::kOutOfMemory, "no memory for a tensor {} {} of {} bytes", name_of(dtype),
+                    to_string(shape), bytes);
+}
+
+Tensor owning(DType dtype, const Shape& shape, void* memory, std::shared_ptr<const void> owner) {
   Tensor out;
   out.dtype = dtype;
   out.shape = shape;
   out.data = static_cast<std::byte*>(memory);
-  out.owner = std::shared_ptr<const void>(memory, [size = *padded](const void* block) {
-    BlockCache::instance().give_back(const_cast<void*>(block), size);
-  });
+  out.owner = std::move(owner);
   return out;
+}
+
+}  // namespace
+
+Result<Tensor> Tensor::allocate(DType dtype, const Shape& shape) {
+  const size_t bytes = TRY(bytes_of(dtype, shape));
+  const auto padded = checked_align_up(bytes == 0 ? size_t{1} : bytes, BlockCache::kAlignment);
+  void* memory = padded ? BlockCache::instance().take(*padded) : nullptr;
+  if (!memory) return no_memory(dtype, shape, bytes);
+  return owning(dtype, shape, memory, std::shared_ptr<const void>(memory, [size = *padded](const void* block) {
+                  BlockCache::instance().give_back(const_cast<void*>(block), size);
+                }));
+}
+
+Result<Tensor> Tensor::zeroed(DType dtype, const Shape& shape) {
+  const size_t bytes = TRY(bytes_of(dtype, shape));
+  if (bytes < kLazyBytes) {
+    Tensor out = TRY(allocate(dtype, shape));
+    std::memset(out.data, 0, bytes);
+    return out;
+  }
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return no_memory(dtype, shape, bytes);
+  return owning(dtype, shape, memory, std::shared_ptr<const void>(memory, [bytes](const void* pages) {
+                  ::munmap(const_cast<void*>(pages), bytes);
+                }));
 }
 
 Tensor Tensor::borrow(DType dtype, const Shape& shape, const void* bytes, std::shared_ptr<const void> owner) {

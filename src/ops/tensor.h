@@ -24,6 +24,9 @@ struct Tensor {
 
   // Uninitialised, 64-byte aligned. Errors: kOutOfMemory when the size overflows or the system refuses.
   static Result<Tensor> allocate(DType dtype, const Shape& shape);
+  // All bytes zero. Large ones are pages the system makes at the first touch: a cache for a context that is never used
+  // takes neither memory nor time.
+  static Result<Tensor> zeroed(DType dtype, const Shape& shape);
   static Tensor borrow(DType dtype, const Shape& shape, const void* bytes, std::shared_ptr<const void> owner);
 
   bool is_set() const { return owner != nullptr; }

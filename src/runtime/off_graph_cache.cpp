@@ -83,8 +83,8 @@ Result<OffGraphCache> OffGraphCache::create(const Config& config) {
 // Storage for n_positions, what is there copied over. The new storage is complete before the old one goes.
 Status OffGraphCache::reserve(LayerState& layer, int64_t n_positions) {
   const Shape shape{layer.geometry.n_kv_heads, n_positions, layer.geometry.head_dim};
-  Tensor k = TRY(ops::zeros(shape, dtype_));
-  Tensor v = TRY(ops::zeros(shape, dtype_));
+  Tensor k = TRY(Tensor::zeroed(dtype_, shape));
+  Tensor v = TRY(Tensor::zeroed(dtype_, shape));
   if (layer.slots > 0) {
     copy_entries(layer.k, 0, k, 0, layer.slots);
     copy_entries(layer.v, 0, v, 0, layer.slots);

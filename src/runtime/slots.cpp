@@ -75,7 +75,7 @@ Status Slots::allocate_mutable_buffers(const Program& program) {
     if (slot.type != program::SlotType::kTensor || !is_mutable(tid) || !meta)
       return invalid_format("the map of mutable buffers names slot {}, which is none", slot.idx);
     const Shape shape = TRY(static_shape(*meta, program.name_of(tid)));
-    tensors_[tid.idx] = TRY(ops::zeros(shape, meta->dtype));
+    tensors_[tid.idx] = TRY(ops::Tensor::zeroed(meta->dtype, shape));
   }
   return {};
 }
