@@ -1,6 +1,6 @@
 # Short names for what CMake's presets and tools/ do. `make demo` is the place to start.
 .DEFAULT_GOAL := build
-.PHONY: setup build demo test bench asan asan-parsers tsan tidy format clean
+.PHONY: setup build demo test bench asan asan-parsers tsan aarch64 tidy format clean
 
 MODEL  := models/tales-q4_k_m.gguf
 PROMPT := Tell me the tale of the fox and the golden bird
@@ -43,6 +43,13 @@ tsan: setup
 	@cmake --preset tsan >/dev/null
 	@cmake --build --preset tsan --target base_test kernels_test runtime_test
 	@tools/run_tests.py build/tsan --only $(THREADED_ROOMS)
+
+# The kernels and what they stand on for AArch64, by cross compiler, run by qemu; not the Metal emulator, which would
+# emulate an emulator.
+aarch64: setup
+	@cmake --preset aarch64 >/dev/null
+	@cmake --build --preset aarch64 --target base_test quant_test ops_test kernels_test
+	@tools/run_tests.py build/aarch64 --emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu' --filter '-Metal*:Dispatch*'
 
 tidy: setup
 	@cmake --preset clang >/dev/null

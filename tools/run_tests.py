@@ -67,10 +67,10 @@ def count_cases(result_file):
     return tally, skipped
 
 
-def run_test_program(program, name_filter):
+def run_test_program(program, name_filter, emulator):
     with tempfile.TemporaryDirectory() as folder:
         result_file = f"{folder}/result.json"
-        command = [str(program), f"--gtest_output=json:{result_file}", "--gtest_brief=1"]
+        command = emulator.split() + [str(program), f"--gtest_output=json:{result_file}", "--gtest_brief=1"]
         status, output = run(command + ([f"--gtest_filter={name_filter}"] if name_filter else []))
         if not os.path.exists(result_file):
             return Tally(failed=1), [], f"{output}\n{program.name} ended with status {status} before its report"
@@ -115,12 +115,13 @@ def main():
     parser.add_argument("--checks", action="store_true", help="run the source checks and the command line test as well")
     parser.add_argument("--only", default="", help="rooms, separated by commas")
     parser.add_argument("--filter", default="", help="googletest's filter, for every program")
+    parser.add_argument("--emulator", default="", help="command in front of every test program, e.g. 'qemu-aarch64 -L ...'")
     args = parser.parse_args()
     build, total, all_skipped = args.build.resolve(), Tally(), []
 
     for program in test_programs(build, args.only):
         start = time.monotonic()
-        tally, skipped, output = run_test_program(program, args.filter)
+        tally, skipped, output = run_test_program(program, args.filter, args.emulator)
         report(program.name, tally, time.monotonic() - start, output)
         total.add(tally)
         all_skipped += skipped

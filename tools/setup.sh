@@ -8,6 +8,7 @@ packages=(
   build-essential cmake ninja-build ccache
   clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14
   libflatbuffers-dev flatbuffers-compiler libfmt-dev libcli11-dev nlohmann-json3-dev
+  g++-aarch64-linux-gnu qemu-user googletest
   libgtest-dev libbenchmark-dev libxxhash-dev libutf8proc-dev
   git python3
 )
