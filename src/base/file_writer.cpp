@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/mapped_file.h"
+
 namespace tessera {
 namespace {
 
@@ -55,6 +57,26 @@ Status FileWriter::write(std::span<const std::byte> bytes) {
   if (buffer_.size() + bytes.size() > kBufferBytes) TRY(flush());
   if (bytes.size() >= kBufferBytes) return write_all(fd_, bytes, path_);
   buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  return {};
+}
+
+Status FileWriter::copy(const MappedFile& file, size_t offset, size_t size) {
+  TRY(flush());
+  buffer_.resize(kBufferBytes);
+  while (size > 0) {
+    const ssize_t n =
+        ::pread(file.descriptor(), buffer_.data(), std::min(size, kBufferBytes), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0)
+      return make_error(ErrorCode::kIo, "{}: cannot read {} bytes at {}: {}", file.path(), size, offset,
+                        n < 0 ? std::strerror(errno) : "the file became shorter");
+    const auto piece = std::span(buffer_).first(static_cast<size_t>(n));
+    TRY(write_all(fd_, piece, path_));
+    offset += piece.size();
+    size -= piece.size();
+    offset_ += piece.size();
+  }
+  buffer_.clear();
   return {};
 }
 

@@ -12,6 +12,8 @@
 
 namespace tessera {
 
+class MappedFile;
+
 class FileWriter {
  public:
   static Result<FileWriter> create(const std::string& path);
@@ -21,6 +23,10 @@ class FileWriter {
 
   Status write(std::span<const std::byte> bytes);
   Status write(const void* data, size_t size) { return write({static_cast<const std::byte*>(data), size}); }
+  // [offset, offset + size) of a mapped file, read through a buffer: none of it becomes resident. 825 MB from the page
+  // cache to ext4: 0.3 s; writing the mapping itself 1.2, copy_file_range 0.4 (0.3 where source and target are
+  // aligned).
+  Status copy(const MappedFile& file, size_t offset, size_t size);
   // Zero bytes up to the next multiple of `alignment`, counted from the start of the file.
   Status pad_to(uint64_t alignment);
   uint64_t offset() const { return offset_; }  // bytes written so far

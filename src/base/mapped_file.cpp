@@ -31,12 +31,12 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
       return make_error(ErrorCode::kIo, "{}: cannot map {} bytes: {}", path, size, std::strerror(error));
     }
   }
-  ::close(fd);
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, static_cast<const std::byte*>(data), size));
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, fd, static_cast<const std::byte*>(data), size));
 }
 
 MappedFile::~MappedFile() {
   if (size_ > 0) ::munmap(const_cast<std::byte*>(data_), size_);
+  ::close(fd_);
 }
 
 void MappedFile::forget(size_t offset, size_t size) const {

@@ -20,13 +20,17 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
+  int descriptor() const { return fd_; }  // of the file that is mapped, whatever its path names now
+  size_t offset_of(std::span<const std::byte> part) const { return static_cast<size_t>(part.data() - data_); }
   // Tells the kernel that [offset, offset + size) was read for the last time, so that streaming a large file through
   // does not count as our memory.
   void forget(size_t offset, size_t size) const;
 
  private:
-  MappedFile(std::string path, const std::byte* data, size_t size) : path_(std::move(path)), data_(data), size_(size) {}
+  MappedFile(std::string path, int fd, const std::byte* data, size_t size)
+      : path_(std::move(path)), fd_(fd), data_(data), size_(size) {}
   std::string path_;
+  int fd_;
   const std::byte* data_;
   size_t size_;
 };

@@ -35,7 +35,7 @@ struct Rows {
   // Reading on would otherwise make the whole file resident.
   void forget(std::span<const std::byte> blocks) const {
     const MappedFile* file = weight.mapped;
-    if (file) file->forget(static_cast<size_t>(blocks.data() - file->bytes().data()), blocks.size());
+    if (file) file->forget(file->offset_of(blocks), blocks.size());
   }
   int64_t rows_of(std::span<const std::byte> blocks) const {
     return static_cast<int64_t>(blocks.size()) / weight.format->bytes_for(k);

@@ -74,12 +74,9 @@ class SegmentList {
   static Status stream(FileWriter& file, const Data& data, uint64_t total, const WriteOptions& options) {
     for (uint64_t done = 0; done < data.bytes.size();) {
       const uint64_t n = std::min<uint64_t>(kChunkBytes, data.bytes.size() - done);
-      TRY(file.write(data.bytes.subspan(done, n)));
+      const auto piece = data.bytes.subspan(done, n);
+      TRY(data.mapped ? file.copy(*data.mapped, data.mapped->offset_of(piece), n) : file.write(piece));
       done += n;
-      if (data.mapped != nullptr) {
-        const auto start = static_cast<size_t>(data.bytes.data() - data.mapped->bytes().data());
-        data.mapped->forget(start, done);
-      }
       if (options.progress) options.progress(file.offset(), total);
     }
     return {};
