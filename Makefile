@@ -49,7 +49,7 @@ tsan: setup
 aarch64: setup
 	@cmake --preset aarch64 >/dev/null
 	@cmake --build --preset aarch64 --target base_test quant_test ops_test kernels_test
-	@tools/run_tests.py build/aarch64 --emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu' --filter '-Metal*:Dispatch*'
+	@tools/run_tests.py build/aarch64 --emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu' --filter='-Metal*:Dispatch*'
 
 tidy: setup
 	@cmake --preset clang >/dev/null
