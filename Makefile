@@ -5,7 +5,7 @@
 MODEL  := models/tales-q4_k_m.gguf
 PROMPT := Tell me the tale of the fox and the golden bird
 # What the sanitizers' thread check runs: the tests in which threads meet.
-THREADED_ROOMS := base,kernels,runtime
+THREADED := base kernels runtime
 
 setup:
 	@tools/setup.sh
@@ -42,8 +42,8 @@ asan-ci: setup
 
 tsan: setup
 	@cmake --preset tsan >/dev/null
-	@cmake --build --preset tsan --target base_test kernels_test runtime_test
-	@tools/run_tests.py build/tsan --only $(THREADED_ROOMS)
+	@cmake --build --preset tsan --target $(addsuffix _test,$(THREADED))
+	@tools/run_tests.py build/tsan --only $(shell echo $(THREADED) | tr ' ' ,)
 
 # The kernels and what they stand on for AArch64, by cross compiler, run by qemu; not the Metal emulator, which would
 # emulate an emulator.
