@@ -38,9 +38,7 @@ class AttentionEmitter {
 
   template <typename N>
   Out emit(N node) {
-    const Out out = node.out = builder_.temp();
-    builder_.emit(std::move(node));
-    return out;
+    return builder_.emit_to_temp(std::move(node));
   }
   template <typename N>
   Vid compute(program::IntOrVid a, program::IntOrVid b) {

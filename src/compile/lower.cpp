@@ -68,9 +68,7 @@ class Lowering {
 
   template <typename N>
   Out emit(N node) {
-    const Out out = node.out = builder_.temp();
-    builder_.emit(std::move(node));
-    return out;
+    return builder_.emit_to_temp(std::move(node));
   }
   Out as_type(Out x, DType from, DType to) {
     return from == to ? x : emit(program::AsType{.x = x, .out = {}, .scalar_type = to});

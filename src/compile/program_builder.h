@@ -38,6 +38,13 @@ class ProgramBuilder {
 
   // --- instructions ---
   void emit(program::Node node) { current().push_back(std::move(node)); }
+  // Emits a node whose result goes to a new temporary, and returns that.
+  template <typename N>
+  program::Out emit_to_temp(N node) {
+    const program::Out out = node.out = temp();
+    emit(std::move(node));
+    return out;
+  }
   // What `emit_nodes` emits goes to the prologue, which runs before everything else, whenever it was emitted.
   template <typename F>
   void in_prologue(F&& emit_nodes) {

@@ -32,9 +32,7 @@ class SamplerEmitter {
  private:
   template <typename N>
   Out emit(N node) {
-    const Out out = node.out = builder_.temp();
-    builder_.emit(std::move(node));
-    return out;
+    return builder_.emit_to_temp(std::move(node));
   }
   template <typename N>
   Out unary(Tid x) {
