@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "kernels/metal/emulator/dispatch.h"
+#include "kernels/emulator/dispatch.h"
 #include "kernels/metal/source.h"
 #include "ops/tensor.h"
 

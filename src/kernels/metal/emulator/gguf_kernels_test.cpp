@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "kernels/metal/emulator/random_operands.h"
+#include "kernels/emulator/random_operands.h"
 #include "kernels/metal/emulator/trial.h"
 #include "ops/elements.h"
 #include "ops/gguf_embedding.h"

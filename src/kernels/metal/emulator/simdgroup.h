@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "kernels/metal/emulator/threadgroup.h"
+#include "kernels/emulator/threadgroup.h"
+#include "kernels/metal/emulator/types.h"
 
 namespace tessera::kernels::emulator::metal {
 

@@ -8,7 +8,7 @@
 #include "kernels/cpu/activations.h"
 #include "kernels/cpu/embedding.h"
 #include "kernels/cpu/linear.h"
-#include "kernels/metal/emulator/random_operands.h"
+#include "kernels/emulator/random_operands.h"
 #include "ops/elements.h"
 
 namespace tessera::kernels::emulator {

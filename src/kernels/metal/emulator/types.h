@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "base/float16.h"
+#include "kernels/emulator/threadgroup.h"
 
 namespace tessera::kernels::emulator::metal {
 
@@ -54,13 +55,7 @@ struct alignas(sizeof(T) * (N == 3 ? 4 : N)) vec {
   const T& operator[](int i) const { return elements[i]; }
 };
 
-// Grid positions are asked for x, y and z.
-template <typename T>
-struct alignas(4 * sizeof(T)) vec<T, 3> {
-  T x, y, z;
-};
-
-using uint3 = vec<uint, 3>;
+using uint3 = Index3;  // grid positions are asked for x, y and z
 using ulong2 = vec<ulong, 2>;
 using ushort4 = vec<ushort, 4>;
 using float4 = vec<float, 4>;

@@ -8,8 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "kernels/metal/emulator/memory.h"
-#include "kernels/metal/emulator/types.h"
+#include "kernels/emulator/memory.h"
 
 namespace tessera::kernels::emulator {
 
@@ -23,9 +22,12 @@ struct Site {
 };
 inline constexpr uint32_t kSimdWidth = 32;
 
-// What MLX makes parameters of a kernel whose body names them.
+struct Index3 {
+  uint32_t x = 0, y = 0, z = 0;
+};
+// Where a thread is, in Metal's words; CUDA's are made of the same (kernels/cuda/emulator).
 struct ThreadIndices {
-  metal::uint3 thread_position_in_grid, threadgroup_position_in_grid;
+  Index3 thread_position_in_grid, threadgroup_position_in_grid;
   uint32_t thread_index_in_threadgroup, simdgroup_index_in_threadgroup, thread_index_in_simdgroup;
 };
 const ThreadIndices& this_thread();

@@ -1,4 +1,4 @@
-#include "kernels/metal/emulator/random_operands.h"
+#include "kernels/emulator/random_operands.h"
 
 #include <sys/mman.h>
 

@@ -1,4 +1,4 @@
-#include "kernels/metal/emulator/fiber.h"
+#include "kernels/emulator/fiber.h"
 
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "base/check.h"
-#include "kernels/metal/emulator/fiber_sanitizers.h"
+#include "kernels/emulator/fiber_sanitizers.h"
 
 // Where a switch is six pushes and a move, a step of a matrix product takes tens of microseconds. ucontext asks the
 // system for the signal mask, which takes twenty times as long; it serves the other machines.

@@ -1,4 +1,4 @@
-#include "kernels/metal/emulator/dispatch.h"
+#include "kernels/emulator/dispatch.h"
 
 #include <algorithm>
 #include <deque>
@@ -7,8 +7,8 @@
 #include <span>
 
 #include "base/check.h"
-#include "kernels/metal/emulator/fiber.h"
-#include "kernels/metal/emulator/threadgroup.h"
+#include "kernels/emulator/fiber.h"
+#include "kernels/emulator/threadgroup.h"
 
 namespace tessera::kernels::emulator {
 namespace {
@@ -196,7 +196,7 @@ void Dispatch::pass_barrier() {
 }
 
 void Dispatch::record(const Lane& lane, const std::string& message) {
-  const metal::uint3& group = lane.indices.threadgroup_position_in_grid;
+  const Index3& group = lane.indices.threadgroup_position_in_grid;
   error_ = make_error(ErrorCode::kInternal, "thread {} of threadgroup ({}, {}, {}) {}",
                       lane.indices.thread_index_in_threadgroup, group.x, group.y, group.z, message);
 }

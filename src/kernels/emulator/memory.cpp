@@ -1,4 +1,4 @@
-#include "kernels/metal/emulator/memory.h"
+#include "kernels/emulator/memory.h"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,5 @@
 // The emulator finds what it claims to find: each test plants a fault in a small kernel.
-#include "kernels/metal/emulator/dispatch.h"
+#include "kernels/emulator/dispatch.h"
 
 #include <gtest/gtest.h>
 
@@ -31,7 +31,7 @@ TEST(Dispatch, EveryThreadRunsOnceAndKnowsWhereItIs) {
   EXPECT_EQ(fault_of(grid,
                      [&] {
                        const ThreadIndices& me = this_thread();
-                       const uint3 p = me.thread_position_in_grid;
+                       const Index3 p = me.thread_position_in_grid;
                        ++calls[p.x + 70 * (p.y + 3 * p.z)];
                        EXPECT_EQ(p.x / 32, me.threadgroup_position_in_grid.x);
                        EXPECT_EQ(p.y / 2, me.threadgroup_position_in_grid.y);
@@ -182,7 +182,7 @@ TEST(Dispatch, FindsDivergence) {
 TEST(Dispatch, SomeThreadgroups) {
   std::vector<uint32_t> seen;
   ASSERT_TRUE(dispatch({{8, 8, 1}, {1, 1, 1}}, {{3, 1}, {0, 7}}, [&] {
-                const uint3 p = this_thread().thread_position_in_grid;
+                const Index3 p = this_thread().thread_position_in_grid;
                 seen.insert(seen.end(), {p.x, p.y});
               }).has_value());
   EXPECT_EQ(seen, (std::vector<uint32_t>{3, 1, 0, 7}));
