@@ -1,0 +1,106 @@
+#include "quant/tq4.h"
+
+#include <cmath>
+#include <span>
+
+#include "base/check.h"
+
+namespace tessera::quant {
+namespace {
+
+// The positive half of the codebook for N(0, 1): 200 rounds of Lloyd's iteration from the centres of 16 equal cells
+// over [-3, 3], which is where ExecuTorch stops; it has not quite converged there. tq4_test.cpp repeats it.
+constexpr int kHalf = kTq4Levels / 2;
+constexpr double kUnitCentroids[kHalf] = {0.12275533075863569, 0.3707590747961954, 0.6266130098397356,
+                                          0.8969404864035156,  1.191121311513975,  1.5244483306705743,
+                                          1.9265404896470786,  2.472438240928406};
+
+// t[i] = sum over m of (-1)^(ones in i & m) t[m], in place; t.size() is a power of two.
+void walsh_hadamard(std::span<int32_t> t) {
+  for (size_t step = 1; step < t.size(); step *= 2)
+    for (size_t block = 0; block < t.size(); block += 2 * step)
+      for (size_t i = block; i < block + step; ++i) {
+        const int32_t a = t[i], b = t[i + step];
+        t[i] = a + b;
+        t[i + step] = a - b;
+      }
+}
+
+// Signs of a fixed sequence: the top bits of splitmix64 (Steele, Lea, Flood 2014).
+class Signs {
+ public:
+  int32_t next() {
+    state_ += 0x9e3779b97f4a7c15u;
+    uint64_t z = state_;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (z ^ z >> 31) >> 63 ? -1 : 1;
+  }
+
+ private:
+  uint64_t state_ = 42;
+};
+
+}  // namespace
+
+Tq4Codebook tq4_codebook(int64_t dim) {
+  const double sigma = 1 / std::sqrt(static_cast<double>(dim));
+  Tq4Codebook out;
+  for (int i = 0; i < kHalf; ++i) {
+    out.centroids[kHalf + i] = static_cast<float>(kUnitCentroids[i] * sigma);
+    out.centroids[kHalf - 1 - i] = -out.centroids[kHalf + i];
+  }
+  out.boundaries[kHalf - 1] = to_bf16(0);
+  for (int i = 1; i < kHalf; ++i) {
+    const auto middle = static_cast<float>((kUnitCentroids[i - 1] + kUnitCentroids[i]) / 2 * sigma);
+    out.boundaries[kHalf - 1 + i] = to_bf16(middle);
+    out.boundaries[kHalf - 1 - i] = to_bf16(-middle);
+  }
+  return out;
+}
+
+// R = S (H D H / dim) S: H the Hadamard matrix, D and S random signs. H D H depends on i xor j alone, and is the
+// transform of D's signs. Why this matrix: sums of dim random signs are as good as normal draws, and where those need a
+// generator and a factorisation that every platform rounds in its own way, these are integers.
+std::vector<float> tq4_rotation(int64_t dim) {
+  CHECK(tq4_supports(dim));
+  const auto d = static_cast<size_t>(dim);
+  std::vector<int32_t> core(d), signs(d);
+  Signs random;
+  for (int32_t& sign : core) sign = random.next();
+  for (int32_t& sign : signs) sign = random.next();
+  walsh_hadamard(core);
+  std::vector<float> out(d * d);
+  for (size_t i = 0; i < d; ++i)
+    for (size_t j = 0; j < d; ++j)
+      out[i * d + j] = static_cast<float>(signs[i] * signs[j] * core[i ^ j]) / static_cast<float>(d);
+  return out;
+}
+
+int tq4_level(float y, const BF16* boundaries) {
+  int level = 0;
+  for (int i = 0; i < kTq4Levels - 1; ++i) level += to_f32(boundaries[i]) < y;
+  return level;
+}
+
+BF16 tq4_compress(const float* x, int64_t dim, const BF16* boundaries, uint8_t* codes) {
+  double sum = 0;
+  for (int64_t i = 0; i < dim; ++i) sum += double{x[i]} * double{x[i]};
+  const auto norm = static_cast<float>(std::sqrt(sum));
+  const float length = norm + kTq4Epsilon;
+  for (int64_t i = 0; i < dim; i += 2) {
+    const int even = tq4_level(x[i] / length, boundaries), odd = tq4_level(x[i + 1] / length, boundaries);
+    codes[i / 2] = static_cast<uint8_t>(even << 4 | odd);
+  }
+  return to_bf16(norm);
+}
+
+void tq4_decompress(const uint8_t* codes, BF16 norm, int64_t dim, const float* centroids, float* x) {
+  const float length = to_f32(norm);
+  for (int64_t i = 0; i < dim; i += 2) {
+    x[i] = centroids[codes[i / 2] >> 4] * length;
+    x[i + 1] = centroids[codes[i / 2] & 15] * length;
+  }
+}
+
+}  // namespace tessera::quant
