@@ -50,11 +50,11 @@ Tq4Codebook tq4_codebook(int64_t dim) {
     out.centroids[kHalf + i] = static_cast<float>(kUnitCentroids[i] * sigma);
     out.centroids[kHalf - 1 - i] = -out.centroids[kHalf + i];
   }
-  out.boundaries[kHalf - 1] = to_bf16(0);
+  out.boundaries[kHalf - 1] = 0;
   for (int i = 1; i < kHalf; ++i) {
     const auto middle = static_cast<float>((kUnitCentroids[i - 1] + kUnitCentroids[i]) / 2 * sigma);
-    out.boundaries[kHalf - 1 + i] = to_bf16(middle);
-    out.boundaries[kHalf - 1 - i] = to_bf16(-middle);
+    out.boundaries[kHalf - 1 + i] = to_f32(to_bf16(middle));
+    out.boundaries[kHalf - 1 - i] = -out.boundaries[kHalf - 1 + i];
   }
   return out;
 }
@@ -77,13 +77,13 @@ std::vector<float> tq4_rotation(int64_t dim) {
   return out;
 }
 
-int tq4_level(float y, const BF16* boundaries) {
+int tq4_level(float y, const float* boundaries) {
   int level = 0;
-  for (int i = 0; i < kTq4Levels - 1; ++i) level += to_f32(boundaries[i]) < y;
+  for (int i = 0; i < kTq4Levels - 1; ++i) level += boundaries[i] < y;
   return level;
 }
 
-BF16 tq4_compress(const float* x, int64_t dim, const BF16* boundaries, uint8_t* codes) {
+BF16 tq4_compress(const float* x, int64_t dim, const float* boundaries, uint8_t* codes) {
   double sum = 0;
   for (int64_t i = 0; i < dim; ++i) sum += double{x[i]} * double{x[i]};
   const auto norm = static_cast<float>(std::sqrt(sum));
@@ -95,11 +95,10 @@ BF16 tq4_compress(const float* x, int64_t dim, const BF16* boundaries, uint8_t* 
   return to_bf16(norm);
 }
 
-void tq4_decompress(const uint8_t* codes, BF16 norm, int64_t dim, const float* centroids, float* x) {
-  const float length = to_f32(norm);
+void tq4_decompress(const uint8_t* codes, float norm, int64_t dim, const float* centroids, float* x) {
   for (int64_t i = 0; i < dim; i += 2) {
-    x[i] = centroids[codes[i / 2] >> 4] * length;
-    x[i + 1] = centroids[codes[i / 2] & 15] * length;
+    x[i] = centroids[codes[i / 2] >> 4] * norm;
+    x[i + 1] = centroids[codes[i / 2] & 15] * norm;
   }
 }
 

@@ -27,7 +27,7 @@ inline constexpr int kTq4Levels = 16;
 // The levels of one vector length, ascending, and where one ends and the next begins.
 struct Tq4Codebook {
   std::array<float, kTq4Levels> centroids;
-  std::array<BF16, kTq4Levels - 1> boundaries;  // the middle one is 0
+  std::array<float, kTq4Levels - 1> boundaries;  // values of bf16; the middle one is 0
 };
 
 // Lengths there is a rotation for: powers of two from 64 to 1024.
@@ -43,11 +43,11 @@ Tq4Codebook tq4_codebook(int64_t dim);
 std::vector<float> tq4_rotation(int64_t dim);
 
 // The number of boundaries below y: a value on a boundary takes the lower level.
-int tq4_level(float y, const BF16* boundaries);
+int tq4_level(float y, const float* boundaries);
 
 // x (dim) rotated -> codes (dim / 2), returns the norm. A direction is x / (||x|| + kTq4Epsilon), so zeros stay finite.
 inline constexpr float kTq4Epsilon = 1e-10f;
-BF16 tq4_compress(const float* x, int64_t dim, const BF16* boundaries, uint8_t* codes);
-void tq4_decompress(const uint8_t* codes, BF16 norm, int64_t dim, const float* centroids, float* x);
+BF16 tq4_compress(const float* x, int64_t dim, const float* boundaries, uint8_t* codes);
+void tq4_decompress(const uint8_t* codes, float norm, int64_t dim, const float* centroids, float* x);
 
 }  // namespace tessera::quant

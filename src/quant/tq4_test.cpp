@@ -44,8 +44,8 @@ TEST(Tq4, BoundariesHaveTheDocumentedBits) {
   constexpr uint16_t k256[] = {0, 0x3c7d, 0x3cff, 0x3d43, 0x3d86, 0x3dae, 0x3ddd, 0x3e0d};
   constexpr uint16_t k512[] = {0, 0x3c33, 0x3cb5, 0x3d0a, 0x3d3d, 0x3d76, 0x3d9c, 0x3dc7};
   for (size_t i = 0; i < 8; ++i) {
-    EXPECT_EQ(tq4_codebook(256).boundaries[7 + i].bits, k256[i]) << i;
-    EXPECT_EQ(tq4_codebook(512).boundaries[7 + i].bits, k512[i]) << i;
+    EXPECT_EQ(std::bit_cast<uint32_t>(tq4_codebook(256).boundaries[7 + i]), uint32_t{k256[i]} << 16) << i;
+    EXPECT_EQ(std::bit_cast<uint32_t>(tq4_codebook(512).boundaries[7 + i]), uint32_t{k512[i]} << 16) << i;
   }
 }
 
@@ -54,9 +54,9 @@ TEST(Tq4, LevelsAreSymmetricAndBetweenTheirBoundaries) {
     const auto [c, b] = tq4_codebook(dim);
     for (size_t i = 0; i < 16; ++i) EXPECT_EQ(c[i], -c[15 - i]);
     for (size_t i = 0; i < 15; ++i) {
-      EXPECT_EQ(to_f32(b[i]), -to_f32(b[14 - i]));
-      EXPECT_LT(c[i], to_f32(b[i]));
-      EXPECT_LT(to_f32(b[i]), c[i + 1]);
+      EXPECT_EQ(b[i], -b[14 - i]);
+      EXPECT_LT(c[i], b[i]);
+      EXPECT_LT(b[i], c[i + 1]);
     }
   }
 }
@@ -126,7 +126,7 @@ std::vector<float> there_and_back(const std::vector<float>& x) {
   std::vector<uint8_t> codes(x.size() / 2);
   const BF16 norm = tq4_compress(rotated(x).data(), dim, boundaries.data(), codes.data());
   std::vector<float> y(x.size());
-  tq4_decompress(codes.data(), norm, dim, centroids.data(), y.data());
+  tq4_decompress(codes.data(), to_f32(norm), dim, centroids.data(), y.data());
   return rotated(y);
 }
 
@@ -179,7 +179,7 @@ TEST(Tq4, TheEvenValueIsInTheHighNibbleAndEveryPairSurvives) {
     uint8_t codes[32] = {};
     codes[0] = static_cast<uint8_t>(pair);
     float x[64];
-    tq4_decompress(codes, to_bf16(1), 64, centroids.data(), x);
+    tq4_decompress(codes, 1, 64, centroids.data(), x);
     EXPECT_EQ(x[0], centroids[static_cast<size_t>(pair >> 4)]);
     EXPECT_EQ(x[1], centroids[static_cast<size_t>(pair & 15)]);
     EXPECT_EQ(tq4_level(x[0], boundaries.data()) << 4 | tq4_level(x[1], boundaries.data()), pair);
@@ -190,7 +190,7 @@ TEST(Tq4, AValueOnABoundaryTakesTheLowerLevel) {
   const auto [centroids, boundaries] = tq4_codebook(128);
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (int i = 0; i < 15; ++i) {
-    const float boundary = to_f32(boundaries[static_cast<size_t>(i)]);
+    const float boundary = boundaries[static_cast<size_t>(i)];
     EXPECT_EQ(tq4_level(boundary, boundaries.data()), i);
     EXPECT_EQ(tq4_level(std::nextafter(boundary, kInfinity), boundaries.data()), i + 1);
     EXPECT_EQ(tq4_level(std::nextafter(boundary, -kInfinity), boundaries.data()), i);

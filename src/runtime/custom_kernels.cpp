@@ -5,6 +5,7 @@
 #include "ops/checks.h"
 #include "ops/gguf_embedding.h"
 #include "ops/gguf_linear.h"
+#include "runtime/tq_kernels.h"
 
 namespace tessera::runtime {
 namespace {
@@ -31,19 +32,6 @@ Result<const TemplateArg*> find_arg(const KernelCall& call, std::string_view nam
   return make_error(ErrorCode::kNotFound, "kernel {} needs a template argument {}", call.name, name);
 }
 
-Status check_int(const KernelCall& call, std::string_view arg, int64_t expected) {
-  const int32_t found = TRY(call.int_arg(arg));
-  if (found == expected) return {};
-  return invalid_argument("template argument {} of {} is {}, its operands say {}", arg, call.name, found, expected);
-}
-
-Status check_dtype(const KernelCall& call, std::string_view arg, DType expected) {
-  const DType found = TRY(call.dtype_arg(arg));
-  if (found == expected) return {};
-  return invalid_argument("template argument {} of {} is {}, expected {}", arg, call.name, name_of(found),
-                          name_of(expected));
-}
-
 Status check_counts(const KernelCall& call, size_t min_inputs, size_t max_inputs) {
   if (call.inputs.size() >= min_inputs && call.inputs.size() <= max_inputs && call.outputs.size() == 1) return {};
   return invalid_argument("{} takes {} to {} inputs and gives 1 output, found {} and {}", call.name, min_inputs,
@@ -62,18 +50,18 @@ Result<WeightSize> weight_size(const ops::Tensor& weight, const quant::Format& f
 Status check_linear_call(const GgufKernelName& kernel, const KernelCall& call) {
   TRY(check_counts(call, 2, 3));
   const WeightSize size = TRY(weight_size(call.inputs[1], *kernel.format));
-  TRY(check_dtype(call, "InT", call.inputs[0].dtype));
-  TRY(check_dtype(call, call.has_arg("OutT") ? "OutT" : "InT", call.outputs[0].dtype));
-  TRY(check_int(call, "N", size.n_rows));
-  return check_int(call, "K", size.k);
+  TRY(call.check_dtype_arg("InT", call.inputs[0].dtype));
+  TRY(call.check_dtype_arg(call.has_arg("OutT") ? "OutT" : "InT", call.outputs[0].dtype));
+  TRY(call.check_int_arg("N", size.n_rows));
+  return call.check_int_arg("K", size.k);
 }
 
 Status check_embedding_call(const GgufKernelName& kernel, const KernelCall& call) {
   TRY(check_counts(call, 2, 2));
   const WeightSize size = TRY(weight_size(call.inputs[0], *kernel.format));
-  TRY(check_dtype(call, "OutT", call.outputs[0].dtype));
-  TRY(check_int(call, "K", size.k));
-  return call.has_arg("V") ? check_int(call, "V", size.n_rows) : Status();
+  TRY(call.check_dtype_arg("OutT", call.outputs[0].dtype));
+  TRY(call.check_int_arg("K", size.k));
+  return call.has_arg("V") ? call.check_int_arg("V", size.n_rows) : Status();
 }
 
 Result<ops::Tensor> run_gguf(const GgufKernelName& kernel, const KernelCall& call) {
@@ -94,6 +82,7 @@ CustomKernels make_reference_kernels() {
           [kernel = GgufKernelName{&format, suffix.op}](const KernelCall& call) -> Result<std::vector<ops::Tensor>> {
             return std::vector{TRY(run_gguf(kernel, call))};
           });
+  add_tq_kernels(kernels);
   return kernels;
 }
 
@@ -113,6 +102,19 @@ Result<DType> KernelCall::dtype_arg(std::string_view arg) const {
   const auto dtype = static_cast<DType>(TRY(find_arg(*this, arg, TemplateArg::Kind::kDType))->value);
   if (!is_known(dtype)) return not_implemented("template argument {} is dtype code {}", arg, static_cast<int>(dtype));
   return dtype;
+}
+
+Status KernelCall::check_int_arg(std::string_view arg, int64_t expected) const {
+  const int32_t found = TRY(int_arg(arg));
+  if (found == expected) return {};
+  return invalid_argument("template argument {} of {} is {}, its operands say {}", arg, name, found, expected);
+}
+
+Status KernelCall::check_dtype_arg(std::string_view arg, DType expected) const {
+  const DType found = TRY(dtype_arg(arg));
+  if (found == expected) return {};
+  return invalid_argument("template argument {} of {} is {}, expected {}", arg, name, name_of(found),
+                          name_of(expected));
 }
 
 const CustomKernel* CustomKernels::find(std::string_view name) const {

@@ -44,6 +44,9 @@ struct KernelCall {
   Result<int32_t> int_arg(std::string_view arg) const;
   Result<DType> dtype_arg(std::string_view arg) const;
   bool has_arg(std::string_view arg) const;
+  // Errors: also another value, which the operands contradict.
+  Status check_int_arg(std::string_view arg, int64_t expected) const;
+  Status check_dtype_arg(std::string_view arg, DType expected) const;
 };
 
 // Returns one tensor per call.outputs; the interpreter checks shapes and dtypes.
@@ -59,7 +62,8 @@ class CustomKernels {
   std::map<std::string, CustomKernel, std::less<>> kernels_;
 };
 
-// gguf_<format>_matvec, _matmul and _embedding for every weight format, on the scalar references of ops.
+// gguf_<format>_matvec, _matmul and _embedding for every weight format, and those of compressed caches (tq_kernels.h),
+// on the scalar references of ops.
 const CustomKernels& reference_kernels();
 
 // How the fused GGUF kernels are called (executorch-pte section 6.4), for whoever registers or recognises one:

@@ -2,6 +2,8 @@
 
 #include "ops/gguf_embedding.h"
 #include "ops/gguf_linear.h"
+#include "ops/tq_cache.h"
+#include "quant/tq4.h"
 #include "runtime/interpreter_testing.h"
 #include "test_util.h"
 
@@ -117,6 +119,42 @@ TEST(CustomKernels, ContractIsChecked) {
                ErrorCode::kInvalidArgument, "takes 2 to 3 inputs");
   expect_error(m.execute(kernel_node("my_kernel", {x, w}, m.out(), {1, 4}, DType::kF32, good)),
                ErrorCode::kNotImplemented, "\"my_kernel\"; known: gguf_");
+}
+
+// x -> lengths, directions -> codes, codes and lengths -> directions again, as a program with a compressed cache has
+// them.
+TEST(CustomKernels, CompressedCachesThroughTheNode) {
+  auto rng = fresh_rng();
+  Machine m;
+  const auto [centroids, boundaries] = quant::tq4_codebook(64);
+  const Tensor x = random(rng, DType::kBF16, {1, 3, 2, 64}, -1, 1);
+  const Tid tx = m.tensor(x), bounds = m.tensor(f32({15}, {boundaries.begin(), boundaries.end()})),
+            levels = m.tensor(f32({16}, {centroids.begin(), centroids.end()}));
+  const Template in{"InT", 2, code(DType::kBF16)}, dim{"D", 0, 64}, b{"B", 0, 15};
+  const auto norm = [&](const std::vector<Template>& args, DType dtype = DType::kBF16) {
+    return kernel_node("tq_norm", {tx}, m.out(), {1, 3, 2, 1}, dtype, args);
+  };
+  const Tensor norms = *m.run(norm({in, dim}));
+  expect_same(norms, ops::tq_norm(x).value());
+  const auto compress = [&](const std::vector<Template>& args) {
+    return kernel_node("tq4_compress", {tx, bounds}, m.out(), {1, 3, 2, 32}, DType::kU8, args);
+  };
+  const Tensor packed = *m.run(compress({in, b}));
+  const Tid tp = m.tensor(packed), tn = m.tensor(norms);
+  const auto dequantize = [&](const std::vector<Template>& args, DType dtype) {
+    return kernel_node("tq_dequant", {tp, tn, levels}, m.out(), {1, 3, 2, 64}, dtype, args);
+  };
+  expect_same(m.run(dequantize({in, dim}, DType::kBF16)),
+              ops::tq_dequant(packed, norms, f32({16}, {centroids.begin(), centroids.end()}), DType::kBF16).value());
+  EXPECT_TRUE(m.run(dequantize({{"InT", 2, code(DType::kF32)}, dim}, DType::kF32)).has_value());
+
+  expect_error(m.execute(norm({in, {"D", 0, 32}})), ErrorCode::kInvalidArgument, "D of tq_norm is 32");
+  expect_error(m.execute(norm({in, dim}, DType::kF32)), ErrorCode::kInvalidArgument, "the node declares f32");
+  expect_error(m.execute(norm({dim})), ErrorCode::kNotFound, "template argument InT");
+  expect_error(m.execute(compress({in, {"B", 0, 16}})), ErrorCode::kInvalidArgument, "B of tq4_compress is 16");
+  expect_error(m.execute(dequantize({in, dim}, DType::kF32)), ErrorCode::kInvalidArgument, "InT of tq_dequant is bf16");
+  expect_error(m.execute(kernel_node("tq_dequant", {tp, tn}, m.out(), {1, 3, 2, 64}, DType::kBF16, {in, dim})),
+               ErrorCode::kInvalidArgument, "takes 3 inputs");
 }
 
 TEST(CustomKernels, MalformedNodes) {

@@ -10,6 +10,7 @@ namespace {
 
 using namespace program;
 using kernels::metal::Op;
+using kernels::metal::TqOp;
 using quant::GgmlType;
 
 TensorMeta matrix(DType dtype, int32_t rows, int32_t columns) { return {{{rows}, {columns}}, dtype}; }
@@ -119,6 +120,85 @@ TEST(VerifyKernels, WhatDoesNotFitTheKernelIsNamed) {
   OneKernel weight;
   weight.program.tensor_meta[1].shape[1].value = 100;
   expect_problem("no u8 matrix of whole Q4_K blocks", weight.verdict());
+}
+
+// ---- the kernels of a compressed cache
+
+struct TqKernel {
+  Program program;
+  MetalKernel node;
+
+  TqKernel(TqOp op, int32_t vectors, int32_t dim) {
+    program.n_constants = 3;
+    node.header = String(std::string(kernels::metal::tq_header_text()));
+    node.source = String(std::string(kernels::metal::tq_body_text(op)));
+    node.outputs = {{{3}}};
+    node.output_names = {String(op == TqOp::kNorm ? "norms" : "out")};
+    node.output_shape_lengths = {2};
+    node.grid = {32, 1, vectors};
+    node.threadgroup = {32, 1, 1};
+    if (op == TqOp::kNorm) set("tq_norm", {"x"}, {vectors, 1}, DType::kF16, "D", dim);
+    if (op == TqOp::kCompress) {
+      set("tq4_compress", {"values", "boundaries"}, {vectors, dim / 2}, DType::kU8, "B", 15);
+      node.grid = {vectors * dim / 2, 1, 1};
+    }
+    if (op == TqOp::kDequantize)
+      set("tq_dequant", {"packed", "norms", "centroids"}, {vectors, dim}, DType::kF16, "D", dim);
+    program.tensor_meta = {matrix(DType::kF16, vectors, dim), {{{15}}, DType::kBF16}, {{{16}}, DType::kF32}};
+    if (op == TqOp::kDequantize) program.tensor_meta[1] = matrix(DType::kBF16, vectors, 1);
+  }
+  void set(const char* name, std::vector<const char*> inputs, std::vector<IntOrVid> shape, DType out,
+           const char* argument, int32_t value) {
+    node.name = String(name);
+    for (uint32_t i = 0; i < inputs.size(); ++i) {
+      node.inputs.push_back(Tid{i});
+      node.input_names.push_back(String(inputs[i]));
+    }
+    node.output_shapes_flat = shape;
+    node.output_dtypes = {out};
+    node.template_arg_names = {String("InT"), String(argument)};
+    node.template_arg_kinds = {2, 0};
+    node.template_arg_values = {static_cast<int32_t>(DType::kF16), value};
+  }
+  KernelVerdict verdict() {
+    program.chains = {{Node(node)}};
+    ThreadPool pool(1);
+    std::mt19937_64 rng = tessera::testing::fresh_rng();
+    auto verdicts = verify_kernels(program, pool, rng);
+    EXPECT_EQ(verdicts.size(), 1u);
+    verdicts[0].kernel.first = nullptr;
+    return verdicts[0];
+  }
+};
+
+TEST(VerifyKernels, KernelsOfACompressedCache) {
+  for (const TqOp op : {TqOp::kNorm, TqOp::kCompress, TqOp::kDequantize}) {
+    const KernelVerdict verdict = TqKernel(op, 6, 128).verdict();
+    EXPECT_EQ(verdict.problem, "");
+    EXPECT_EQ(verdict.rows, 6);
+    EXPECT_EQ(verdict.n_values, op == TqOp::kNorm ? 6u : op == TqOp::kCompress ? 6u * 64 : 6u * 128);
+    TqKernel open(op, 6, 64);
+    open.node.output_shapes_flat[0] = Vid{0};
+    open.node.grid[op == TqOp::kCompress ? 0 : 2] = Vid{1};
+    EXPECT_EQ(open.verdict().problem, "");
+    EXPECT_EQ(open.verdict().rows, 9);
+  }
+}
+
+TEST(VerifyKernels, WhatDoesNotFitACompressedCacheIsNamed) {
+  TqKernel text(TqOp::kNorm, 6, 128);
+  text.node.source = String(std::string(kernels::metal::tq_body_text(TqOp::kCompress)));
+  expect_problem("its source has hash ", text.verdict());
+  TqKernel d(TqOp::kDequantize, 6, 128);
+  d.node.template_arg_values[1] = 64;
+  expect_problem("template argument D is 64, the kernel needs 128", d.verdict());
+  TqKernel b(TqOp::kCompress, 6, 128);
+  b.node.template_arg_values[1] = 16;
+  expect_problem("template argument B is 16, the kernel needs 15", b.verdict());
+  TqKernel grid(TqOp::kCompress, 6, 128);
+  grid.node.grid[0] = 6 * 128;
+  expect_problem("its grid is 768 along axis 0, the kernel needs 384", grid.verdict());
+  expect_problem("vectors of 96 values", TqKernel(TqOp::kNorm, 6, 96).verdict());
 }
 
 }  // namespace

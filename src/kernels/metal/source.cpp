@@ -36,4 +36,18 @@ std::string body_text(const Kernel& kernel) {
                      needs_bias ? "const gguf::NoBias bias{};\n" : "", body_of(kernel.op));
 }
 
+std::string_view tq_header_text() { return text::kTq4Header; }
+
+std::string_view tq_body_text(TqOp op) {
+  switch (op) {
+    case TqOp::kNorm:
+      return text::kTqNormBody;
+    case TqOp::kCompress:
+      return text::kTq4CompressBody;
+    case TqOp::kDequantize:
+      return text::kTqDequantBody;
+  }
+  check_failed(__FILE__, __LINE__, "a known operation");
+}
+
 }  // namespace tessera::kernels::metal

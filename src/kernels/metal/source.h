@@ -24,4 +24,9 @@ bool has_kernels(quant::GgmlType format);
 std::string_view header_text();
 std::string body_text(const Kernel& kernel);  // has_kernels(kernel.format)
 
+// The kernels of the compressed key-value cache (tq4.metal), which have a header of their own.
+enum class TqOp { kNorm, kCompress, kDequantize };
+std::string_view tq_header_text();
+std::string_view tq_body_text(TqOp op);
+
 }  // namespace tessera::kernels::metal

@@ -25,6 +25,16 @@ TEST(MetalSource, TextsAreTheFilesOfThisFolder) {
             "using Format = gguf::Q4_K;\n" + file("embedding_body.metal"));
 }
 
+TEST(MetalSource, TextsOfTheCompressedCache) {
+  EXPECT_EQ(tq_header_text(), file("tq4.metal") + "\n");
+  EXPECT_EQ(tq_body_text(TqOp::kNorm), file("tq_norm_body.metal"));
+  EXPECT_EQ(tq_body_text(TqOp::kCompress), file("tq4_compress_body.metal"));
+  EXPECT_EQ(tq_body_text(TqOp::kDequantize), file("tq_dequant_body.metal"));
+  for (const TqOp op : {TqOp::kNorm, TqOp::kCompress, TqOp::kDequantize})
+    for (const char* parameter : {"_shape", "_strides", "_ndim"})
+      EXPECT_EQ(tq_body_text(op).find(parameter), std::string_view::npos);
+}
+
 // MLX adds a parameter for every `<input>_shape`, `_strides` and `_ndim` it finds in a body: those the emulator passes.
 TEST(MetalSource, BodiesAskForTheParametersTheyAreGiven) {
   const auto mentions = [](Op op, std::string_view text) {
@@ -47,6 +57,9 @@ TEST(MetalSource, TheFileForMacsIncludesEveryPart) {
   const std::string all = file("gguf_kernels.metal");
   for (const char* part : {"formats", "matvec", "matmul", "embedding", "matvec_body", "matmul_body", "embedding_body"})
     EXPECT_NE(all.find("#include \"" + std::string(part) + ".metal\"\n"), std::string::npos) << part;
+  const std::string tq = file("tq_kernels.metal");
+  for (const char* part : {"tq4", "tq_norm_body", "tq4_compress_body", "tq_dequant_body"})
+    EXPECT_NE(tq.find("#include \"" + std::string(part) + ".metal\"\n"), std::string::npos) << part;
 }
 
 }  // namespace

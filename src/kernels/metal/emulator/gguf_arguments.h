@@ -2,45 +2,16 @@
 // formats and dtypes chosen by the caller. One source file per operation includes this and its body.
 #pragma once
 
-#include <functional>
-
-#include "base/dtype.h"
 #include "kernels/metal/emulator/gguf_kernels.h"
-#include "kernels/metal/emulator/simdgroup.h"
+#include "kernels/metal/emulator/operands.h"
 #include "quant/format.h"
 
 namespace tessera::kernels::emulator {
 
-using namespace metal;  // as the text does
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"  // Metal narrows integers silently, and the text lets it
 #include "metal_header_generated.h"
 #pragma GCC diagnostic pop
-
-// Tensors whose element type is only known at run time. MLX declares the bias as `const device T*`, ids as
-// `const device T*` or, of fewer than 8, `const constant T*`: bodies may do nothing but index them.
-struct AnyFloats {
-  const Region* region;
-  DType dtype;
-
-  float operator[](int64_t i) const {
-    if (dtype == DType::kF32) return at<float>(i);
-    return dtype == DType::kF16 ? float(at<half>(i)) : float(at<bfloat>(i));
-  }
-  template <typename T>
-  T at(int64_t i) const {
-    return Pointer<Space::kDevice, const T>(region, 0)[i];
-  }
-};
-struct AnyInts {
-  const Region* region;
-  DType dtype;
-
-  int64_t operator[](int64_t i) const {
-    if (dtype == DType::kI32) return Pointer<Space::kConstant, const int32_t>(region, 0)[i];
-    return Pointer<Space::kConstant, const int64_t>(region, 0)[i];
-  }
-};
 
 // Regions of a launch, alive while it runs.
 struct Arguments {
@@ -60,19 +31,10 @@ struct Arguments {
   }
 };
 
-// A thread's whole work; empty if no such kernel was compiled.
-using ThreadBody = std::function<void()>;
 ThreadBody matvec_thread(quant::GgmlType format, const Arguments& arguments);
 ThreadBody matmul_thread(quant::GgmlType format, const Arguments& arguments);
 ThreadBody embedding_thread(quant::GgmlType format, const Arguments& arguments);
 
-// f.operator()<T>() with the type of `dtype`; an empty body for any other.
-template <typename F>
-ThreadBody with_float(DType dtype, const F& f) {
-  if (dtype == DType::kF32) return f.template operator()<float>();
-  if (dtype == DType::kF16) return f.template operator()<half>();
-  return dtype == DType::kBF16 ? f.template operator()<bfloat>() : ThreadBody();
-}
 template <typename F>
 ThreadBody with_format(quant::GgmlType format, const F& f) {
   if (format == quant::GgmlType::kQ4_K) return f.template operator()<gguf::Q4_K>();

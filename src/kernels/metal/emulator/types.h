@@ -76,6 +76,7 @@ T max(T a, T b) {
   if constexpr (std::is_floating_point_v<T>) return std::fmax(a, b);  // ignores a NaN, as Metal does
   return std::max(a, b);
 }
+inline float sqrt(float value) { return std::sqrt(value); }
 template <typename T>
 T abs(T value) {
   return std::abs(value);
