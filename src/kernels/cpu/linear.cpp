@@ -11,27 +11,6 @@ namespace {
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Hands out runs of tiles, long ones first: a long run keeps the memory stream unbroken, short ones at the end let all
-// threads finish together.
-class TileQueue {
- public:
-  TileQueue(int64_t n_tiles, int n_threads) : n_tiles_(n_tiles), share_(int64_t{3} * n_threads) {}
-
-  bool take(int64_t& begin, int64_t& end) {
-    begin = next_.load(std::memory_order_relaxed);
-    do {
-      if (begin >= n_tiles_) return false;
-      end = begin + std::max<int64_t>(1, (n_tiles_ - begin) / share_);
-    } while (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
-    return true;
-  }
-
- private:
-  alignas(64) std::atomic<int64_t> next_{0};
-  int64_t n_tiles_;
-  int64_t share_;
-};
-
 // The kernel of a weight for the forms its activations hold.
 TileFn find_kernel(const LinearKernels& kernels, const quant::Format& format, const ActivationView& x) {
   const ActivationForms integer = ActivationForms::of(format, Arithmetic::kInt8);
@@ -49,50 +28,114 @@ ActivationView from_token(ActivationView x, int64_t token) {
   return x;
 }
 
+// A tile of one of the jobs.
+struct Place {
+  const LinearJob* job;  // null: none is left
+  int64_t row, token;
+  int n_rows, n_tokens;
+};
+
+// All tiles of all jobs, in the order of the file. The chunks of tokens of one row tile follow each other, so that its
+// weights stay in the cache.
+class Tiles {
+ public:
+  Tiles(std::span<const LinearJob> jobs, int64_t m) : jobs_(jobs), m_(m), n_chunks_(ceil_div(m, kTileTokens)) {
+    for (const LinearJob& job : jobs) size_ += size_of_job(job);
+  }
+  int64_t size() const { return size_; }
+  Place operator[](int64_t index) const {
+    const LinearJob* job = jobs_.data();
+    for (; index >= size_of_job(*job); ++job) index -= size_of_job(*job);
+    const int64_t row = index / n_chunks_ * kTileRows, token = index % n_chunks_ * kTileTokens;
+    return {.job = job,
+            .row = row,
+            .token = token,
+            .n_rows = static_cast<int>(std::min<int64_t>(kTileRows, job->weight.n - row)),
+            .n_tokens = static_cast<int>(std::min<int64_t>(kTileTokens, m_ - token))};
+  }
+
+ private:
+  int64_t size_of_job(const LinearJob& job) const { return ceil_div(job.weight.n, kTileRows) * n_chunks_; }
+
+  std::span<const LinearJob> jobs_;
+  int64_t m_, n_chunks_, size_ = 0;
+};
+
+// Hands out runs of tiles, long ones first: a long run keeps the memory stream unbroken, short ones at the end let all
+// threads finish together.
+class TileQueue {
+ public:
+  TileQueue(int64_t n_tiles, int n_threads) : n_tiles_(n_tiles), share_(int64_t{3} * n_threads) {}
+
+  // Makes [begin, end) the next run; empty when none is left.
+  void take(int64_t& begin, int64_t& end) {
+    begin = end = next_.load(std::memory_order_relaxed);
+    while (begin < n_tiles_) {
+      end = begin + std::max<int64_t>(1, (n_tiles_ - begin) / share_);
+      if (next_.compare_exchange_weak(begin, end, std::memory_order_relaxed)) return;
+      end = begin;
+    }
+  }
+
+ private:
+  alignas(64) std::atomic<int64_t> next_{0};
+  int64_t n_tiles_;
+  int64_t share_;
+};
+
+// The tiles one thread gets, one after the other.
+class TileStream {
+ public:
+  TileStream(const Tiles& tiles, TileQueue& queue) : tiles_(tiles), queue_(queue) {}
+  Place next() {
+    if (at_ == end_) queue_.take(at_, end_);
+    return at_ == end_ ? Place{} : tiles_[at_++];
+  }
+
+ private:
+  const Tiles& tiles_;
+  TileQueue& queue_;
+  int64_t at_ = 0, end_ = 0;
+};
+
 class TileRunner {
  public:
   TileRunner(Isa isa, const ActivationView& x) : kernels_(linear_kernels(isa)), x_(x) {}
 
-  int64_t n_tiles(const LinearJob& job) const { return ceil_div(job.weight.n, kTileRows) * n_chunks(); }
-
-  // Tile `index` of a job; the chunks of tokens of one row tile follow each other, so its weights stay in the cache.
-  void run(const LinearJob& job, int64_t index) const {
-    const int64_t row = index / n_chunks() * kTileRows, token = index % n_chunks() * kTileTokens;
-    const auto n_tokens = static_cast<int>(std::min<int64_t>(kTileTokens, x_.m - token));
-    const auto n_rows = static_cast<int>(std::min<int64_t>(kTileRows, job.weight.n - row));
+  // Computes a tile while the weights of `next`, this thread's next one, are on their way.
+  void run(const Place& at, const Place& next) const {
+    const LinearJob& job = *at.job;
     const auto element = static_cast<int64_t>(size_of(job.out.dtype));
     alignas(64) float out[kTileTokens * kTileRows], gate[kTileTokens * kTileRows];
     const TileOutput output{
         .dtype = job.out.dtype,
-        .rows = static_cast<std::byte*>(job.out.data) + (token * job.out.row_stride + row) * element,
+        .rows = static_cast<std::byte*>(job.out.data) + (at.token * job.out.row_stride + at.row) * element,
         .stride_bytes = job.out.row_stride * element,
         .gate = job.gate ? gate : nullptr};
-    LinearTile tile{.format = nullptr,
-                    .weights = nullptr,
-                    .row_bytes = 0,
-                    .n_rows = n_rows,
-                    .x = from_token(x_, token),
-                    .n_tokens = n_tokens,
-                    .out = gate,
-                    .bias = nullptr,
-                    .output = nullptr};
-    if (job.gate) multiply(*job.gate, row, tile);
-    tile.out = out;
-    tile.output = &output;
-    multiply(job.weight, row, tile);
+    if (job.gate) multiply(*job.gate, at, rows_of(job.weight, at.row), gate, nullptr);
+    const std::byte* after =
+        next.job ? rows_of(next.job->gate ? *next.job->gate : next.job->weight, next.row) : rows_of(job.weight, at.row);
+    multiply(job.weight, at, after, out, &output);
   }
 
  private:
-  int64_t n_chunks() const { return ceil_div(x_.m, kTileTokens); }
+  static const std::byte* rows_of(const LinearWeight& weight, int64_t row) {
+    return static_cast<const std::byte*>(weight.data) + row * weight.format->bytes_for(weight.k);
+  }
 
-  // The rows of `weight` from `row` on as the tile says.
-  void multiply(const LinearWeight& weight, int64_t row, LinearTile& tile) const {
+  void multiply(const LinearWeight& weight, const Place& at, const std::byte* next, float* out,
+                const TileOutput* output) const {
     DCHECK(weight.k == x_.k);
-    tile.format = weight.format;
-    tile.row_bytes = weight.format->bytes_for(weight.k);
-    tile.weights = static_cast<const std::byte*>(weight.data) + row * tile.row_bytes;
-    tile.bias = weight.bias ? weight.bias + row : nullptr;
-    find_kernel(kernels_, *weight.format, x_)(tile);
+    find_kernel(kernels_, *weight.format, x_)({.format = weight.format,
+                                               .weights = rows_of(weight, at.row),
+                                               .row_bytes = weight.format->bytes_for(weight.k),
+                                               .n_rows = at.n_rows,
+                                               .next = next,
+                                               .x = from_token(x_, at.token),
+                                               .n_tokens = at.n_tokens,
+                                               .out = out,
+                                               .bias = weight.bias ? weight.bias + at.row : nullptr,
+                                               .output = output});
   }
 
   const LinearKernels& kernels_;
@@ -104,17 +147,14 @@ class TileRunner {
 void linear(ThreadPool& pool, Isa isa, std::span<const LinearJob> jobs, const Activations& x) {
   if (x.view().m == 0) return;
   const TileRunner runner(isa, x.view());
-  int64_t n_tiles = 0;
-  for (const LinearJob& job : jobs) n_tiles += runner.n_tiles(job);
-  TileQueue queue(n_tiles, pool.size());
+  const Tiles tiles(jobs, x.view().m);
+  TileQueue queue(tiles.size(), pool.size());
   pool.run([&](int) {
-    for (int64_t begin, end; queue.take(begin, end);) {
-      int64_t first = 0;  // the job's first tile
-      for (const LinearJob& job : jobs) {
-        const int64_t last = first + runner.n_tiles(job);
-        for (int64_t i = std::max(begin, first); i < std::min(end, last); ++i) runner.run(job, i - first);
-        first = last;
-      }
+    TileStream stream(tiles, queue);
+    for (Place at = stream.next(); at.job;) {
+      const Place next = stream.next();
+      runner.run(at, next);
+      at = next;
     }
   });
 }

@@ -12,6 +12,12 @@
 
 namespace tessera::kernels::cpu {
 
+// What a panel's work is overlapped with: reading the next one, the thread's next tile after the last.
+[[gnu::always_inline]] inline const std::byte* after_panel(const LinearTile& tile, int first) {
+  const int next = first + kPanelRows;
+  return next < tile.n_rows ? tile.weights + next * tile.row_bytes : tile.next;
+}
+
 // Code vector i holds values 32 i .. and 128 + 32 i ..; the activations to go with it.
 template <class V>
 struct TokenCodes {
@@ -34,10 +40,10 @@ struct Decode256 {
     for (int first = 0; first < tile.n_rows; first += kPanelRows) {
       const PanelRows<F> rows(tile, first);
       const ActivationBlock256* x = tile.x.blocks256;
-      const int64_t next = kPanelRows * tile.row_bytes;
+      const std::byte* ahead = after_panel(tile, first);
       Floats acc = V::Floats::zero();
-      for (int64_t b = 0; b < n_blocks; ++b, x += stride)
-        acc = step(rows, b * kBytes, offset_ahead(b, n_blocks, kBytes, next), *x, acc);
+      for (int64_t b = 0; b < n_blocks; ++b, x += stride, ahead += kPanelRows * kBytes)
+        acc = step(rows, b * kBytes, ahead, *x, acc);
       acc.store(tile.out + first);
     }
     finish<Floats>(tile, 0, tile.n_rows, 0, 1);
@@ -68,7 +74,7 @@ struct Decode256 {
     }
   };
 
-  [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, int64_t ahead,
+  [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead,
                                             const ActivationBlock256& x, Floats acc) {
     const TokenCodes<V> token(x.q);
     Bits dots[kPanelRows], d[4], scaled_sums[4], mins[4];
@@ -80,13 +86,13 @@ struct Decode256 {
       if constexpr (F::kHasMin) mins[z] = four.mins;
       unroll<4>([&]<int quarter>() __attribute__((always_inline)) {
         constexpr int r = 4 * quarter + z;
-        prefetch_part<V, kBytes, 0, 1>(rows.row[r] + ahead);
         const Block* block = rows.block(r, offset);
         dots[r] = V::zero();
         unroll<4>([&]<int i>() __attribute__((always_inline)) {
           dots[r] = V::template dot_scaled<kWide<F>>(dots[r], F::template codes<i>(block), token.x[i],
                                                      four.template spread<quarter, i>());
         });
+        fetch_part<V, kPanelRows * kBytes, 4 * z + quarter, kPanelRows>(dots[r], ahead);
       });
     });
     Bits sum = V::sums(dots);
@@ -115,14 +121,14 @@ struct Decode32 {
     for (int first = 0; first < tile.n_rows; first += kPanelRows) {
       const PanelRows<F> rows(tile, first);
       const ActivationBlock32x8* x = tile.x.blocks32;
-      const int64_t next = kPanelRows * tile.row_bytes;
+      const std::byte* ahead = after_panel(tile, first);
       Floats acc = V::Floats::zero();
       int64_t b = 0;
-      for (; b + 8 <= n_blocks; b += 8, x += stride)
-        acc = step(rows, b / 8 * kBytes, 8, offset_ahead(b / 8, n_blocks / 8, kBytes, next), *x, acc);
+      for (; b + 8 <= n_blocks; b += 8, x += stride, ahead += kPanelRows * kBytes)
+        acc = step(rows, b / 8 * kBytes, 8, ahead, *x, acc);
       if (b < n_blocks) {
         const PaddedTail<F> tail(rows, b, n_blocks);
-        acc = step(tail.rows, 0, static_cast<int>(n_blocks - b), 0, *x, acc);
+        acc = step(tail.rows, 0, static_cast<int>(n_blocks - b), ahead, *x, acc);
       }
       acc.store(tile.out + first);
     }
@@ -130,15 +136,15 @@ struct Decode32 {
   }
 
  private:
-  [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, int n_blocks, int64_t ahead,
-                                            const ActivationBlock32x8& x, Floats acc) {
+  [[gnu::always_inline]] static Floats step(const PanelRows<F>& rows, int64_t offset, int n_blocks,
+                                            const std::byte* ahead, const ActivationBlock32x8& x, Floats acc) {
     const TokenCodes<V> token(x.q);
     Bits sums[8];  // by block; lanes are rows
     unroll<4>([&]<int i>() __attribute__((always_inline)) {
       Bits dots[kPanelRows];
       unroll<kPanelRows>([&]<int r>() __attribute__((always_inline)) {
-        prefetch_part<V, kBytes, i, 4>(rows.row[r] + ahead);
         dots[r] = V::template dot<kWide<F>>(V::zero(), F::template codes<i>(rows.block(r, offset)), token.x[i]);
+        fetch_part<V, kPanelRows * kBytes, i * kPanelRows + r, 4 * kPanelRows>(dots[r], ahead);
       });
       V::half_sums(dots, sums[i], sums[i + 4]);
     });

@@ -31,7 +31,8 @@ struct LinearTile {
   const std::byte* weights;  // the first row
   int64_t row_bytes;
   int n_rows;
-  ActivationView x;  // from the tile's first token on
+  const std::byte* next;  // the weights this thread reads after these: fetched meanwhile, so any address will do
+  ActivationView x;       // from the tile's first token on
   int n_tokens;
   float* out;                // (n_tokens, kTileRows), 64-byte aligned; columns past n_rows are scribbled on
   const float* bias;         // (n_rows) or null

@@ -23,12 +23,12 @@ struct PanelCodes {
   alignas(64) unsigned char at[64][64];
 
   template <class F, int64_t kBytes>
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, int64_t ahead) {
+  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
     unroll<4>([&]<int i>() __attribute__((always_inline)) {
       typename V::Bits x[kPanelRows];
       unroll<kPanelRows>([&]<int r>() __attribute__((always_inline)) {
-        prefetch_part<V, kBytes, i, 4>(rows.row[r] + ahead);
         x[r] = F::template codes<i>(rows.block(r, offset));
+        fetch_part<V, kPanelRows * kBytes, i * kPanelRows + r, 4 * kPanelRows>(x[r], ahead);
       });
       V::transpose(x);
       unroll<kPanelRows>([&]<int c>()
@@ -48,9 +48,9 @@ struct Panel256 {
   alignas(64) int16_t mins[kGroups / 2][32];  // pairs likewise
   alignas(64) float d[16], minus_dmin[16];
 
-  // `ahead`: what to prefetch meanwhile, see offset_ahead.
+  // `ahead`: as many bytes to fetch meanwhile.
   static constexpr int64_t kBytes = sizeof(typename F::Block);
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, int64_t ahead) {
+  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
     codes.template unpack<F, kBytes>(rows, offset, ahead);
     typename V::Bits s[4], m[4], ds[4];
     for (int z = 0; z < 4; ++z) {
@@ -133,7 +133,7 @@ struct Panel32 {
   alignas(64) float m[8][16];
 
   static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, int64_t ahead) {
+  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
     codes.template unpack<F, kBytes>(rows, offset, ahead);
     const PanelScales32<V, F> scales(rows, offset);
     for (int j = 0; j < 8; ++j) {
@@ -216,9 +216,10 @@ void panel_tile_256(const LinearTile& tile) {
   const ActivationBlock256* x = tile.x.blocks256;
   Panel panels[kPanels];
   const int64_t n_blocks = tile.x.k / 256;
+  const std::byte* ahead = tile.next;
   for (int64_t b = 0; b < n_blocks; ++b, x += tile.x.m) {
-    const int64_t ahead = offset_ahead(b, n_blocks, Panel::kBytes, kTileRows * tile.row_bytes);
-    for (int p = 0; p < kPanels; ++p) panels[p].unpack(rows[p], b * Panel::kBytes, ahead);
+    for (int p = 0; p < kPanels; ++p, ahead += kPanelRows * Panel::kBytes)
+      panels[p].unpack(rows[p], b * Panel::kBytes, ahead);
     TokenLoop<V, Multiply256<V, F>>::run_all(tile, panels, {1, b == 0, b + 1 == n_blocks}, x);
   }
 }
@@ -231,14 +232,14 @@ void panel_tile_32(const LinearTile& tile) {
   const ActivationBlock32x8* x = tile.x.blocks32;
   Panel panels[kPanels];
   const int64_t n_blocks = tile.x.k / 32;
+  const std::byte* ahead = tile.next;
   for (int64_t b = 0; b < n_blocks; b += 8, x += tile.x.m) {
     const int n = n_blocks - b < 8 ? static_cast<int>(n_blocks - b) : 8;
-    const int64_t ahead = offset_ahead(b / 8, n_blocks / 8, Panel::kBytes, kTileRows * tile.row_bytes);
-    for (int p = 0; p < kPanels; ++p) {
+    for (int p = 0; p < kPanels; ++p, ahead += kPanelRows * Panel::kBytes) {
       if (n == 8)
         panels[p].unpack(rows[p], b / 8 * Panel::kBytes, ahead);
       else
-        panels[p].unpack(PaddedTail<F>(rows[p], b, n_blocks).rows, 0, 0);
+        panels[p].unpack(PaddedTail<F>(rows[p], b, n_blocks).rows, 0, ahead);
     }
     TokenLoop<V, Multiply32<V, F>>::run_all(tile, panels, {n, b == 0, b + n == n_blocks}, x);
   }

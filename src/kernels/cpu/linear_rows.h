@@ -78,23 +78,14 @@ struct PanelScales32 {
   }
 };
 
-// Where to prefetch while working on a block, as an offset from its row's first byte: kAhead blocks on, or past the
-// row's end in the row that this one's place goes to next, `next_row_bytes` on. Without it decode reaches half of the
-// bandwidth: a panel is sixteen short streams, too many for the processor's own prefetcher.
-inline constexpr int64_t kAhead = 4;
-
-[[gnu::always_inline]] inline int64_t offset_ahead(int64_t block, int64_t n_blocks, int64_t block_bytes,
-                                                   int64_t next_row_bytes) {
-  const int64_t later = block + kAhead;
-  return later < n_blocks ? later * block_bytes : next_row_bytes + (later - n_blocks) * block_bytes;
-}
-
-// Asks for part `part` of `n_parts` of the lines of kBytes from `from` on. The parts lie between pieces of work:
-// requests in a burst longer than the processor's queue of misses are dropped.
+// Memory is asked for in the order of the file, one panel (decode) or one tile (prefill) ahead of the work: a panel is
+// sixteen short streams, too many for the processor's own prefetcher.
+//
+// Asks for part `part` of `n_parts` of the lines of kBytes from `from` on, after what made `x`.
 template <class V, int64_t kBytes, int part, int n_parts>
-[[gnu::always_inline]] inline void prefetch_part(const std::byte* from) {
+[[gnu::always_inline]] inline void fetch_part(typename V::Bits& x, const std::byte* from) {
   constexpr int64_t kLines = (kBytes + 63) / 64;
-  for (int64_t i = kLines * part / n_parts; i < kLines * (part + 1) / n_parts; ++i) V::prefetch(from + 64 * i);
+  for (int64_t i = kLines * part / n_parts; i < kLines * (part + 1) / n_parts; ++i) V::fetch(x, from + 64 * i);
 }
 
 }  // namespace tessera::kernels::cpu

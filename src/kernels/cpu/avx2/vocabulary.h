@@ -229,8 +229,10 @@ struct Vocabulary {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), words_of(x.hi));
   }
 
+  static void fetch(Bits& x, const void* p) {
+    asm volatile("prefetcht0 %1" : "+x"(x.lo) : "m"(*static_cast<const char*>(p)));
+  }
   // Inlined early: g++ takes a function that only prefetches for one without effect and drops its calls.
-  [[gnu::always_inline]] static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
   [[gnu::always_inline]] static void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
   static void keep(Bits& x) { asm volatile("" : "+x"(x.lo), "+x"(x.hi)); }

@@ -256,7 +256,7 @@ struct Vocabulary {
     for (int i = 0; i < 4; ++i) vst1_s16(p + 4 * i, vmovn_s32(vreinterpretq_s32_u8(x.q[i])));
   }
 
-  [[gnu::always_inline]] static void prefetch(const void* p) { __builtin_prefetch(p, 0, 3); }
+  static void fetch(Bits& x, const void* p) { asm volatile("prfm pldl1keep, [%1]" : "+w"(x.q[0]) : "r"(p)); }
   [[gnu::always_inline]] static void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
   static void keep(Bits& x) { asm volatile("" : "+w"(x.q[0]), "+w"(x.q[1]), "+w"(x.q[2]), "+w"(x.q[3])); }
