@@ -13,7 +13,7 @@ namespace {
 struct ExportFlags {
   std::string in, out, dtype = "bf16", kv_dtype, lowering = "packed", recipe = "default", int4_zeros = "codes";
   int64_t max_seq_len = 0, prefill_chunk = 256;
-  bool external = false, ptd = false, strict = false, keep_packed = false, sampling = false;
+  bool external = false, ptd = false, strict = false, keep_packed = false, sampling = false, turboquant = false;
 };
 
 DType parse(const std::string& name) {
@@ -39,6 +39,7 @@ compile::ExportOptions options_of(const ExportFlags& flags) {
   if (flags.lowering == "mlx") options.compile.lowering = compile::LoweringKind::kAffine;
   options.compile.unknown_formats = unknown_formats(flags);
   options.compile.sampling = flags.sampling;
+  options.compile.turboquant = flags.turboquant;
   options.external = flags.external;
   options.ptd = flags.ptd;
   options.checkpoint.recipe = need(models::parse_recipe(flags.recipe));
@@ -96,6 +97,8 @@ void add_export(CLI::App& app) {
                    "express the format")
       ->capture_default_str()
       ->check(CLI::IsMember({"packed", "mlx"}));
+  command->add_flag("--turboquant", flags->turboquant,
+                    "Caches of full layers in 4 bits, a quarter of bf16's memory (head sizes 64, 128, 256, 512, 1024)");
   command->add_flag("--with-sampling", flags->sampling,
                     "Sample inside the program: it takes temperature, top_k, top_p and seed and gives a token");
   command

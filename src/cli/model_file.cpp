@@ -57,6 +57,7 @@ program::Program compile_gguf(const ModelFlags& flags) {
   options.dtype = dtype_or(flags.dtype, DType::kF32);
   if (!flags.kv_dtype.empty()) options.kv_dtype = dtype_or(flags.kv_dtype, DType::kF32);
   options.max_seq_len = flags.context;
+  options.turboquant = flags.turboquant;
   options.prefill_chunk = flags.chunk > 0 ? flags.chunk : kDirectChunk;
   std::vector<std::string> warnings;
   auto program = need(compile::compile_gguf(file, options, &warnings));
@@ -75,6 +76,7 @@ void ModelFlags::add_to(CLI::App& command, const char* context_help) {
       ->check(CLI::NonNegativeNumber);
   command.add_option("--dtype", dtype, "Activations of a GGUF: f32 (default), bf16, f16; a .pte has its own");
   command.add_option("--kv-dtype", kv_dtype, "Caches of a GGUF: f32, bf16, f16; default as --dtype");
+  command.add_flag("--turboquant", turboquant, "Caches of a GGUF's full layers in 4 bits; a .pte has its own");
   command.add_option("--ptd", ptd, "Weights of a .pte that are in files of their own");
   command.add_option("--tokenizer", tokenizer, "A tokenizer.json to use instead of the tokenizer inside");
   command.add_flag("--exact", exact, "f32 activations in the matrix products instead of int8: slower, exact");
@@ -104,9 +106,9 @@ program::Program load_program(const ModelFlags& flags) {
     throw Failure{fmt::format("device '{}': this build runs on 'cpu' only", flags.device)};
   }
   if (need(kind_of(flags.path)) == FileKind::kGguf) return compile_gguf(flags);
-  if (!flags.dtype.empty() || !flags.kv_dtype.empty() || flags.context > 0)
-    throw Failure{
-        fmt::format("{}: --dtype, --kv-dtype and --context are fixed when a program is exported", flags.path)};
+  if (!flags.dtype.empty() || !flags.kv_dtype.empty() || flags.context > 0 || flags.turboquant)
+    throw Failure{fmt::format(
+        "{}: --dtype, --kv-dtype, --context and --turboquant are fixed when a program is exported", flags.path)};
   return need(program::load_pte(flags.path, {.method = {}, .ptd_paths = flags.ptd}));
 }
 

@@ -29,6 +29,7 @@ struct ModelFlags {
   int64_t chunk = 0;             // tokens of one prefill step; 0: 512 for a GGUF, a .pte's own
   int threads = 0;
   bool exact = false;
+  bool turboquant = false;  // caches of a GGUF's full layers in 4 bits
 
   // `context_help`: what --context means to this command.
   void add_to(CLI::App& command,

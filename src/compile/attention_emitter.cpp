@@ -20,13 +20,10 @@ class AttentionEmitter {
     if (inputs_.k) {
       const Out k = rotate(heads_first(*inputs_.k));
       const Out v = heads_first(*inputs_.v);
-      if (cache_.window > 0)
-        write_ring(k, v);
-      else
-        write_flat(k, v);
+      write(k, v);
     }
-    Out attended = cache_.window > 0 ? attend_ring(q) : attend_flat(q);
-    if (promote(inputs_.dtype, cache_.dtype) != inputs_.dtype)
+    Out attended = attend(q);
+    if (!cache_.compressed && promote(inputs_.dtype, cache_.dtype) != inputs_.dtype)
       attended = emit(program::AsType{.x = attended, .out = {}, .scalar_type = inputs_.dtype});
     const Out tokens_first = heads_first(attended);  // the permutation is its own inverse
     return emit(program::Reshape{
@@ -45,6 +42,19 @@ class AttentionEmitter {
     const program::VidOut out = builder_.value();
     builder_.emit(N{.a = a, .b = b, .out = out});
     return out;
+  }
+
+  void write(Tid k, Tid v) {
+    if (cache_.window > 0)
+      write_ring(k, v);
+    else if (cache_.compressed)
+      write_compressed(*cache_.compressed, k, v);
+    else
+      write_flat(k, v);
+  }
+  Out attend(Tid q) {
+    if (cache_.window > 0) return attend_ring(q);
+    return cache_.compressed ? attend_compressed(*cache_.compressed, q) : attend_flat(q);
   }
 
   // (1, T, n, D) <-> (1, n, T, D)
@@ -68,9 +78,19 @@ class AttentionEmitter {
     return emit(program::Slice{.x = x, .out = {}, .axis = kSlotAxis, .start = start, .stop = stop});
   }
 
+  void append(Tid buffer, Tid rows) { update(buffer, rows, step_.start(), step_.end()); }
   void write_flat(Tid k, Tid v) {
-    update(cache_.keys, k, step_.start(), step_.end());
-    update(cache_.values, v, step_.start(), step_.end());
+    append(cache_.keys, k);
+    append(cache_.values, v);
+  }
+  void write_compressed(const CompressedCache& cache, Tid k, Tid v) {
+    const auto write = [&](Tid codes, Tid norms, Tid x) {
+      const CompressedVectors vectors = emit_compress(builder_, step_, cache, x, inputs_.dtype);
+      append(codes, vectors.codes);
+      append(norms, vectors.norms);
+    };
+    write(cache.k_codes, cache.k_norms, k);
+    write(cache.v_codes, cache.v_norms, v);
   }
 
   // The step's tokens fill the ring from `first_slot` to its end, and what is left goes to its beginning.
@@ -98,6 +118,14 @@ class AttentionEmitter {
     const Out k = slice(cache_.keys, 0, step_.end());
     const Out v = slice(cache_.values, 0, step_.end());
     return sdpa(q, k, v, std::nullopt);
+  }
+
+  // Turning q and k alike changes no product; the values' weighted sum is turned back.
+  Out attend_compressed(const CompressedCache& cache, Tid q) {
+    const Out turned = emit_rotation(builder_, cache, q);
+    const Out k = emit_decompress(builder_, step_, cache, cache.k_codes, cache.k_norms, inputs_.dtype);
+    const Out v = emit_decompress(builder_, step_, cache, cache.v_codes, cache.v_norms, inputs_.dtype);
+    return emit_rotation(builder_, cache, sdpa(turned, k, v, std::nullopt));
   }
 
   // Without a mask: causal, the last query aligned with the last key.

@@ -25,6 +25,7 @@ Result<LowerOptions> lower_options(const CompileOptions& options, const models::
   return LowerOptions{max_seq_len,
                       std::min(options.prefill_chunk, max_seq_len),
                       {options.lowering, options.unknown_formats, options.dtype},
+                      options.turboquant,
                       options.sampling};
 }
 

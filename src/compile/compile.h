@@ -25,6 +25,7 @@ struct CompileOptions {
   int64_t prefill_chunk = 256;    // most tokens of one step (ExecuTorch's runner expects 256)
   LoweringKind lowering = LoweringKind::kPacked;
   UnknownFormats unknown_formats = UnknownFormats::kKeep;
+  bool turboquant = false;                   // full layers' caches in 4 bits (compile/compressed_cache.h)
   bool sampling = false;                     // tokens instead of logits (compile/sampler.h)
   std::vector<std::string> disabled_passes;  // by name, for tests and for finding faults (compile/passes.h)
 };

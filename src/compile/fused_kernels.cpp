@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/checked_math.h"
+#include "compile/metal_kernel.h"
 #include "kernels/metal/source.h"
 
 namespace tessera::compile {
@@ -41,32 +42,6 @@ const KernelTraits& traits_of(const quant::Format& format) {
   return found == std::end(kOtherTraits) ? kDefaultTraits : *found;
 }
 
-struct TemplateArgument {
-  enum Kind : int8_t { kInt = 0, kDType = 2 };
-  std::string_view name;
-  Kind kind;
-  int64_t value;
-};
-TemplateArgument dtype_argument(std::string_view name, DType dtype) {
-  return {name, TemplateArgument::kDType, static_cast<int64_t>(dtype)};
-}
-TemplateArgument int_argument(std::string_view name, int64_t value) { return {name, TemplateArgument::kInt, value}; }
-
-struct KernelInput {
-  std::string_view name;
-  program::Tid slot;
-};
-
-struct KernelOutput {
-  program::Out slot;
-  program::RequiredVector<IntOrVid> shape;
-  DType dtype;
-};
-
-struct Launch {
-  program::RequiredVector<IntOrVid> grid, threadgroup;  // in threads
-};
-
 // Stands in for the text of formats that have no Metal kernels: CPU and CUDA run the instruction by its name, while
 // Apple's compiler is told plainly what is missing.
 constexpr std::string_view kNoMetalKernel = "#error this weight format has no Metal kernels";
@@ -85,31 +60,12 @@ std::string_view name_of(Op op) {
 
 MetalKernel kernel(ProgramBuilder& builder, const quant::Format& format, Op op, const std::vector<KernelInput>& inputs,
                    const KernelOutput& output, const std::vector<TemplateArgument>& arguments, Launch launch) {
-  MetalKernel node;
-  node.name = builder.string(fmt::format("gguf_{}_{}", format.kernel_name, name_of(op)));
-  if (kernels::metal::has_kernels(format.type)) {
-    node.source = builder.string(kernels::metal::body_text({format.type, op}));
-    node.header = builder.string(kernels::metal::header_text());
-  } else {
-    node.source = builder.string(kNoMetalKernel);
-  }
-  for (const KernelInput& input : inputs) {
-    node.inputs.push_back(input.slot);
-    node.input_names.push_back(builder.string(input.name));
-  }
-  node.outputs = {output.slot};
-  node.output_names = {builder.string("out")};
-  node.output_shapes_flat = output.shape;
-  node.output_shape_lengths = {static_cast<int32_t>(output.shape.size())};
-  node.output_dtypes = {output.dtype};
-  for (const TemplateArgument& argument : arguments) {
-    node.template_arg_names.push_back(builder.string(argument.name));
-    node.template_arg_kinds.push_back(argument.kind);
-    node.template_arg_values.push_back(static_cast<int32_t>(argument.value));
-  }
-  node.grid = std::move(launch.grid);
-  node.threadgroup = std::move(launch.threadgroup);
-  return node;
+  const std::string name = fmt::format("gguf_{}_{}", format.kernel_name, name_of(op));
+  if (!kernels::metal::has_kernels(format.type))
+    return metal_kernel(builder, {name, {}, kNoMetalKernel}, inputs, output, arguments, std::move(launch));
+  const std::string source = kernels::metal::body_text({format.type, op});
+  return metal_kernel(builder, {name, kernels::metal::header_text(), source}, inputs, output, arguments,
+                      std::move(launch));
 }
 
 // Everything the two linear kernels have in common.

@@ -35,6 +35,7 @@ class Lowering {
         step_(builder_, tokens_, input_pos_) {}
 
   Result<program::Program> run() {
+    if (options_.turboquant) TRY(check_compressible(graph_));
     TRY(choose_forms());
     std::optional<SamplerInputs> sampler;
     if (options_.sampling) sampler = add_sampler_inputs(builder_);
@@ -121,6 +122,7 @@ class Lowering {
 
   // --- caches ---
   void add_cache(const graph::Cache& cache) {
+    if (cache.window == 0 && options_.turboquant) return add_compressed(cache);
     const int64_t slots = cache.window > 0 ? cache.window + options_.prefill_chunk - 1 : options_.max_seq_len;
     const Shape size = {1, cache.n_kv_heads, slots, cache.head_dim};
     caches_.push_back({.keys = builder_.mutable_buffer(cache.name + ".k_cache", cache.dtype, size),
@@ -129,6 +131,16 @@ class Lowering {
                        .slots = slots,
                        .head_dim = cache.head_dim,
                        .window = cache.window});
+  }
+
+  void add_compressed(const graph::Cache& cache) {
+    const CompressedCache compressed = add_compressed_cache(
+        builder_, cache.name, cache.n_kv_heads, options_.max_seq_len, cache.head_dim, options_.weights.dtype);
+    caches_.push_back({.keys = compressed.k_codes,
+                       .values = compressed.v_codes,
+                       .slots = options_.max_seq_len,
+                       .head_dim = cache.head_dim,
+                       .compressed = compressed});
   }
 
   // --- ops ---
@@ -242,6 +254,9 @@ class Lowering {
     hint.scale = static_cast<float>(op.scale);
     hint.rope_base = static_cast<float>(op.rope_base);
     if (op.rope_periods) hint.rope_periods = dense(node.inputs[2]);
+    if (const auto& compressed = cache.compressed)
+      hint.compressed = {compressed->k_norms, compressed->v_norms, compressed->rotation, compressed->boundaries,
+                         compressed->centroids};
     hints_.attention.push_back(hint);
   }
 

@@ -240,6 +240,91 @@ TEST(Lower, HintsNameTheAttentions) {
   EXPECT_TRUE(std::holds_alternative<program::Take>(main[*found.last_token_take]));
 }
 
+TEST(Lower, CompressedCaches) {
+  const Program program = compile_file(Gemma4File({.layers = 4, .shared_kv = 2}),
+                                       {.dtype = DType::kBF16, .max_seq_len = 128, .turboquant = true});
+  auto counts = count_nodes(program);
+  EXPECT_EQ(counts["tq_norm"], 2);  // keys and values of the one full layer that owns some
+  EXPECT_EQ(counts["tq4_compress"], 2);
+  EXPECT_EQ(counts["tq_dequant"], 4);     // its own and those of the layer that shares them
+  EXPECT_EQ(counts["Addmm"], 2 + 2 * 2);  // keys, values; queries and results of both layers
+  EXPECT_EQ(counts["Sdpa"], 4);
+  const auto meta = [&](std::string_view name) {
+    for (const auto& named : program.named_slots)
+      if (named.name == name) return program.tensor_meta[named.slot.idx];
+    return program::TensorMeta{};
+  };
+  const auto shaped = [](DType dtype, std::vector<int32_t> sizes) {
+    program::TensorMeta out{{}, dtype};
+    for (int32_t size : sizes) out.shape.push_back({size});
+    return out;
+  };
+  for (const char* x : {"k", "v"}) {
+    EXPECT_EQ(meta(fmt::format("blk.1.{}_cache", x)), shaped(DType::kU8, {1, 1, 128, 64}));
+    EXPECT_EQ(meta(fmt::format("blk.1.{}_norms", x)), shaped(DType::kBF16, {1, 1, 128, 1}));
+    EXPECT_EQ(meta(fmt::format("blk.0.{}_cache", x)).dtype, DType::kBF16) << "windows stay as they are";
+  }
+  EXPECT_EQ(program.n_mutable, 2u + 4u);
+  EXPECT_EQ(meta("tq4.rotation.128"), shaped(DType::kBF16, {128, 128}));
+  EXPECT_EQ(meta("tq4.boundaries.128"), shaped(DType::kBF16, {15}));
+  EXPECT_EQ(meta("tq4.centroids.128"), shaped(DType::kF32, {16}));
+
+  const program::Hints found = hints(program);
+  ASSERT_EQ(found.attention.size(), 4u);
+  for (const program::AttentionHint& hint : found.attention) {
+    ASSERT_EQ(hint.compressed.has_value(), hint.window == 0);
+    if (!hint.compressed) continue;
+    EXPECT_EQ(program.name_of(hint.k_cache), "blk.1.k_cache");
+    EXPECT_EQ(program.name_of(hint.compressed->v_norms), "blk.1.v_norms");
+    EXPECT_EQ(program.name_of(hint.compressed->rotation), "tq4.rotation.128");
+    EXPECT_EQ(program.name_of(hint.compressed->centroids), "tq4.centroids.128");
+  }
+}
+
+// Names, operands and grids of ExecuTorch's kernels.
+TEST(Lower, KernelsOfACompressedCache) {
+  const Program program = compile_file(Gemma4File({.kv_heads_full = 2}), {.dtype = DType::kF16, .turboquant = true});
+  const auto inputs = [](const MetalKernel& kernel) {
+    std::string out;
+    for (const auto& name : kernel.input_names) out += name.str() + " ";
+    return out + "-> " + kernel.output_names[0].str();
+  };
+  const auto arguments = [](const MetalKernel& kernel) {
+    return fmt::format("{}={} {}={}", kernel.template_arg_names[0].view(), kernel.template_arg_values[0],
+                       kernel.template_arg_names[1].view(), kernel.template_arg_values[1]);
+  };
+  const MetalKernel &norm = *kernels(program, "tq_norm")[0], &compress = *kernels(program, "tq4_compress")[0],
+                    &dequantize = *kernels(program, "tq_dequant")[0];
+  EXPECT_EQ(inputs(norm), "x -> norms");
+  EXPECT_EQ(inputs(compress), "values boundaries -> out");
+  EXPECT_EQ(inputs(dequantize), "packed norms centroids -> out");
+  EXPECT_EQ(arguments(norm), "InT=5 D=128");
+  EXPECT_EQ(arguments(compress), "InT=5 B=15");
+  EXPECT_EQ(arguments(dequantize), "InT=5 D=128");
+  EXPECT_EQ(norm.grid[0], program::IntOrVid(32));
+  EXPECT_EQ(dequantize.grid[0], program::IntOrVid(32));
+  EXPECT_TRUE(norm.grid[2].is_vid && compress.grid[0].is_vid && dequantize.grid[2].is_vid);
+  EXPECT_EQ(compress.output_shapes_flat[3], program::IntOrVid(64));
+  EXPECT_EQ(compress.output_dtypes, std::vector<DType>{DType::kU8});
+  for (const MetalKernel* kernel : {&norm, &compress, &dequantize}) {
+    EXPECT_EQ(kernel->header->view(), kernels::metal::tq_header_text());
+    EXPECT_EQ(kernel->threadgroup, (program::RequiredVector<program::IntOrVid>{32, 1, 1}));
+  }
+}
+
+TEST(Lower, WhatCannotBeCompressedIsRefused) {
+  const auto error = [](const Gemma4Shape& shape) {
+    const Gemma4File file(shape);
+    const auto program = compile_gguf(*file.open(), {.turboquant = true});
+    return program ? std::string() : program.error().message;
+  };
+  EXPECT_EQ(error({}), "");
+  EXPECT_NE(error({.head_dim_full = 192}).find("power of two from 64 to 1024 values: blk.1 (head_dim 192)"),
+            std::string::npos)
+      << error({.head_dim_full = 192});
+  EXPECT_NE(error({.period = 3}).find("every layer attends to a window"), std::string::npos) << error({.period = 3});
+}
+
 // What an attention's instructions compute for themselves may be skipped as a whole: nothing after reads it.
 TEST(Lower, NothingOutsideAnAttentionReadsItsInsides) {
   const Program program = compile_file(Gemma4File({.layers = 4, .shared_kv = 2}));

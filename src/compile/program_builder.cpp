@@ -46,6 +46,9 @@ void for_each_slot(program::AttentionHint& hint, F&& f) {
   for (Tid* slot : {&hint.q, &hint.q_norm, &hint.k_cache, &hint.v_cache, &hint.out}) f(slot->idx);
   for (std::optional<Tid>* slot : {&hint.k, &hint.v, &hint.k_norm, &hint.rope_periods})
     if (*slot) f((*slot)->idx);
+  if (!hint.compressed) return;
+  auto& c = *hint.compressed;
+  for (Tid* slot : {&c.k_norms, &c.v_norms, &c.rotation, &c.boundaries, &c.centroids}) f(slot->idx);
 }
 
 }  // namespace

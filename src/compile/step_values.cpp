@@ -48,6 +48,13 @@ Vid StepValues::end() {
   return *end_;
 }
 
+Vid StepValues::times(Vid value, int64_t factor) {
+  const auto key = std::pair(value.idx, factor);
+  const auto found = products_.find(key);
+  if (found != products_.end()) return found->second;
+  return products_.emplace(key, compute<program::MultiplyInt>(value, factor)).first->second;
+}
+
 Vid StepValues::tokens_rounded_up(int64_t divisor, int64_t factor) {
   const auto key = std::pair(divisor, factor);
   const auto found = rounded_up_.find(key);

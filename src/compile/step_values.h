@@ -21,6 +21,7 @@ class StepValues {
   program::Vid end();               // start + T
   // A size of a shape: T for kDynamic, else the number.
   program::IntOrVid dim(int64_t size) { return size == kDynamic ? program::IntOrVid(n_tokens()) : size; }
+  program::Vid times(program::Vid value, int64_t factor);  // of one of those above
   // ceil(T / divisor) * factor
   program::Vid tokens_rounded_up(int64_t divisor, int64_t factor);
 
@@ -40,6 +41,7 @@ class StepValues {
   ProgramBuilder& builder_;
   const program::Tid tokens_, positions_;
   std::optional<program::Vid> n_tokens_, is_not_one_token_, start_, end_;
+  std::map<std::pair<uint32_t, int64_t>, program::Vid> products_;  // by value slot and factor
   std::map<std::pair<int64_t, int64_t>, program::Vid> rounded_up_;
   std::map<std::pair<int64_t, int64_t>, Ring> rings_;
 };

@@ -17,6 +17,14 @@ namespace tessera::program {
 
 inline constexpr std::string_view kHintsKey = "tessera.hints";
 
+// A compressed cache (quant/tq4.h): k_cache and v_cache are u8 codes (1, n_kv_heads, slots, head_dim / 2).
+struct CompressedHint {
+  Tid k_norms, v_norms;                 // mutable buffers bf16 (1, n_kv_heads, slots, 1)
+  Tid rotation, boundaries, centroids;  // constants (head_dim, head_dim), (15), (16)
+  TESSERA_FIELDS(CompressedHint, k_norms, v_norms, rotation, boundaries, centroids)
+  bool operator==(const CompressedHint&) const = default;
+};
+
 // Instructions [begin, end) of the main chain are: per-head norms of q, k, v (v without weight), RoPE on q and k, cache
 // write, masked attention with `scale`, heads concatenated into `out`. q is (1, T, n_heads * head_dim), k and v
 // (1, T, n_kv_heads * head_dim), out like q; T and the absolute position of the first token come from `start`.
@@ -34,8 +42,9 @@ struct AttentionHint {
   float eps = 0, scale = 1;
   float rope_base = 10000;
   std::optional<Tid> rope_periods;  // f32 (head_dim / 2): angle = position / period; overrides rope_base
+  std::optional<CompressedHint> compressed;
   TESSERA_FIELDS(AttentionHint, begin, end, q, k, v, q_norm, k_norm, k_cache, v_cache, out, start, n_heads, n_kv_heads,
-                 head_dim, window, eps, scale, rope_base, rope_periods)
+                 head_dim, window, eps, scale, rope_base, rope_periods, compressed)
   bool operator==(const AttentionHint&) const = default;
 };
 

@@ -160,7 +160,9 @@ Hints sample_hints() {
   AttentionHint sharing = full;
   sharing.k = sharing.v = sharing.k_norm = sharing.rope_periods = std::nullopt;
   sharing.window = 512;
-  hints.attention = {full, sharing};
+  AttentionHint compressed = full;
+  compressed.compressed = {.k_norms = {10}, .v_norms = {11}, .rotation = {12}, .boundaries = {13}, .centroids = {14}};
+  hints.attention = {full, sharing, compressed};
   hints.last_token_take = 0;
   return hints;
 }
