@@ -45,12 +45,12 @@ tsan: setup
 	@cmake --build --preset tsan --target $(addsuffix _test,$(THREADED))
 	@tools/run_tests.py build/tsan --only $(shell echo $(THREADED) | tr ' ' ,)
 
-# The kernels and what they stand on for AArch64, by cross compiler, run by qemu; not the Metal emulator, which would
+# The kernels and what they stand on for AArch64, by cross compiler, run by qemu; not the GPU emulators, which would
 # emulate an emulator.
 aarch64: setup
 	@cmake --preset aarch64 >/dev/null
 	@cmake --build --preset aarch64 --target base_test quant_test ops_test kernels_test
-	@tools/run_tests.py build/aarch64 --emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu' --filter='-Metal*:Dispatch*'
+	@tools/run_tests.py build/aarch64 --emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu' --filter='-Metal*:Dispatch*:Emulated*:Devices*'
 
 tidy: setup
 	@cmake --preset clang >/dev/null

@@ -23,7 +23,7 @@ COMMAND = ["g++", "-std=gnu++20", "-fsyntax-only", "-w",
 # A header of one instruction set's vocabulary is written with that set switched on.
 ISA_FLAGS = {"avx2": ["-mavx2", "-mfma", "-mf16c", "-mbmi2"]}
 ISA_FLAGS["avx512"] = ISA_FLAGS["avx2"] + ["-mavx512" + part for part in ("f", "bw", "dq", "vl", "vnni", "vbmi")]
-FOREIGN = {"x86_64": {"neon"}}.get(os.uname().machine, {"avx2", "avx512"}) | {"cuda"}
+FOREIGN = {"x86_64": {"neon"}}.get(os.uname().machine, {"avx2", "avx512"})
 GENERATED = re.compile(r'^#include "\w+_generated\.h"', re.MULTILINE)  # of a build folder
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 

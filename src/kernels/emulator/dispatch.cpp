@@ -129,6 +129,7 @@ void Dispatch::start_threads(const GroupPosition& group) {
                          .simdgroup_index_in_threadgroup = i / kSimdWidth,
                          .thread_index_in_simdgroup = i % kSimdWidth};
     lanes_[i].accessor.thread = group_index * static_cast<uint32_t>(lanes_.size()) + i;
+    lanes_[i].accessor.simd_group = group_index * static_cast<uint32_t>(slots_.size()) + i / kSimdWidth;
   }
   for (SharedArray& array : shared_) array.region.forget();
 }
@@ -191,7 +192,7 @@ void Dispatch::pass_barrier() {
                                       describe(first->site), first->indices.thread_index_in_threadgroup));
   for (Lane& lane : lanes) {
     lane.state = Lane::State::kReady;
-    ++lane.accessor.epoch;
+    ++lane.accessor.epoch.group;
   }
 }
 
@@ -217,7 +218,7 @@ void Dispatch::wait(Lane::State state, const Site& site) {
 const std::byte* Dispatch::exchange(const void* value, size_t bytes, const Site& site) {
   Slots& slots = slots_[current_ / kSimdWidth];
   const uint32_t parity = lane().n_exchanges++ % 2;
-  std::memcpy(slots.bytes[parity][current_ % kSimdWidth], value, bytes);
+  if (bytes > 0) std::memcpy(slots.bytes[parity][current_ % kSimdWidth], value, bytes);
   wait(Lane::State::kExchanging, site);
   return slots.bytes[parity][0];
 }
@@ -263,6 +264,10 @@ const std::byte* exchange_bytes(const void* value, size_t bytes, const Site& sit
   return active->exchange(value, bytes, site);
 }
 uint32_t simd_group_size() { return active->simd_group_size(); }
+void wait_for_simd_group(const Site& site) {
+  exchange_bytes(nullptr, 0, site);
+  ++active->lane().accessor.epoch.simd;
+}
 void note_simd_operation(const Site& site) {
   uint64_t& history = active->lane().history;
   history = history * 0x9e3779b97f4a7c15u + site.line + 1;

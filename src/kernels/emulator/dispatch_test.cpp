@@ -54,6 +54,33 @@ TEST(Dispatch, SumsAndShuffles) {
             "");
 }
 
+// A barrier of the SIMD group orders its own lanes and no others.
+TEST(Dispatch, BarriersOfOneSimdGroup) {
+  const auto neighbour_after = [](int distance) {
+    return fault_of(kOneGroup, [distance] {
+      const auto shared = threadgroup_array<int, 64>(0, "shared");
+      shared[index_in_group()] = 0;
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+      for (int round = 0; round < 2; ++round) {
+        shared[index_in_group()] = index_in_group() + round;
+        wait_for_simd_group(Site::current());
+        const int other = shared[index_in_group() ^ distance];
+        EXPECT_TRUE(distance >= 32 || other == (index_in_group() ^ distance) + round);
+        wait_for_simd_group(Site::current());
+      }
+    });
+  };
+  EXPECT_EQ(neighbour_after(1), "");
+  expect_fault("no barrier between", neighbour_after(63));
+  expect_fault("no barrier between", fault_of(kOneGroup, [] {
+                 const auto shared = threadgroup_array<int, 64>(0, "shared");
+                 shared[index_in_group()] = 1;
+                 wait_for_simd_group(Site::current());
+                 const int other = shared[index_in_group() ^ 1];
+                 shared[index_in_group()] = other;  // while the neighbour may still read
+               }));
+}
+
 TEST(Dispatch, ThreadgroupMemoryAndBarriers) {
   std::vector<float> out(64);
   const Region region("out", out.data(), 64 * 4, Recording::kOutput);

@@ -5,6 +5,16 @@
 #include "base/check.h"
 
 namespace tessera::kernels::emulator {
+namespace {
+
+// Is what happened `then` in the SIMD group `simd` seen by `now` whoever did it: did a barrier come between? Device
+// memory has none within a dispatch.
+bool is_ordered(Recording recording, const Epoch& then, uint32_t simd, const Accessor& now) {
+  if (recording != Recording::kThreadgroup) return false;
+  return then.group != now.epoch.group || (simd == now.simd_group && then.simd != now.epoch.simd);
+}
+
+}  // namespace
 
 Region::Region(std::string_view name, void* data, size_t bytes, Recording recording)
     : name_(name), data_(static_cast<std::byte*>(data)), bytes_(bytes), recording_(recording) {
@@ -28,13 +38,13 @@ void Region::note_read(int64_t offset, size_t size) const {
   for (ByteShadow* byte = &shadow_[offset]; byte != &shadow_[offset] + size; ++byte) {
     const auto at = byte - shadow_.get();
     if (byte->writer == 0) fault(fmt::format("reads byte {} of {}, which nobody wrote", at, name_));
-    const bool is_ordered = recording_ == Recording::kThreadgroup && byte->write_epoch != now.epoch;
-    if (byte->writer != me && !is_ordered)
+    if (byte->writer != me && !is_ordered(recording_, byte->written, byte->writer_simd, now))
       fault(fmt::format("reads byte {} of {}, which thread {} wrote with no barrier between", at, name_,
                         byte->writer - 1));
-    const bool is_shared = byte->reader != 0 && byte->reader != me && byte->read_epoch == now.epoch;
-    byte->reader = is_shared ? ByteShadow::kMany : me;
-    byte->read_epoch = now.epoch;
+    const bool is_first = byte->reader == 0 || byte->read.group != now.epoch.group;
+    byte->reader_simd = is_first || byte->reader_simd == now.simd_group ? now.simd_group : ByteShadow::kMany;
+    byte->reader = is_first || byte->reader == me ? me : ByteShadow::kMany;
+    byte->read = now.epoch;
   }
 }
 
@@ -43,16 +53,16 @@ void Region::note_write(int64_t offset, size_t size) const {
   const uint32_t me = now.thread + 1;
   for (ByteShadow* byte = &shadow_[offset]; byte != &shadow_[offset] + size; ++byte) {
     const auto at = byte - shadow_.get();
-    const bool has_barriers = recording_ == Recording::kThreadgroup;
-    if (byte->writer != 0 && byte->writer != me && !(has_barriers && byte->write_epoch != now.epoch))
+    if (byte->writer != 0 && byte->writer != me && !is_ordered(recording_, byte->written, byte->writer_simd, now))
       fault(fmt::format("writes byte {} of {}, which thread {} wrote with no barrier between", at, name_,
                         byte->writer - 1));
-    if (byte->reader != 0 && byte->reader != me && !(has_barriers && byte->read_epoch != now.epoch))
+    if (byte->reader != 0 && byte->reader != me && !is_ordered(recording_, byte->read, byte->reader_simd, now))
       fault(fmt::format(
           "writes byte {} of {}, which {} read with no barrier between", at, name_,
           byte->reader == ByteShadow::kMany ? "other threads" : fmt::format("thread {}", byte->reader - 1)));
     byte->writer = me;
-    byte->write_epoch = now.epoch;
+    byte->writer_simd = now.simd_group;
+    byte->written = now.epoch;
   }
 }
 

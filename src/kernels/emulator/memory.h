@@ -17,16 +17,22 @@ namespace tessera::kernels::emulator {
 // Ends the dispatch: records the message, adds the thread's position, and never resumes the thread. dispatch.cpp.
 [[noreturn]] void fault(std::string message);
 
-// Who runs, for the shadows: a number in the whole grid, and how many barriers its threadgroup has passed.
+// When an access happens: how many barriers the thread's threadgroup and its SIMD group have passed.
+struct Epoch {
+  uint32_t group = 0, simd = 0;
+  bool operator==(const Epoch&) const = default;
+};
+// Who runs, for the shadows: a number in the whole grid, of its SIMD group too, and when.
 struct Accessor {
-  uint32_t thread = 0;
-  uint32_t epoch = 0;
+  uint32_t thread = 0, simd_group = 0;
+  Epoch epoch;
 };
 Accessor current_accessor();
 
 struct ByteShadow {
   uint32_t writer = 0, reader = 0;  // thread + 1; 0: nobody; kMany: several readers
-  uint32_t write_epoch = 0, read_epoch = 0;
+  uint32_t writer_simd = 0, reader_simd = 0;
+  Epoch written, read;
   static constexpr uint32_t kMany = UINT32_MAX;
 };
 
@@ -42,6 +48,9 @@ class Region {
 
   std::string_view name() const { return name_; }
   size_t bytes() const { return bytes_; }
+  int64_t offset_of(uintptr_t address) const {
+    return static_cast<int64_t>(address - reinterpret_cast<uintptr_t>(data_));
+  }
   bool was_written(size_t byte) const { return shadow_[byte].writer != 0; }  // recording only
   void forget();                                                             // accesses, as for a new threadgroup
 
@@ -109,6 +118,7 @@ template <Space S, typename T>
 class Pointer {
  public:
   using Value = std::remove_const_t<T>;
+  Pointer() = default;  // null: region() is
   Pointer(const Region* region, int64_t offset) : region_(region), offset_(offset) {}
   template <typename U>
   requires(std::is_convertible_v<U*, T*>) Pointer(const Pointer<S, U>& other)
@@ -137,8 +147,8 @@ class Pointer {
   int64_t offset() const { return offset_; }
 
  private:
-  const Region* region_;
-  int64_t offset_;  // bytes; may leave the region as long as nothing is accessed there
+  const Region* region_ = nullptr;
+  int64_t offset_ = 0;  // bytes; may leave the region as long as nothing is accessed there
 };
 
 }  // namespace tessera::kernels::emulator

@@ -60,6 +60,9 @@ Exchanged<T> exchange_values(const T& value, const Site& site) {
   return Exchanged<T>(exchange_bytes(&value, sizeof(T), site));
 }
 
+// The same for one SIMD group.
+void wait_for_simd_group(const Site& site);
+
 // Notes that this lane was here, without waiting: at the next exchange the whole SIMD group must have been.
 void note_simd_operation(const Site& site);
 

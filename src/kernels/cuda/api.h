@@ -1,0 +1,219 @@
+// What libtessera_cuda.so offers, as plain structs and one table of functions: the run time loads the library when a
+// GPU is asked for, so that one binary runs everywhere and no CUDA header leaves this folder. The emulated device
+// (emulator/device.h) fills the same table.
+//
+// Work is enqueued in order on the device's stream; nothing waits for it but download() and synchronize(). Addresses
+// are device memory; 0 is none. Rows of activations lie back to back. A function returns 0, or not 0 with a message in
+// `Failure`, which the caller owns.
+#pragma once
+
+#include <stdint.h>
+
+namespace tessera::kernels::cuda {
+
+inline constexpr uint32_t kApiVersion = 1;
+inline constexpr char kApiSymbol[] = "tessera_cuda_api";
+
+using Address = uint64_t;
+
+enum class Element : int32_t { kF32, kF16, kBF16 };
+
+// Weight formats with kernels. The values are ggml's type codes (quant/format.h).
+enum class Format : int32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ8_0 = 8,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kBF16 = 30,
+};
+
+struct Failure {
+  char message[256];
+};
+
+// ---- activations
+// -----------------------------------------------------------------------------------------------------
+
+// Forms of the input of a linear, made of (m, k) floats.
+//   kInt8    q i8 (m, k), d f32 (m, k / group), sums (m, k / 32): two int16, of the first and the last 16 codes;
+//            arithmetic as in kernels/cpu/arithmetic.md
+//   kF32     values f32 (m, k)
+//   kBF16    values bf16 (m, k), for the tensor cores
+enum class Form : int32_t { kInt8, kF32, kBF16 };
+struct Activations {
+  Form form;
+  int32_t m, k;
+  int32_t group;  // of kInt8: 256 or 32
+  Address q, d, sums;
+  Address values;
+};
+struct ActivationsArgs {
+  Address x;
+  Element element;
+  Activations out;
+};
+
+// ---- linears
+// ---------------------------------------------------------------------------------------------------------
+
+// out[m, n] = x weight^T + bias, or gelu_tanh(x gate^T) * (x weight^T).
+struct LinearJob {
+  Address weight, gate;  // packed rows; gate: same format and n, or 0
+  Address bias;          // f32 (n) or 0
+  Address out;
+  Element out_element;
+  int32_t n;
+};
+inline constexpr int kMaxJobs = 4;
+inline constexpr int kMaxVecTokens = 16;  // of matvec
+struct LinearArgs {
+  Activations x;
+  Format format;
+  int32_t n_jobs;
+  LinearJob jobs[kMaxJobs];
+};
+
+// ---- rows
+// ------------------------------------------------------------------------------------------------------------
+
+// out = row ids[i] of a packed table, times factor. An id outside the table gives a row of NaN.
+struct EmbeddingArgs {
+  Address table, ids;  // i32 (m)
+  Address out;
+  Format format;
+  Element element;
+  int32_t m, k, n_rows;
+  float factor;
+};
+// sum = (residual + norm(x) branch_weight) * scale, next = norm(sum) next_weight. Without `residual` only a norm: sum
+// is its output. Without `next` the second norm is left out. Weights are f32 (k) or 0.
+struct NormArgs {
+  Address x, branch_weight, residual, sum, next_weight, next;
+  Element element;
+  int32_t m, k;
+  float branch_eps, next_eps, scale;
+};
+// out = cap * tanh(x / cap), f32.
+struct SoftCapArgs {
+  Address x, out;
+  Element element;
+  int64_t n;
+  float cap;
+};
+// out = gelu_tanh(gate) * up, elementwise.
+struct GegluArgs {
+  Address gate, up, out;
+  Element element;
+  int64_t n;
+};
+
+// ---- attention
+// -------------------------------------------------------------------------------------------------------
+
+// cos and sin f32 (m, half) of angle (position + t) / period; position i32 in device memory.
+struct RopeTableArgs {
+  Address periods;  // f64 (half)
+  Address position, cos, sin;
+  int32_t m, half;
+};
+// Norms and rotates the heads of q, k and v; q goes to f32 (m, n_heads, head_dim), k and v to their caches
+// (n_kv_heads, n_slots, head_dim) at slot position % n_slots.
+struct AttentionInputArgs {
+  Address q, k, v;  // k and v 0: a layer that owns no cache
+  Address q_norm, k_norm, cos, sin, position;
+  Address q_out, k_cache, v_cache;
+  Element element, kv_element;
+  int32_t m, n_heads, n_kv_heads, head_dim, n_slots;
+  float eps;
+};
+// Softmax attention of m queries at position .. position + m - 1 over the caches. Keys of a query: those at most window
+// - 1 back (window 0: all). Partial results of n_splits pieces of the keys go through `partial`
+// f32 (m, n_heads, n_splits, head_dim + 2): weighted sum, maximum, sum of exponentials.
+struct AttentionArgs {
+  Address q, k_cache, v_cache, position, partial, out;
+  Element kv_element, out_element;
+  int32_t m, n_heads, n_kv_heads, head_dim, n_slots, window, n_splits;
+  float scale;
+};
+
+// ---- the end of a step
+// -----------------------------------------------------------------------------------------------
+
+// token i32 = index of the largest logit, the lowest of equals; -1 when one is NaN.
+struct ArgmaxArgs {
+  Address logits, token;
+  int32_t n;
+};
+// position += by, in device memory.
+struct AdvanceArgs {
+  Address position;
+  int32_t by;
+};
+// Copies bytes between places of the device.
+struct CopyArgs {
+  Address from, to;
+  uint64_t bytes;
+};
+// Reads n_bytes (a multiple of 16) and leaves checksums, u32 (kReadChecksums): what the memory can deliver.
+inline constexpr int kReadBlocks = 1056, kReadChecksums = kReadBlocks * 8;
+struct ReadArgs {
+  Address data, checksum;
+  uint64_t n_bytes;
+};
+
+// ---- the device
+// ------------------------------------------------------------------------------------------------------
+
+struct DeviceInfo {
+  char name[128];
+  uint64_t free_bytes, total_bytes;
+  int32_t n_multiprocessors, major, minor;
+};
+
+struct Device;  // opaque
+struct Graph;
+
+struct Api {
+  uint32_t version;  // kApiVersion
+  int (*open)(int ordinal, Device** device, DeviceInfo* info, Failure* failure);
+  void (*close)(Device* device);
+
+  int (*allocate)(Device* device, uint64_t bytes, Address* address, Failure* failure);
+  void (*release)(Device* device, Address address);
+  // From pageable memory through two pinned buffers; returns when `from` may be reused.
+  int (*upload)(Device* device, Address to, const void* from, uint64_t bytes, Failure* failure);
+  int (*download)(Device* device, void* to, Address from, uint64_t bytes, Failure* failure);  // waits
+  int (*synchronize)(Device* device, Failure* failure);
+
+  // What is enqueued between the two is recorded instead, and runs at each replay.
+  int (*begin_capture)(Device* device, Failure* failure);
+  int (*end_capture)(Device* device, Graph** graph, Failure* failure);
+  int (*replay)(Device* device, Graph* graph, Failure* failure);
+  void (*release_graph)(Device* device, Graph* graph);
+
+  // Seconds between two marks (0 and 1) on the stream.
+  int (*mark)(Device* device, int which, Failure* failure);
+  int (*seconds_between_marks)(Device* device, double* seconds, Failure* failure);
+
+  int (*activations)(Device* device, const ActivationsArgs* args, Failure* failure);
+  int (*matvec)(Device* device, const LinearArgs* args, Failure* failure);  // m <= kMaxVecTokens
+  int (*matmul)(Device* device, const LinearArgs* args, Failure* failure);  // form kBF16, no gate
+  int (*embedding)(Device* device, const EmbeddingArgs* args, Failure* failure);
+  int (*norm)(Device* device, const NormArgs* args, Failure* failure);
+  int (*soft_cap)(Device* device, const SoftCapArgs* args, Failure* failure);
+  int (*geglu)(Device* device, const GegluArgs* args, Failure* failure);
+  int (*rope_table)(Device* device, const RopeTableArgs* args, Failure* failure);
+  int (*attention_input)(Device* device, const AttentionInputArgs* args, Failure* failure);
+  int (*attention)(Device* device, const AttentionArgs* args, Failure* failure);
+  int (*argmax)(Device* device, const ArgmaxArgs* args, Failure* failure);
+  int (*advance)(Device* device, const AdvanceArgs* args, Failure* failure);
+  int (*copy)(Device* device, const CopyArgs* args, Failure* failure);
+  int (*read)(Device* device, const ReadArgs* args, Failure* failure);
+};
+
+using ApiFunction = const Api* (*)();
+
+}  // namespace tessera::kernels::cuda

@@ -1,0 +1,94 @@
+// What the tests of the CUDA kernels share: every test runs on the emulated device and, where libtessera_cuda.so and a
+// GPU are there, on the GPU; elsewhere the second is skipped and says why.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "kernels/cuda/emulator/device.h"
+#include "kernels/cuda/gpu.h"
+#include "kernels/cuda/library.h"
+#include "kernels/emulator/random_operands.h"
+#include "test_util.h"
+
+namespace tessera::kernels::cuda::testing {
+
+inline Result<std::shared_ptr<Gpu>> open_gpu(bool emulated) {
+  if (emulated) return Gpu::open(emulated_api(), 0);
+  return Gpu::open(*TRY(load_library()), 0);
+}
+
+class OnDevice : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    auto gpu = open_gpu(std::string(GetParam()) == "emulated");
+    if (!gpu) GTEST_SKIP() << "no GPU: " << gpu.error().message;
+    gpu_ = std::move(*gpu);
+  }
+  void TearDown() override {
+    buffers_.clear();
+    gpu_.reset();
+  }
+
+  template <typename T>
+  Address put(const std::vector<T>& values) {
+    return keep(gpu_->upload(std::as_bytes(std::span(values))));
+  }
+  // Filled with bytes that are NaN in every float type: what a kernel forgets to write, or reads too early, shows.
+  Address poisoned(size_t bytes) { return put(std::vector<uint8_t>(bytes, 0xff)); }
+  std::vector<float> floats(Address from, size_t n) {
+    std::vector<float> out(n);
+    expect_ok(gpu_->download(std::as_writable_bytes(std::span(out)), from));
+    return out;
+  }
+  template <typename T>
+  std::vector<T> get(Address from, size_t n) {
+    std::vector<T> out(n);
+    expect_ok(gpu_->download(std::as_writable_bytes(std::span(out)), from));
+    return out;
+  }
+  template <typename Args>
+  void run(int (*Api::*operation)(Device*, const Args*, Failure*), const Args& args) {
+    expect_ok(gpu_->run(operation, args));
+  }
+  static void expect_ok(const Status& status) { EXPECT_TRUE(status) << status.error().message; }
+
+  std::shared_ptr<Gpu> gpu_;
+  std::mt19937_64 rng_ = tessera::testing::fresh_rng();
+
+ private:
+  Address keep(Result<Buffer> buffer) {
+    EXPECT_TRUE(buffer) << buffer.error().message;
+    if (!buffer) return 0;
+    buffers_.push_back(std::move(*buffer));
+    return buffers_.back().address();
+  }
+  std::vector<Buffer> buffers_;
+};
+
+inline std::vector<float> random_floats(size_t n, std::mt19937_64& rng, float scale = 1) {
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> out(n);
+  for (float& x : out) x = normal(rng);
+  return out;
+}
+
+// ||got - expected|| / ||expected||; a NaN anywhere gives a NaN, which is smaller than nothing.
+inline double relative_error(const std::vector<float>& got, const std::vector<double>& expected) {
+  double error = 0, norm = 0;
+  EXPECT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size() && i < expected.size(); ++i) {
+    error += (static_cast<double>(got[i]) - expected[i]) * (static_cast<double>(got[i]) - expected[i]);
+    norm += expected[i] * expected[i];
+  }
+  return std::sqrt(error / norm);
+}
+
+inline std::string device_name(const ::testing::TestParamInfo<const char*>& info) { return info.param; }
+#define TESSERA_ON_DEVICES(Suite) \
+  INSTANTIATE_TEST_SUITE_P(Devices, Suite, ::testing::Values("emulated", "gpu"), device_name)
+
+}  // namespace tessera::kernels::cuda::testing

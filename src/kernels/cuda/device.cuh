@@ -1,0 +1,65 @@
+// A CUDA device with its stream, and launches on it.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/api.h"
+
+namespace tessera::kernels::cuda {
+
+struct Blocks {
+  int x = 1, y = 1, z = 1;
+};
+struct Launch {
+  Blocks blocks;
+  int threads = 32, shared_bytes = 0;
+};
+
+struct Device {
+  int ordinal = 0, n_multiprocessors = 0, major = 0;
+  cudaStream_t stream = nullptr;
+  void* pinned[2] = {};        // the halves an upload takes turns in
+  cudaEvent_t copied[2] = {};  // pinned[i] may be written again
+  cudaEvent_t marks[2] = {};
+};
+
+int check(cudaError_t error, const char* what, Failure* failure);
+
+inline constexpr int kSharedWithoutAsking = 48 * 1024;
+
+template <typename Args>
+int allow_shared(void (*kernel)(Args), int bytes, Failure* failure) {
+  if (bytes <= kSharedWithoutAsking) return 0;
+  return check(
+      cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
+      "shared memory", failure);
+}
+
+template <typename Args>
+int resident_blocks(const Device& device, void (*kernel)(Args), const Launch& shape) {
+  Failure ignored;  // launch() meets it again
+  if (allow_shared(kernel, shape.shared_bytes, &ignored)) return device.n_multiprocessors;
+  int per_multiprocessor = 0;
+  const cudaError_t error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&per_multiprocessor, kernel, shape.threads,
+                                                                          static_cast<size_t>(shape.shared_bytes));
+  return device.n_multiprocessors * (error == cudaSuccess && per_multiprocessor > 0 ? per_multiprocessor : 1);
+}
+
+template <typename Args>
+int launch(Device& device, const Launch& shape, void (*kernel)(Args), const Args& args, Failure* failure) {
+  if (allow_shared(kernel, shape.shared_bytes, failure)) return 1;
+  cudaLaunchAttribute overlap{};  // programmatic dependent launch: words.cuh, wait_for_previous
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(shape.blocks.x), static_cast<unsigned>(shape.blocks.y),
+                        static_cast<unsigned>(shape.blocks.z));
+  config.blockDim = dim3(static_cast<unsigned>(shape.threads));
+  config.dynamicSmemBytes = static_cast<size_t>(shape.shared_bytes);
+  config.stream = device.stream;
+  config.attrs = &overlap;
+  config.numAttrs = device.major >= 9 ? 1 : 0;
+  return check(cudaLaunchKernelEx(&config, kernel, args), "launch", failure);
+}
+
+}  // namespace tessera::kernels::cuda

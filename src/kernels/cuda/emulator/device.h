@@ -1,0 +1,47 @@
+// A device without a GPU: the table of api.h over emulated launches, so that launchers, kernels and the run time's
+// device sessions are tested on any machine. One at a time.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/api.h"
+#include "kernels/cuda/emulator/launch.h"
+
+namespace tessera::kernels::cuda {
+
+struct Launch {
+  Blocks blocks;
+  int threads = 32, shared_bytes = 0;
+};
+
+struct Device {
+  int n_multiprocessors = 2;  // few, so that persistent kernels take more than one round
+  DeviceMemory memory;
+  Graph* capturing = nullptr;
+};
+
+// Runs `work` now, or records it.
+int enqueue(Device& device, std::function<int(Failure*)> work, Failure* failure);
+int run_emulated(const Launch& shape, const std::function<void()>& kernel, Failure* failure);
+
+template <typename Args>
+int resident_blocks(const Device& device, void (*)(Args), const Launch&) {
+  return device.n_multiprocessors;
+}
+template <typename Args>
+int launch(Device& device, const Launch& shape, void (*kernel)(Args), const Args& args, Failure* failure) {
+  return enqueue(
+      device,
+      [shape, kernel, args](Failure* to) {
+        return run_emulated(
+            shape, [kernel, &args] { kernel(args); }, to);
+      },
+      failure);
+}
+
+// `free_bytes`: what the emulated card has; an allocation beyond it fails.
+const Api& emulated_api();
+
+}  // namespace tessera::kernels::cuda

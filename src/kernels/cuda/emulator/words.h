@@ -1,0 +1,162 @@
+// kernels/cuda/words.cuh on the CPU: lanes are fibers in lockstep, pointers know their bounds, barriers are watched.
+//
+// copy_async16 lands as late as the rules allow: when its thread waits for it. Until then its place holds bytes of
+// kInFlight, so that a read too early gives a wrong result, and a copy issued while others still read is a race.
+// wait_for_previous and let_next_start do nothing: launches run one after the other.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "base/float16.h"
+#include "kernels/cuda/api.h"
+#include "kernels/cuda/emulator/launch.h"
+#include "kernels/emulator/threadgroup.h"
+
+#define TESSERA_DEVICE inline
+#define TESSERA_KERNEL(n_threads, n_blocks) inline void
+#define TESSERA_UNROLL
+
+namespace tessera::kernels::cuda {
+
+using emulator::Site;
+
+template <typename T>
+using Global = emulator::Pointer<emulator::Space::kDevice, T>;
+template <typename T>
+using Shared = emulator::Pointer<emulator::Space::kThreadgroup, T>;
+
+template <typename T>
+Global<T> global(Address address) {
+  const DevicePlace place = place_of(address);
+  return {place.region, place.offset};
+}
+template <typename T, emulator::Space S, typename U>
+emulator::Pointer<S, T> cast(const emulator::Pointer<S, U>& p) {
+  return emulator::Pointer<S, T>(p);
+}
+template <emulator::Space S, typename T>
+uint32_t misalignment(const emulator::Pointer<S, T>& p, uint32_t of) {
+  return static_cast<uint32_t>(static_cast<uint64_t>(p.offset()) % of);  // regions begin at multiples of 256
+}
+
+inline Shared<uint8_t> shared_memory() { return {shared_region(), 0}; }
+
+inline int thread() { return static_cast<int>(emulator::this_thread().thread_index_in_threadgroup); }
+inline int lane() { return thread() % 32; }
+inline int warp() { return thread() / 32; }
+inline int block_x() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.x); }
+inline int block_y() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.y); }
+inline int block_z() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.z); }
+inline int n_blocks_x() { return current_grid().x; }
+
+inline void sync_block(const Site& site = Site::current()) { emulator::wait_for_threadgroup(site); }
+inline void sync_warp(const Site& site = Site::current()) { emulator::wait_for_simd_group(site); }
+template <typename T>
+T shuffle_xor(T value, int mask, const Site& site = Site::current()) {
+  return emulator::exchange_values(value, site)[static_cast<uint32_t>(lane() ^ mask)];
+}
+template <typename T>
+T shuffle(T value, int from, const Site& site = Site::current()) {
+  return emulator::exchange_values(value, site)[static_cast<uint32_t>(from) % 32];
+}
+
+inline void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from) { copies_in_flight().issue(to, from); }
+inline void commit_copies() { copies_in_flight().commit(); }
+template <int kGroupsLeft>
+void wait_copies() {
+  copies_in_flight().wait(kGroupsLeft);
+}
+
+inline void wait_for_previous() {}
+inline void let_next_start() {}
+
+inline int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
+  for (int i = 0; i < 32; i += 8) c += static_cast<int8_t>(a >> i) * static_cast<int8_t>(b >> i);
+  return c;
+}
+inline uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift) {
+  return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (shift & 31));
+}
+
+inline float float_of_f16(uint16_t bits) { return to_f32(F16{bits}); }
+inline float float_of_bf16(uint16_t bits) { return to_f32(BF16{bits}); }
+inline uint16_t f16_of(float value) { return to_f16(value).bits; }
+inline uint16_t bf16_of(float value) { return to_bf16(value).bits; }
+inline uint32_t bf16x2_of(float low, float high) { return uint32_t{bf16_of(high)} << 16 | bf16_of(low); }
+inline float float_of_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
+inline uint32_t bits_of_float(float value) { return std::bit_cast<uint32_t>(value); }
+inline int round_to_int(float value) { return static_cast<int>(std::nearbyint(value)); }
+
+inline float max_of(float a, float b) { return std::fmax(a, b); }
+inline int min_of(int a, int b) { return std::min(a, b); }
+inline int max_of(int a, int b) { return std::max(a, b); }
+inline float abs_of(float value) { return std::fabs(value); }
+inline float exp_of(float value) { return std::exp(value); }
+inline float tanh_of(float value) { return std::tanh(value); }
+inline float inverse_sqrt(float value) { return 1.0f / std::sqrt(value); }
+inline void sine_cosine(double angle, double& sine, double& cosine) {
+  sine = std::sin(angle);
+  cosine = std::cos(angle);
+}
+
+// PTX ISA, ldmatrix: lane l receives elements 2 (l % 4) and the next of row l / 4 of each matrix, or of column l / 4.
+struct MatrixRow {
+  uint16_t element[8];
+};
+inline void load_matrices(uint32_t (&out)[4], Shared<const uint8_t> row, const Site& site = Site::current()) {
+  struct alignas(16) Aligned : MatrixRow {};
+  const auto rows = emulator::exchange_values<Aligned>(*cast<const Aligned>(row), site);
+  const auto l = static_cast<uint32_t>(lane());
+  for (uint32_t i = 0; i < 4; ++i) {
+    const MatrixRow mine = rows[8 * i + l / 4];
+    out[i] = uint32_t{mine.element[2 * (l % 4) + 1]} << 16 | mine.element[2 * (l % 4)];
+  }
+}
+inline void load_matrices_transposed(uint32_t (&out)[4], Shared<const uint8_t> row,
+                                     const Site& site = Site::current()) {
+  struct alignas(16) Aligned : MatrixRow {};
+  const auto rows = emulator::exchange_values<Aligned>(*cast<const Aligned>(row), site);
+  const auto l = static_cast<uint32_t>(lane());
+  for (uint32_t i = 0; i < 4; ++i) {
+    const uint32_t first = 8 * i + 2 * (l % 4);
+    out[i] = uint32_t{rows[first + 1].element[l / 4]} << 16 | rows[first].element[l / 4];
+  }
+}
+
+// PTX ISA, mma.m16n8k16: with g = lane / 4 and p = 2 (lane % 4), a holds (g, p), (g + 8, p), (g, p + 8), (g + 8, p + 8)
+// and the columns after, b holds (p, g), (p + 8, g) and the rows after, d holds (g, p), (g, p + 1), (g + 8, p) ...
+inline void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const Site& site = Site::current()) {
+  struct alignas(16) A {
+    uint32_t word[4];
+  };
+  const auto all_a = emulator::exchange_values(A{{a[0], a[1], a[2], a[3]}}, site);
+  float rows[2][16], columns[2][16];
+  const auto g = static_cast<uint32_t>(lane() / 4), p = static_cast<uint32_t>(lane() % 4) * 2;
+  const auto low = [](uint32_t word) { return float_of_bf16(static_cast<uint16_t>(word)); };
+  const auto high = [](uint32_t word) { return float_of_bf16(static_cast<uint16_t>(word >> 16)); };
+  for (uint32_t j = 0; j < 4; ++j) {
+    const A from = all_a[4 * g + j];
+    for (uint32_t half = 0; half < 2; ++half) {
+      rows[half][2 * j] = low(from.word[half]), rows[half][2 * j + 1] = high(from.word[half]);
+      rows[half][2 * j + 8] = low(from.word[half + 2]), rows[half][2 * j + 9] = high(from.word[half + 2]);
+    }
+  }
+  struct B {
+    uint32_t word[2];
+  };
+  const auto all_b = emulator::exchange_values(B{{b0, b1}}, site);
+  for (uint32_t j = 0; j < 4; ++j) {
+    for (uint32_t c = 0; c < 2; ++c) {
+      const B from = all_b[4 * (p + c) + j];
+      columns[c][2 * j] = low(from.word[0]), columns[c][2 * j + 1] = high(from.word[0]);
+      columns[c][2 * j + 8] = low(from.word[1]), columns[c][2 * j + 9] = high(from.word[1]);
+    }
+  }
+  for (int i = 0; i < 4; ++i)
+    for (int k = 0; k < 16; ++k) d[i] += rows[i / 2][k] * columns[i % 2][k];
+}
+
+}  // namespace tessera::kernels::cuda

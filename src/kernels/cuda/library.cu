@@ -1,0 +1,223 @@
+// libtessera_cuda.so: the table of api.h over the CUDA runtime, which is linked into it.
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "kernels/cuda/operations.cuh"
+
+namespace tessera::kernels::cuda {
+
+struct Graph {
+  cudaGraphExec_t exec = nullptr;
+};
+
+int fail(Failure* failure, const char* message) {
+  std::snprintf(failure->message, sizeof(failure->message), "%s", message);
+  return 1;
+}
+
+int check(cudaError_t error, const char* what, Failure* failure) {
+  if (error == cudaSuccess) return 0;
+  std::snprintf(failure->message, sizeof(failure->message), "%s: %s (%s)", what, cudaGetErrorString(error),
+                cudaGetErrorName(error));
+  cudaGetLastError();  // the next call starts clean
+  return 1;
+}
+
+int enter(Device& device, Failure* failure) { return check(cudaSetDevice(device.ordinal), "device", failure); }
+
+namespace {
+
+constexpr size_t kPinnedBytes = size_t{32} << 20;
+
+void printable_version(int version, char* out, size_t size) {
+  std::snprintf(out, size, "%d.%d", version / 1000, version % 1000 / 10);
+}
+
+// No driver, one too old for this library, no device, an ordinal out of range: each in its own words.
+int check_machine(int ordinal, Failure* failure) {
+  int driver = 0, runtime = 0, n_devices = 0;
+  char has[16], needs[16];
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
+    return fail(failure, "no NVIDIA driver on this machine (libcuda.so.1 was not found)");
+  cudaRuntimeGetVersion(&runtime);
+  printable_version(driver, has, sizeof(has));
+  printable_version(runtime, needs, sizeof(needs));
+  const cudaError_t error = cudaGetDeviceCount(&n_devices);
+  if (error == cudaErrorInsufficientDriver) {
+    std::snprintf(failure->message, sizeof(failure->message),
+                  "the NVIDIA driver is too old: it knows CUDA %s, this library needs %s", has, needs);
+    return 1;
+  }
+  if (error == cudaErrorNoDevice || (error == cudaSuccess && n_devices == 0))
+    return fail(failure, "no NVIDIA GPU on this machine");
+  if (check(error, "looking for GPUs", failure)) return 1;
+  if (ordinal < n_devices) return 0;
+  std::snprintf(failure->message, sizeof(failure->message), "GPU %d of %d: the last one is cuda:%d", ordinal, n_devices,
+                n_devices - 1);
+  return 1;
+}
+
+void close_device(Device* device) {
+  if (!device) return;
+  cudaSetDevice(device->ordinal);
+  for (int i = 0; i < 2; ++i) {
+    if (device->pinned[i]) cudaFreeHost(device->pinned[i]);
+    if (device->copied[i]) cudaEventDestroy(device->copied[i]);
+    if (device->marks[i]) cudaEventDestroy(device->marks[i]);
+  }
+  if (device->stream) cudaStreamDestroy(device->stream);
+  delete device;
+}
+
+int prepare(Device& device, DeviceInfo& info, Failure* failure) {
+  cudaDeviceProp properties{};
+  if (enter(device, failure)) return 1;
+  if (check(cudaGetDeviceProperties(&properties, device.ordinal), "properties", failure)) return 1;
+  device.n_multiprocessors = properties.multiProcessorCount;
+  device.major = properties.major;
+  if (properties.major < 8) {
+    std::snprintf(failure->message, sizeof(failure->message), "%s has compute capability %d.%d; 8.0 or later is needed",
+                  properties.name, properties.major, properties.minor);
+    return 1;
+  }
+  if (check(cudaStreamCreateWithFlags(&device.stream, cudaStreamNonBlocking), "stream", failure)) return 1;
+  for (int i = 0; i < 2; ++i) {
+    if (check(cudaHostAlloc(&device.pinned[i], kPinnedBytes, cudaHostAllocDefault), "pinned memory", failure)) return 1;
+    if (check(cudaEventCreateWithFlags(&device.copied[i], cudaEventDisableTiming), "event", failure)) return 1;
+    if (check(cudaEventCreate(&device.marks[i]), "event", failure)) return 1;
+  }
+  size_t free_bytes = 0, total_bytes = 0;
+  if (check(cudaMemGetInfo(&free_bytes, &total_bytes), "memory", failure)) return 1;
+  info = {};
+  std::snprintf(info.name, sizeof(info.name), "%s", properties.name);
+  info.free_bytes = free_bytes;
+  info.total_bytes = total_bytes;
+  info.n_multiprocessors = properties.multiProcessorCount;
+  info.major = properties.major;
+  info.minor = properties.minor;
+  return 0;
+}
+
+int open_device(int ordinal, Device** out, DeviceInfo* info, Failure* failure) {
+  if (check_machine(ordinal, failure)) return 1;
+  auto* device = new (std::nothrow) Device;
+  if (!device) return fail(failure, "out of memory");
+  device->ordinal = ordinal;
+  if (prepare(*device, *info, failure)) {
+    close_device(device);
+    return 1;
+  }
+  *out = device;
+  return 0;
+}
+
+int allocate(Device* device, uint64_t bytes, Address* address, Failure* failure) {
+  void* data = nullptr;
+  if (enter(*device, failure) || check(cudaMalloc(&data, bytes), "device memory", failure)) return 1;
+  *address = reinterpret_cast<Address>(data);
+  return 0;
+}
+void release(Device* device, Address address) {
+  cudaSetDevice(device->ordinal);
+  cudaFree(reinterpret_cast<void*>(address));
+}
+
+// While one buffer is on its way the next one is filled from the mapping.
+int upload(Device* device, Address to, const void* from, uint64_t bytes, Failure* failure) {
+  if (enter(*device, failure)) return 1;
+  const auto* source = static_cast<const char*>(from);
+  for (uint64_t at = 0, turn = 0; at < bytes; at += kPinnedBytes, ++turn) {
+    const int half = static_cast<int>(turn % 2);
+    const size_t n = bytes - at < kPinnedBytes ? static_cast<size_t>(bytes - at) : kPinnedBytes;
+    if (check(cudaEventSynchronize(device->copied[half]), "upload", failure)) return 1;
+    std::memcpy(device->pinned[half], source + at, n);
+    if (check(cudaMemcpyAsync(reinterpret_cast<void*>(to + at), device->pinned[half], n, cudaMemcpyHostToDevice,
+                              device->stream),
+              "upload", failure) ||
+        check(cudaEventRecord(device->copied[half], device->stream), "upload", failure))
+      return 1;
+  }
+  return 0;
+}
+
+int synchronize(Device* device, Failure* failure) {
+  return enter(*device, failure) || check(cudaStreamSynchronize(device->stream), "running", failure);
+}
+int download(Device* device, void* to, Address from, uint64_t bytes, Failure* failure) {
+  if (enter(*device, failure) ||
+      check(cudaMemcpyAsync(to, reinterpret_cast<const void*>(from), bytes, cudaMemcpyDeviceToHost, device->stream),
+            "download", failure))
+    return 1;
+  return synchronize(device, failure);
+}
+int copy(Device* device, const CopyArgs* args, Failure* failure) {
+  return enter(*device, failure) ||
+         check(cudaMemcpyAsync(reinterpret_cast<void*>(args->to), reinterpret_cast<const void*>(args->from),
+                               args->bytes, cudaMemcpyDeviceToDevice, device->stream),
+               "copy", failure);
+}
+
+int begin_capture(Device* device, Failure* failure) {
+  return enter(*device, failure) ||
+         check(cudaStreamBeginCapture(device->stream, cudaStreamCaptureModeThreadLocal), "capture", failure);
+}
+int end_capture(Device* device, Graph** out, Failure* failure) {
+  cudaGraph_t graph = nullptr;
+  if (enter(*device, failure) || check(cudaStreamEndCapture(device->stream, &graph), "capture", failure)) return 1;
+  cudaGraphExec_t exec = nullptr;
+  const int failed = check(cudaGraphInstantiate(&exec, graph, 0), "graph", failure);
+  cudaGraphDestroy(graph);
+  if (failed) return 1;
+  *out = new (std::nothrow) Graph{exec};
+  return *out ? 0 : fail(failure, "out of memory");
+}
+int replay(Device* device, Graph* graph, Failure* failure) {
+  return enter(*device, failure) || check(cudaGraphLaunch(graph->exec, device->stream), "graph", failure);
+}
+void release_graph(Device* device, Graph* graph) {
+  cudaSetDevice(device->ordinal);
+  cudaGraphExecDestroy(graph->exec);
+  delete graph;
+}
+
+int mark(Device* device, int which, Failure* failure) {
+  return enter(*device, failure) || check(cudaEventRecord(device->marks[which], device->stream), "mark", failure);
+}
+int seconds_between_marks(Device* device, double* seconds, Failure* failure) {
+  float milliseconds = 0;
+  if (enter(*device, failure) || check(cudaEventSynchronize(device->marks[1]), "mark", failure) ||
+      check(cudaEventElapsedTime(&milliseconds, device->marks[0], device->marks[1]), "mark", failure))
+    return 1;
+  *seconds = static_cast<double>(milliseconds) / 1e3;
+  return 0;
+}
+
+Api make_api() {
+  Api api{};
+  api.version = kApiVersion;
+  api.open = open_device;
+  api.close = close_device;
+  api.allocate = allocate;
+  api.release = release;
+  api.upload = upload;
+  api.download = download;
+  api.synchronize = synchronize;
+  api.begin_capture = begin_capture;
+  api.end_capture = end_capture;
+  api.replay = replay;
+  api.release_graph = release_graph;
+  api.mark = mark;
+  api.seconds_between_marks = seconds_between_marks;
+  api.copy = copy;
+  fill_operations(api);
+  return api;
+}
+
+}  // namespace
+}  // namespace tessera::kernels::cuda
+
+extern "C" __attribute__((visibility("default"))) const tessera::kernels::cuda::Api* tessera_cuda_api() {
+  static const tessera::kernels::cuda::Api api = tessera::kernels::cuda::make_api();
+  return &api;
+}

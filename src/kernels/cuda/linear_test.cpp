@@ -1,0 +1,237 @@
+// Linears and embeddings against float64 over the dequantized weights: formats, tokens, ragged shapes, one launch of
+// several weights, gates, biases, and what is refused.
+#include "kernels/cpu/linear.h"
+#include "base/float16.h"
+#include "kernels/cuda/cuda_testing.h"
+
+namespace tessera::kernels::cuda::testing {
+namespace {
+
+using quant::GgmlType;
+
+constexpr GgmlType kBlocks[] = {GgmlType::kQ4_K, GgmlType::kQ5_K, GgmlType::kQ6_K, GgmlType::kQ8_0, GgmlType::kQ4_0};
+constexpr GgmlType kFloats[] = {GgmlType::kF32, GgmlType::kF16, GgmlType::kBF16};
+
+struct Weight {
+  const quant::Format* format;
+  int64_t n, k;
+  Address address;
+  std::vector<std::byte> bytes;
+  std::vector<float> values;  // (n, k)
+};
+
+class LinearOnDevice : public OnDevice {
+ protected:
+  Weight weight(GgmlType type, int64_t n, int64_t k) {
+    Weight out{.format = quant::find_format(type), .n = n, .k = k, .address = 0, .bytes = {}, .values = {}};
+    std::vector<std::byte>& bytes = out.bytes;
+    bytes.resize(static_cast<size_t>(n * out.format->bytes_for(k)));
+    if (out.format->block_values == 256) {  // any bits, scales of a trained model
+      std::vector<int64_t> rows(static_cast<size_t>(n));
+      for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<int64_t>(i);
+      const ops::Tensor tensor = emulator::random_weight(*out.format, n, k, rows, rng_);
+      std::memcpy(bytes.data(), tensor.data, bytes.size());
+    } else {
+      const auto floats = random_floats(static_cast<size_t>(n * k), rng_);
+      out.format->quantize(floats.data(), n * k, bytes.data());
+    }
+    out.values.resize(static_cast<size_t>(n * k));
+    out.format->dequantize(bytes.data(), n * k, out.values.data());
+    out.address = put(bytes);
+    return out;
+  }
+
+  // x in the form the weight's kernels read.
+  Activations activations(const std::vector<float>& x, int m, int64_t k, Form form, int group) {
+    const auto mk = static_cast<size_t>(m) * static_cast<size_t>(k);
+    Activations out{.form = form, .m = m, .k = static_cast<int32_t>(k), .group = group};
+    if (form == Form::kInt8) {
+      out.q = poisoned(mk);
+      out.d = poisoned(mk / static_cast<size_t>(group) * 4);
+      out.sums = poisoned(mk / 32 * 4);
+    } else {
+      out.values = poisoned(mk * (form == Form::kF32 ? 4 : 2));
+    }
+    run(&Api::activations, ActivationsArgs{.x = put(x), .element = Element::kF32, .out = out});
+    return out;
+  }
+
+  static std::vector<double> product(const Weight& w, const std::vector<float>& x, int m) {
+    std::vector<double> out(static_cast<size_t>(m * w.n));
+    for (int64_t t = 0; t < m; ++t)
+      for (int64_t r = 0; r < w.n; ++r) {
+        double sum = 0;
+        for (int64_t i = 0; i < w.k; ++i)
+          sum += static_cast<double>(x[static_cast<size_t>(t * w.k + i)]) * w.values[static_cast<size_t>(r * w.k + i)];
+        out[static_cast<size_t>(t * w.n + r)] = sum;
+      }
+    return out;
+  }
+
+  LinearJob job(const Weight& w, int m) {
+    return {.weight = w.address,
+            .gate = 0,
+            .bias = 0,
+            .out = poisoned(static_cast<size_t>(m * w.n) * 4),
+            .out_element = Element::kF32,
+            .n = static_cast<int32_t>(w.n)};
+  }
+
+  // The CPU's int8 arithmetic (kernels/cpu/arithmetic.md): the same integers, f32 sums in another order.
+  static std::vector<double> cpu_int8(const Weight& w, const std::vector<float>& x, int m) {
+    ThreadPool pool(1);
+    cpu::Activations activations;
+    activations.prepare(pool, cpu::best_isa(),
+                        {.dtype = DType::kF32, .data = x.data(), .m = m, .k = w.k, .row_stride = w.k},
+                        cpu::ActivationForms::of(*w.format, cpu::Arithmetic::kInt8));
+    std::vector<float> out(static_cast<size_t>(m * w.n));
+    const cpu::LinearJob job{.weight = {.format = w.format, .data = w.bytes.data(), .n = w.n, .k = w.k},
+                             .out = {.dtype = DType::kF32, .data = out.data(), .row_stride = w.n}};
+    cpu::linear(pool, cpu::best_isa(), std::span(&job, 1), activations);
+    return {out.begin(), out.end()};
+  }
+
+  // One weight by matvec or matmul.
+  double error_of(GgmlType type, int m, int64_t n, int64_t k, Form form) {
+    const Weight w = weight(type, n, k);
+    const auto x = random_floats(static_cast<size_t>(m) * static_cast<size_t>(k), rng_);
+    LinearArgs args{.x = activations(x, m, k, form, w.format->block_values == 256 ? 256 : 32),
+                    .format = *format_of(*w.format),
+                    .n_jobs = 1,
+                    .jobs = {job(w, m)}};
+    run(form == Form::kBF16 ? &Api::matmul : &Api::matvec, args);
+    const auto got = floats(args.jobs[0].out, static_cast<size_t>(m * n));
+    if (form == Form::kInt8) {
+      EXPECT_LE(relative_error(got, cpu_int8(w, x, m)), 1e-5) << w.format->name << " m " << m;
+    }
+    return relative_error(got, product(w, x, m));
+  }
+};
+
+// Against float64 the product of a few rows may be off by more than int8 is on average: 1.5e-2 over all of them.
+TEST_P(LinearOnDevice, MatvecInt8) {
+  for (GgmlType type : kBlocks) {
+    double errors = 0;
+    const auto tokens = {1, 2, 3, 5, 8, 11, 16};
+    for (int m : tokens) {
+      const int64_t k = (type == GgmlType::kQ8_0 || type == GgmlType::kQ4_0) ? 32 * (1 + m) : 256 * (1 + m % 7);
+      const double error = error_of(type, m, 13 + m, k, Form::kInt8);
+      errors += error * error;
+    }
+    EXPECT_LE(std::sqrt(errors / static_cast<double>(tokens.size())), 1.5e-2) << static_cast<int>(type);
+  }
+}
+TEST_P(LinearOnDevice, MatvecOfLongRowsSharesThemAmongWarps) {
+  for (GgmlType type : kBlocks) EXPECT_LE(error_of(type, 2, 5, 16384 + 256, Form::kInt8), 3e-2);
+}
+TEST_P(LinearOnDevice, MatvecExact) {
+  for (GgmlType type : kBlocks)
+    for (int m : {1, 9}) EXPECT_LE(error_of(type, m, 7, 1536, Form::kF32), 1e-5) << static_cast<int>(type);
+  for (GgmlType type : kFloats)
+    for (int64_t k : {1, 33, 1021, 1026, 2300})
+      for (int m : {1, 6}) EXPECT_LE(error_of(type, m, 9, k, Form::kF32), 1e-5) << static_cast<int>(type) << " k " << k;
+}
+TEST_P(LinearOnDevice, Matmul) {
+  for (GgmlType type : kBlocks) EXPECT_LE(error_of(type, 130, 131, 512, Form::kBF16), 4e-3) << static_cast<int>(type);
+  for (GgmlType type : kFloats) EXPECT_LE(error_of(type, 17, 40, 96, Form::kBF16), 4e-3) << static_cast<int>(type);
+  EXPECT_LE(error_of(GgmlType::kQ8_0, 20, 30, 32, Form::kBF16), 4e-3);
+}
+
+// The queries, keys and values of a layer in one launch.
+TEST_P(LinearOnDevice, SeveralWeightsOverOneInput) {
+  const int m = 3;
+  const int64_t k = 512, n[] = {37, 5, 6};
+  const auto x = random_floats(static_cast<size_t>(m * k), rng_);
+  LinearArgs args{.x = activations(x, m, k, Form::kInt8, 256), .format = Format::kQ6_K, .n_jobs = 3};
+  std::vector<std::vector<double>> expected;
+  for (int i = 0; i < 3; ++i) {
+    const Weight w = weight(GgmlType::kQ6_K, n[i], k);
+    args.jobs[i] = job(w, m);
+    expected.push_back(product(w, x, m));
+  }
+  const auto bias = random_floats(static_cast<size_t>(n[1]), rng_);
+  args.jobs[1].bias = put(bias);
+  for (size_t i = 0; i < expected[1].size(); ++i) expected[1][i] += bias[i % bias.size()];
+  run(&Api::matvec, args);
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_LE(relative_error(floats(args.jobs[i].out, expected[i].size()), expected[i]), 3e-2) << i;
+}
+
+TEST_P(LinearOnDevice, Gate) {
+  for (int m : {1, 4}) {
+    const Weight up = weight(GgmlType::kQ4_K, 21, 768), gate = weight(GgmlType::kQ4_K, 21, 768);
+    const auto x = random_floats(static_cast<size_t>(m) * 768, rng_, 8.0f);
+    LinearArgs args{
+        .x = activations(x, m, 768, Form::kF32, 0), .format = Format::kQ4_K, .n_jobs = 1, .jobs = {job(up, m)}};
+    args.jobs[0].gate = gate.address;
+    run(&Api::matvec, args);
+    auto expected = product(up, x, m);
+    const auto gates = product(gate, x, m);
+    for (size_t i = 0; i < expected.size(); ++i) {
+      const double g = gates[i];
+      expected[i] *= 0.5 * g * (1 + std::tanh(std::sqrt(2 / M_PI) * (g + 0.044715 * g * g * g)));
+    }
+    EXPECT_LE(relative_error(floats(args.jobs[0].out, expected.size()), expected), 1e-4);
+  }
+}
+
+TEST_P(LinearOnDevice, OutputsOfSixteenBits) {
+  const Weight w = weight(GgmlType::kQ8_0, 10, 64);
+  const auto x = random_floats(64, rng_);
+  for (const Element element : {Element::kF16, Element::kBF16}) {
+    LinearArgs args{
+        .x = activations(x, 1, 64, Form::kF32, 0), .format = Format::kQ8_0, .n_jobs = 1, .jobs = {job(w, 1)}};
+    args.jobs[0].out_element = element;
+    run(&Api::matvec, args);
+    std::vector<float> got;
+    for (const uint16_t bits : get<uint16_t>(args.jobs[0].out, 10))
+      got.push_back(element == Element::kF16 ? to_f32(F16{bits}) : to_f32(BF16{bits}));
+    EXPECT_LE(relative_error(got, product(w, x, 1)), element == Element::kF16 ? 1e-3 : 6e-3);
+  }
+}
+
+TEST_P(LinearOnDevice, Embedding) {
+  const std::vector<int32_t> ids = {4, 0, 8, -1, 9};
+  for (GgmlType type : {GgmlType::kQ4_K, GgmlType::kQ5_K, GgmlType::kQ6_K, GgmlType::kQ8_0, GgmlType::kQ4_0,
+                        GgmlType::kF32, GgmlType::kF16, GgmlType::kBF16}) {
+    const int64_t k = type == GgmlType::kF16 ? 70 : 1280;
+    const Weight w = weight(type, 9, k);
+    const Address out = poisoned(ids.size() * static_cast<size_t>(k) * 4);
+    run(&Api::embedding, EmbeddingArgs{.table = w.address,
+                                       .ids = put(ids),
+                                       .out = out,
+                                       .format = *format_of(*w.format),
+                                       .element = Element::kF32,
+                                       .m = static_cast<int32_t>(ids.size()),
+                                       .k = static_cast<int32_t>(k),
+                                       .n_rows = 9,
+                                       .factor = 2});
+    const auto got = floats(out, ids.size() * static_cast<size_t>(k));
+    for (size_t t = 0; t < ids.size(); ++t)
+      for (int64_t i = 0; i < k; ++i) {
+        const float value = got[t * static_cast<size_t>(k) + static_cast<size_t>(i)];
+        if (ids[t] < 0 || ids[t] >= 9)
+          ASSERT_TRUE(std::isnan(value)) << "a token outside the table";
+        else
+          ASSERT_NEAR(value, 2 * w.values[static_cast<size_t>(ids[t] * k + i)], 1e-6 * std::fabs(value) + 1e-9);
+      }
+  }
+}
+
+TEST_P(LinearOnDevice, WhatIsRefusedSaysWhy) {
+  LinearArgs args{.x = {.form = Form::kInt8, .m = 17, .k = 256, .group = 256}, .format = Format::kQ4_K, .n_jobs = 1};
+  EXPECT_FALSE(gpu_->run(&Api::matvec, args));
+  args.x.m = 1;
+  args.x.group = 32;
+  const Status status = gpu_->run(&Api::matvec, args);
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message.find("group"), std::string::npos);
+  args.format = static_cast<Format>(10);  // Q2_K
+  EXPECT_FALSE(gpu_->run(&Api::matvec, args));
+  EXPECT_FALSE(format_of(*quant::find_format("Q2_K")).has_value());
+}
+
+TESSERA_ON_DEVICES(LinearOnDevice);
+
+}  // namespace
+}  // namespace tessera::kernels::cuda::testing

@@ -1,0 +1,75 @@
+// The words kernels are written in: about thirty small functions over a thread, its warp and its block. nvcc finds them
+// here as CUDA (words_device.cuh), g++ as the emulator's (emulator/words.h), where pointers know their bounds and
+// barriers are watched. Kernels use nothing of CUDA besides, so the text that is tested is the text that ships.
+//
+//   Global<T>, Shared<T>    pointers; global<T>(address) makes one of an Address, cast<T>(p) changes the type
+//   lane() warp() thread()  where this thread is; block_x() ... block_z(), n_blocks_x()
+//   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes
+//   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies
+//   dot4                    c + four products of signed bytes
+//   load_matrices, mma      the tensor cores' 16 x 8 x 16 product of bf16 with f32 sums
+//   wait_for_previous       the launch before this one has finished and its writes are seen; let_next_start
+#pragma once
+
+#ifdef __CUDACC__
+#include "kernels/cuda/words_device.cuh"
+#else
+#include "kernels/cuda/emulator/words.h"
+#endif
+
+namespace tessera::kernels::cuda {
+
+inline constexpr int kWarp = 32;
+
+struct alignas(16) Words4 {
+  uint32_t word[4];
+};
+struct alignas(8) Words2 {
+  uint32_t word[2];
+};
+
+template <typename P>
+TESSERA_DEVICE Words4 load_words4(P p) {
+  return *cast<const Words4>(p);
+}
+
+// The sum over the warp, in every lane.
+TESSERA_DEVICE float warp_sum(float value) {
+  for (int step = kWarp / 2; step > 0; step /= 2) value += shuffle_xor(value, step);
+  return value;
+}
+TESSERA_DEVICE float warp_max(float value) {
+  for (int step = kWarp / 2; step > 0; step /= 2) value = max_of(value, shuffle_xor(value, step));
+  return value;
+}
+
+// The sum over a block of n_warps warps; `scratch` has room for them.
+TESSERA_DEVICE float block_sum(float value, int n_warps, Shared<float> scratch) {
+  value = warp_sum(value);
+  if (lane() == 0) scratch[warp()] = value;
+  sync_block();
+  float total = 0;
+  for (int i = 0; i < n_warps; ++i) total += scratch[i];
+  sync_block();  // scratch may be used again
+  return total;
+}
+
+// Floats of a type known at run time. Uniform branches: every thread of a launch takes the same.
+TESSERA_DEVICE float load_float(Address data, Element type, int64_t i) {
+  if (type == Element::kF32) return global<const float>(data)[i];
+  const uint16_t bits = global<const uint16_t>(data)[i];
+  return type == Element::kF16 ? float_of_f16(bits) : float_of_bf16(bits);
+}
+TESSERA_DEVICE void store_float(Address data, Element type, int64_t i, float value) {
+  if (type == Element::kF32)
+    global<float>(data)[i] = value;
+  else
+    global<uint16_t>(data)[i] = type == Element::kF16 ? f16_of(value) : bf16_of(value);
+}
+
+TESSERA_DEVICE float gelu_tanh(float x) {
+  constexpr float kSqrt2OverPi = 0.7978845608028654f;
+  return 0.5f * x * (1.0f + tanh_of(kSqrt2OverPi * (x + 0.044715f * x * x * x)));
+}
+
+}  // namespace tessera::kernels::cuda

@@ -1,0 +1,137 @@
+// kernels/cuda/words.cuh in CUDA.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/api.h"
+
+#define TESSERA_DEVICE __device__ __forceinline__
+#define TESSERA_KERNEL(n_threads, n_blocks) static __global__ void __launch_bounds__(n_threads, n_blocks)
+#define TESSERA_UNROLL _Pragma("unroll")
+
+namespace tessera::kernels::cuda {
+
+template <typename T>
+using Global = T*;
+template <typename T>
+using Shared = T*;
+
+// Through the intrinsic the compiler knows the address space: LDG and STG, not their generic forms.
+template <typename T>
+TESSERA_DEVICE T* global(Address address) {
+  return static_cast<T*>(__cvta_global_to_generic(address));
+}
+template <typename T, typename U>
+TESSERA_DEVICE T* cast(U* p) {
+  return reinterpret_cast<T*>(p);
+}
+template <typename T>
+TESSERA_DEVICE uint32_t misalignment(T* p, uint32_t of) {
+  return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(p)) % of;
+}
+
+TESSERA_DEVICE Shared<uint8_t> shared_memory() {
+  extern __shared__ __align__(128) uint8_t tessera_shared[];
+  return tessera_shared;
+}
+
+TESSERA_DEVICE int thread() { return static_cast<int>(threadIdx.x); }
+TESSERA_DEVICE int lane() { return static_cast<int>(threadIdx.x % 32); }
+// Through a shuffle the compiler knows that a warp agrees on it.
+TESSERA_DEVICE int warp() { return __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 32), 0); }
+TESSERA_DEVICE int block_x() { return static_cast<int>(blockIdx.x); }
+TESSERA_DEVICE int block_y() { return static_cast<int>(blockIdx.y); }
+TESSERA_DEVICE int block_z() { return static_cast<int>(blockIdx.z); }
+TESSERA_DEVICE int n_blocks_x() { return static_cast<int>(gridDim.x); }
+
+TESSERA_DEVICE void sync_block() { __syncthreads(); }
+TESSERA_DEVICE void sync_warp() { __syncwarp(); }
+template <typename T>
+TESSERA_DEVICE T shuffle_xor(T value, int mask) {
+  return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+template <typename T>
+TESSERA_DEVICE T shuffle(T value, int from) {
+  return __shfl_sync(0xffffffffu, value, from);
+}
+
+TESSERA_DEVICE void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
+}
+TESSERA_DEVICE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int kGroupsLeft>
+TESSERA_DEVICE void wait_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kGroupsLeft) : "memory");
+}
+
+TESSERA_DEVICE void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+TESSERA_DEVICE void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+TESSERA_DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
+  return __dp4a(static_cast<int32_t>(a), static_cast<int32_t>(b), c);
+}
+// Bytes [shift / 8, shift / 8 + 4) of the eight in low, high.
+TESSERA_DEVICE uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift) {
+  return __funnelshift_r(low, high, shift);
+}
+
+TESSERA_DEVICE float float_of_f16(uint16_t bits) { return __half2float(__ushort_as_half(bits)); }
+TESSERA_DEVICE float float_of_bf16(uint16_t bits) { return __uint_as_float(static_cast<uint32_t>(bits) << 16); }
+TESSERA_DEVICE uint16_t f16_of(float value) { return __half_as_ushort(__float2half_rn(value)); }
+TESSERA_DEVICE uint16_t bf16_of(float value) { return __bfloat16_as_ushort(__float2bfloat16_rn(value)); }
+TESSERA_DEVICE uint32_t bf16x2_of(float low, float high) {
+  uint32_t out;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(out) : "f"(high), "f"(low));
+  return out;
+}
+TESSERA_DEVICE float float_of_bits(uint32_t bits) { return __uint_as_float(bits); }
+TESSERA_DEVICE uint32_t bits_of_float(float value) { return __float_as_uint(value); }
+TESSERA_DEVICE int round_to_int(float value) { return __float2int_rn(value); }
+
+TESSERA_DEVICE float max_of(float a, float b) { return fmaxf(a, b); }
+TESSERA_DEVICE int min_of(int a, int b) { return min(a, b); }
+TESSERA_DEVICE int max_of(int a, int b) { return max(a, b); }
+TESSERA_DEVICE float abs_of(float value) { return fabsf(value); }
+TESSERA_DEVICE float exp_of(float value) { return __expf(value); }
+TESSERA_DEVICE float tanh_of(float value) { return tanhf(value); }
+TESSERA_DEVICE float inverse_sqrt(float value) { return rsqrtf(value); }
+TESSERA_DEVICE void sine_cosine(double angle, double& sine, double& cosine) { sincos(angle, &sine, &cosine); }
+
+// Four 8 x 8 matrices of 16-bit elements; lanes 8i .. 8i + 7 name the rows of matrix i.
+TESSERA_DEVICE void load_matrices(uint32_t (&out)[4], Shared<const uint8_t> row) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address)
+               : "memory");
+}
+TESSERA_DEVICE void load_matrices_transposed(uint32_t (&out)[4], Shared<const uint8_t> row) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+               : "r"(address)
+               : "memory");
+}
+// d += a b: a 16 x 16 by rows, b 16 x 8 by columns, fragments as PTX's mma.m16n8k16 has them.
+TESSERA_DEVICE void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+}  // namespace tessera::kernels::cuda
