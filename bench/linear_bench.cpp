@@ -37,32 +37,39 @@ const Limits& limits() {
   return limits;
 }
 
-// Random codes; the f16 scales are whatever small numbers the bytes give.
-std::vector<std::byte> random_weights(const quant::Format& format, int64_t bytes) {
+// Random codes; the scales are whatever small numbers the bytes give.
+std::vector<std::byte> random_weights(int64_t bytes) {
   std::mt19937_64 rng(1);
   std::vector<std::byte> out(static_cast<size_t>(bytes));
   for (size_t i = 0; i + 8 <= out.size(); i += 8) {
     const uint64_t word = rng() & 0xbfbfbfbfbfbfbfbf;  // no f16 or bf16 of these bytes is infinite or NaN
     std::memcpy(&out[i], &word, 8);
   }
-  (void)format;
   return out;
 }
 
-void run_linear(benchmark::State& state, const quant::Format& format, Arithmetic arithmetic) {
+// `layout` with its arrays one behind the other from `at` on.
+LinearWeight placed_at(LinearWeight layout, const std::byte* at) {
+  layout.data = at;
+  layout.groups.scales = at + layout.n * layout.row_bytes();
+  if (!layout.format) layout.groups.biases = layout.groups.scales + layout.n * layout.groups.param_row_bytes(layout.k);
+  return layout;
+}
+
+void run_linear(benchmark::State& state, const LinearWeight& layout, Arithmetic arithmetic) {
   const int64_t m = state.range(0);
-  const int64_t matrix = kN * format.bytes_for(kK);
+  const int64_t matrix = layout.bytes();
   const int64_t n_copies = std::max<int64_t>(1, kRotatedBytes / matrix);
-  const auto weights = random_weights(format, matrix * n_copies);
+  const auto weights = random_weights(matrix * n_copies);
   std::vector<float> x(static_cast<size_t>(m * kK)), out(static_cast<size_t>(m * kN));
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) - 8;
   const Limits& limit = limits();
   int64_t copy = 0;
   Activations activations;
-  const ActivationForms forms = ActivationForms::of(format, arithmetic);
+  const ActivationForms forms = layout.forms(arithmetic);
   for (auto _ : state) {
     activations.prepare(pool(), best_isa(), {.data = x.data(), .m = m, .k = kK, .row_stride = kK}, forms);
-    const LinearJob job{.weight = {.format = &format, .data = weights.data() + copy * matrix, .n = kN, .k = kK},
+    const LinearJob job{.weight = placed_at(layout, weights.data() + copy * matrix),
                         .out = {.data = out.data(), .row_stride = kN}};
     linear(pool(), best_isa(), std::span(&job, 1), activations);
     copy = (copy + 1) % n_copies;
@@ -78,6 +85,19 @@ void run_linear(benchmark::State& state, const quant::Format& format, Arithmetic
   state.counters["of_peak"] = Counter(ops / peak, Counter::kIsRate);
 }
 
+void register_linear(std::string_view name, const LinearWeight& layout) {
+  for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kExact}) {
+    const bool floats = layout.forms(arithmetic).floats;
+    if (arithmetic == Arithmetic::kInt8 && floats) continue;  // the same as exact
+    benchmark::RegisterBenchmark(fmt::format("{}{}", name, floats ? "/exact" : "").c_str(), run_linear, layout,
+                                 arithmetic)
+        ->ArgName("m")
+        ->ArgsProduct({{1, 2, 4, 8, 16, 32, 64, 128, 512}})
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  }
+}
+
 }  // namespace
 }  // namespace tessera::kernels::cpu
 
@@ -85,19 +105,13 @@ int main(int argc, char** argv) {
   using namespace tessera;
   using namespace tessera::kernels::cpu;
   benchmark::Initialize(&argc, argv);
-  for (const quant::Format& format : quant::all_formats()) {
-    if (!format.dequantize || kK % format.block_values) continue;
-    for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kExact}) {
-      const bool floats = ActivationForms::of(format, arithmetic).floats;
-      if (arithmetic == Arithmetic::kInt8 && floats) continue;  // the same as exact
-      const auto name = fmt::format("{}{}", format.name, floats ? "/exact" : "");
-      benchmark::RegisterBenchmark(name.c_str(), run_linear, format, arithmetic)
-          ->ArgName("m")
-          ->ArgsProduct({{1, 2, 4, 8, 16, 32, 64, 128, 512}})
-          ->UseRealTime()
-          ->Unit(benchmark::kMillisecond);
-    }
-  }
+  for (const quant::Format& format : quant::all_formats())
+    if (format.dequantize && kK % format.block_values == 0)
+      register_linear(format.name, {.format = &format, .n = kN, .k = kK});
+  for (const int bits : {2, 3, 4, 5, 6, 8})
+    for (const int group : {32, 64, 128})
+      register_linear(fmt::format("affine{}g{}", bits, group),
+                      {.n = kN, .k = kK, .groups = {.bits = bits, .group_size = group, .dtype = DType::kBF16}});
   const Limits& limit = limits();
   fmt::print("{}, {} threads: read {:.1f} GB/s, int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s; n {} k {}\n",
              name_of(best_isa()), pool().size(), limit.read_gb_s, limit.int8_gop_s, limit.f32_gflop_s, kN, kK);

@@ -12,12 +12,17 @@ namespace {
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The kernel of a weight for the forms its activations hold.
-TileFn find_kernel(const LinearKernels& kernels, const quant::Format& format, const ActivationView& x) {
-  const ActivationForms integer = ActivationForms::of(format, Arithmetic::kInt8);
+TileFn find_kernel(const LinearKernels& kernels, const LinearWeight& weight, const ActivationView& x) {
+  const ActivationForms integer = weight.forms(Arithmetic::kInt8);
   const bool int8 = (integer.blocks256 && x.blocks256) || (integer.blocks32 && x.blocks32);
   DCHECK(int8 || x.floats);
-  for (const FormatKernel& kernel : int8 ? kernels.int8 : kernels.exact)
-    if (kernel.type == format.type) return kernel.run;
+  if (weight.format) {
+    for (const FormatKernel& kernel : int8 ? kernels.int8 : kernels.exact)
+      if (kernel.type == weight.format->type) return kernel.run;
+  } else if (int8) {
+    for (const AffineKernel& kernel : kernels.affine)
+      if (kernel.bits == weight.groups.bits) return kernel.run;
+  }
   return kernels.dequantized;
 }
 
@@ -120,22 +125,24 @@ class TileRunner {
 
  private:
   static const std::byte* rows_of(const LinearWeight& weight, int64_t row) {
-    return static_cast<const std::byte*>(weight.data) + row * weight.format->bytes_for(weight.k);
+    return static_cast<const std::byte*>(weight.data) + row * weight.row_bytes();
   }
 
   void multiply(const LinearWeight& weight, const Place& at, const std::byte* next, float* out,
                 const TileOutput* output) const {
     DCHECK(weight.k == x_.k);
-    find_kernel(kernels_, *weight.format, x_)({.format = weight.format,
-                                               .weights = rows_of(weight, at.row),
-                                               .row_bytes = weight.format->bytes_for(weight.k),
-                                               .n_rows = at.n_rows,
-                                               .next = next,
-                                               .x = from_token(x_, at.token),
-                                               .n_tokens = at.n_tokens,
-                                               .out = out,
-                                               .bias = weight.bias ? weight.bias + at.row : nullptr,
-                                               .output = output});
+    find_kernel(kernels_, weight,
+                x_)({.format = weight.format,
+                     .groups = weight.format ? AffineGroups{} : weight.groups.from_row(at.row, weight.k),
+                     .weights = rows_of(weight, at.row),
+                     .row_bytes = weight.row_bytes(),
+                     .n_rows = at.n_rows,
+                     .next = next,
+                     .x = from_token(x_, at.token),
+                     .n_tokens = at.n_tokens,
+                     .out = out,
+                     .bias = weight.bias ? weight.bias + at.row : nullptr,
+                     .output = output});
   }
 
   const LinearKernels& kernels_;
@@ -143,6 +150,12 @@ class TileRunner {
 };
 
 }  // namespace
+
+ActivationForms LinearWeight::forms(Arithmetic arithmetic) const {
+  if (format) return ActivationForms::of(*format, arithmetic);
+  const bool integer = arithmetic == Arithmetic::kInt8 && groups.has_integer_arithmetic();
+  return {.floats = !integer, .blocks32 = integer};
+}
 
 void linear(ThreadPool& pool, Isa isa, std::span<const LinearJob> jobs, const Activations& x) {
   if (x.view().m == 0) return;
@@ -159,10 +172,7 @@ void linear(ThreadPool& pool, Isa isa, std::span<const LinearJob> jobs, const Ac
   });
 }
 
-int64_t weight_bytes(const LinearJob& job) {
-  const auto bytes = [](const LinearWeight& w) { return w.n * w.format->bytes_for(w.k); };
-  return bytes(job.weight) + (job.gate ? bytes(*job.gate) : 0);
-}
+int64_t weight_bytes(const LinearJob& job) { return job.weight.bytes() + (job.gate ? job.gate->bytes() : 0); }
 
 int64_t operations(const LinearJob& job, int64_t m) { return (job.gate ? 4 : 2) * m * job.weight.n * job.weight.k; }
 

@@ -11,19 +11,26 @@
 #include "base/dtype.h"
 #include "base/thread_pool.h"
 #include "kernels/cpu/activations.h"
+#include "kernels/cpu/affine_groups.h"
 #include "kernels/cpu/isa.h"
 #include "quant/format.h"
 
 namespace tessera::kernels::cpu {
 
-// Borrowed. Rows of n lie back to back, each format->bytes_for(k) bytes; `data` needs no alignment beyond that of the
-// file (no byte outside the n rows is read).
+// Borrowed. Rows of n lie back to back, each row_bytes(); `data` needs no alignment beyond that of the file (no byte
+// outside the n rows is read).
 struct LinearWeight {
-  const quant::Format* format = nullptr;
-  const void* data = nullptr;
+  const quant::Format* format = nullptr;  // null: affine groups
+  const void* data = nullptr;             // blocks of the format, or codes
   int64_t n = 0;
-  int64_t k = 0;                // a multiple of the format's block
+  int64_t k = 0;                // a multiple of the format's block or of the group
   const float* bias = nullptr;  // (n) or null
+  AffineGroups groups = {};     // without a format
+
+  int64_t row_bytes() const { return format ? format->bytes_for(k) : groups.code_row_bytes(k); }
+  int64_t bytes() const { return n * (row_bytes() + (format ? 0 : 2 * groups.param_row_bytes(k))); }
+  // The activations it reads.
+  ActivationForms forms(Arithmetic arithmetic) const;
 };
 
 struct OutputRows {
@@ -40,7 +47,7 @@ struct LinearJob {
 };
 
 // Preconditions (DCHECKed): weights' k equals the activations', and the activations hold the form each weight needs
-// (ActivationForms::of). A weight uses the integer arithmetic if the activations hold its int8 form.
+// (LinearWeight::forms). A weight uses the integer arithmetic if the activations hold its int8 form.
 void linear(ThreadPool& pool, Isa isa, std::span<const LinearJob> jobs, const Activations& x);
 
 // Bytes of weights and operations (2 m n k) of a job, for reports.

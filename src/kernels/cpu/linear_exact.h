@@ -79,8 +79,8 @@ struct Exact {
   template <class L>
   static void run_floats(const LinearTile& tile) {
     if (tile.n_tokens > kDirectTokens) {
-      return run_pieces(tile, [&](const std::byte* row, int64_t begin, int64_t n, float* out) {
-        const std::byte* from = row + begin * L::kBytes;
+      return run_pieces(tile, [&](int row, int64_t begin, int64_t n, float* out) {
+        const std::byte* from = row_of(tile, row) + begin * L::kBytes;
         int64_t i = 0;
         for (; i + 16 <= n; i += 16) L::load(from + i * L::kBytes).store(out + i);
         if (i == n) return;
@@ -99,17 +99,22 @@ struct Exact {
 
   // Any other format.
   static void run_dequantized(const LinearTile& tile) {
-    run_pieces(tile, [&](const std::byte* row, int64_t begin, int64_t n, float* out) {
-      const quant::Format& format = *tile.format;
-      format.dequantize(row + begin / format.block_values * format.block_bytes, n, out);
+    run_pieces(tile, [&](int row, int64_t begin, int64_t n, float* out) {
+      const std::byte* from = row_of(tile, row);
+      if (const quant::Format* format = tile.format)
+        format->dequantize(from + begin / format->block_values * format->block_bytes, n, out);
+      else
+        dequantize(tile.groups, from, row, tile.x.k, begin, n, out);
     });
   }
 
  private:
+  static const std::byte* row_of(const LinearTile& tile, int row) { return tile.weights + row * tile.row_bytes; }
+
   template <class L, int R>
   static void direct(const LinearTile& tile, int first_row, int t) {
     const std::byte* w[R];
-    for (int r = 0; r < R; ++r) w[r] = tile.weights + (first_row + r) * tile.row_bytes;
+    for (int r = 0; r < R; ++r) w[r] = row_of(tile, first_row + r);
     const float* const x[1] = {tile.x.floats + t * tile.x.float_stride};
     Floats acc[R][1];
     for (int r = 0; r < R; ++r) acc[r][0] = Floats::zero();
@@ -134,7 +139,7 @@ struct Exact {
     __builtin_memset(lanes, 0, sizeof(lanes[0]) * static_cast<size_t>(n_tokens));
     for (int64_t k = 0; k < tile.x.k; k += kPieceValues) {
       const int64_t n = tile.x.k - k < kPieceValues ? tile.x.k - k : kPieceValues;
-      for (int r = 0; r < n_rows; ++r) fill(tile.weights + (first_row + r) * tile.row_bytes, k, n, w[r]);
+      for (int r = 0; r < n_rows; ++r) fill(first_row + r, k, n, w[r]);
       int t = 0;
       for (; t + kTokens <= n_tokens; t += kTokens) piece<kTokens>(tile, w, n_rows, first_token + t, k, n, lanes + t);
       for (; t < n_tokens; ++t) piece<1>(tile, w, n_rows, first_token + t, k, n, lanes + t);

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "kernels/cpu/activations.h"
+#include "kernels/cpu/affine_groups.h"
 #include "kernels/cpu/isa.h"
 #include "quant/format.h"
 
@@ -27,8 +28,9 @@ struct TileOutput {
 
 // Up to kTileRows rows of a weight times up to kTileTokens tokens.
 struct LinearTile {
-  const quant::Format* format;
-  const std::byte* weights;  // the first row
+  const quant::Format* format;  // null: `groups`
+  AffineGroups groups;          // from the first row on
+  const std::byte* weights;     // the first row: blocks, or codes
   int64_t row_bytes;
   int n_rows;
   const std::byte* next;  // the weights this thread reads after these: fetched meanwhile, so any address will do
@@ -46,11 +48,17 @@ struct FormatKernel {
   TileFn run;
 };
 
+struct AffineKernel {
+  int bits;
+  TileFn run;
+};
+
 struct LinearKernels {
-  std::span<const FormatKernel> int8;                            // the formats with integer arithmetic
-  std::span<const FormatKernel> exact;                           // formats read as f32 directly
-  TileFn dequantized;                                            // exact arithmetic for every other format
-  void (*quantize256)(const float* x, ActivationBlock256& out);  // 256 values
+  std::span<const FormatKernel> int8;                                          // the formats with integer arithmetic
+  std::span<const AffineKernel> affine;                                        // integer arithmetic of affine groups
+  std::span<const FormatKernel> exact;                                         // formats read as f32 directly
+  TileFn dequantized;                                                          // exact arithmetic for everything else
+  void (*quantize256)(const float* x, ActivationBlock256& out);                // 256 values
   void (*quantize32)(const float* x, int n_groups, ActivationBlock32x8& out);  // 32 n_groups values
 };
 

@@ -70,6 +70,25 @@ float dot_32(const std::byte* row, const quant::Format& format, const Activation
   return acc;
 }
 
+float dot_groups(const AffineGroups& groups, const std::byte* codes, int64_t row, const ActivationView& x,
+                 int64_t token) {
+  const int center = center_of_codes(groups.bits);
+  float acc = 0;
+  for (int64_t b = 0; b < x.k / 32; ++b) {
+    const ActivationBlock32x8& a = x.blocks32[b / 8 * x.m + token];
+    const int8_t* q = a.q + b % 8 * 32;
+    const int64_t group = (row * x.k + 32 * b) / groups.group_size;
+    const float scale = groups.scale(group);
+    const float offset = std::fma(static_cast<float>(center), scale, groups.bias(group));
+    int32_t products = 0;
+    for (int i = 0; i < 32; ++i)
+      products += (static_cast<int>(code_at(codes, 32 * b + i, groups.bits)) - center) * q[i];
+    acc = std::fma(scale * a.d[b % 8], static_cast<float>(products), acc);
+    acc = std::fma(offset * a.d[b % 8], static_cast<float>(sum(q, 32)), acc);
+  }
+  return acc;
+}
+
 }  // namespace
 
 void quantize_reference(const float* x, ActivationBlock256& out) {
@@ -91,14 +110,17 @@ void quantize_reference(const float* x, int n_groups, ActivationBlock32x8& out) 
 }
 
 float dot_reference(const LinearWeight& weight, int64_t row, const ActivationView& x, int64_t token) {
-  const quant::Format& format = *weight.format;
-  const std::byte* bytes = static_cast<const std::byte*>(weight.data) + row * format.bytes_for(weight.k);
-  const ActivationForms integer = ActivationForms::of(format, Arithmetic::kInt8);
-  if (integer.blocks256 && x.blocks256) return dot_256(bytes, format, x, token);
-  if (integer.blocks32 && x.blocks32) return dot_32(bytes, format, x, token);
+  const std::byte* bytes = static_cast<const std::byte*>(weight.data) + row * weight.row_bytes();
+  const ActivationForms integer = weight.forms(Arithmetic::kInt8);
+  if (integer.blocks256 && x.blocks256) return dot_256(bytes, *weight.format, x, token);
+  if (integer.blocks32 && x.blocks32)
+    return weight.format ? dot_32(bytes, *weight.format, x, token) : dot_groups(weight.groups, bytes, row, x, token);
   DCHECK(x.floats != nullptr);
   std::vector<float> values(static_cast<size_t>(weight.k));
-  format.dequantize(bytes, weight.k, values.data());
+  if (weight.format)
+    weight.format->dequantize(bytes, weight.k, values.data());
+  else
+    dequantize(weight.groups, bytes, row, weight.k, 0, weight.k, values.data());
   return ops::dot_exact(values.data(), x.floats + token * x.float_stride, weight.k);
 }
 
@@ -106,7 +128,8 @@ namespace scalar {
 namespace {
 
 void reference_tile(const LinearTile& tile) {
-  const LinearWeight weight{.format = tile.format, .data = tile.weights, .n = tile.n_rows, .k = tile.x.k};
+  const LinearWeight weight{
+      .format = tile.format, .data = tile.weights, .n = tile.n_rows, .k = tile.x.k, .groups = tile.groups};
   for (int t = 0; t < tile.n_tokens; ++t)
     for (int r = 0; r < tile.n_rows; ++r) tile.out[t * kTileRows + r] = dot_reference(weight, r, tile.x, t);
   finish<F32x16>(tile, 0, tile.n_rows, 0, tile.n_tokens);
@@ -116,6 +139,7 @@ void reference_tile(const LinearTile& tile) {
 
 extern const LinearKernels kLinearKernels;
 const LinearKernels kLinearKernels = {.int8 = {},
+                                      .affine = {},
                                       .exact = {},
                                       .dequantized = reference_tile,
                                       .quantize256 = quantize_reference,

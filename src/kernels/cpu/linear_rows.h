@@ -11,13 +11,12 @@ namespace tessera::kernels::cpu {
 
 inline constexpr int kPanelRows = 16;
 
-template <class F>
-struct PanelRows {
-  using Block = typename F::Block;
+template <class Block>
+struct BlockRows {
   const std::byte* row[kPanelRows];
 
-  PanelRows() = default;
-  [[gnu::always_inline]] PanelRows(const LinearTile& tile, int first) {
+  BlockRows() = default;
+  [[gnu::always_inline]] BlockRows(const LinearTile& tile, int first) {
     for (int r = 0; r < kPanelRows; ++r) {
       const int clamped = first + r < tile.n_rows ? first + r : tile.n_rows - 1;
       row[r] = tile.weights + clamped * tile.row_bytes;
@@ -26,26 +25,40 @@ struct PanelRows {
   [[gnu::always_inline]] const Block* block(int r, int64_t offset) const {
     return reinterpret_cast<const Block*>(row[r] + offset);
   }
+};
+
+template <class F>
+struct PanelRows : BlockRows<typename F::Block> {
+  using BlockRows<typename F::Block>::BlockRows;
   // Scales of rows z, z + 4, z + 8, z + 12: four such vectors transpose into lanes that are rows in order.
   [[gnu::always_inline]] auto scales(int z, int64_t offset) const {
-    return F::scales(block(z, offset), block(z + 4, offset), block(z + 8, offset), block(z + 12, offset));
+    return F::scales(this->block(z, offset), this->block(z + 4, offset), this->block(z + 8, offset),
+                     this->block(z + 12, offset));
   }
 };
 
 // The last blocks of sixteen rows, fewer than eight, filled up with zeros: where k is no multiple of 256, reading eight
 // would run past the row's end.
-template <class F>
-struct PaddedTail {
-  alignas(64) std::byte bytes[kPanelRows][8 * sizeof(typename F::Block)] = {};
-  PanelRows<F> rows;
+template <class Block>
+struct PaddedBlocks {
+  alignas(64) std::byte bytes[kPanelRows][8 * sizeof(Block)] = {};
 
-  [[gnu::always_inline]] PaddedTail(const PanelRows<F>& from, int64_t first_block, int64_t end_block) {
-    constexpr int64_t kBytes = sizeof(typename F::Block);
-    for (int r = 0; r < kPanelRows; ++r) {
+  [[gnu::always_inline]] PaddedBlocks(const BlockRows<Block>& from, int64_t first_block, int64_t end_block) {
+    constexpr int64_t kBytes = sizeof(Block);
+    for (int r = 0; r < kPanelRows; ++r)
       __builtin_memcpy(bytes[r], from.row[r] + first_block * kBytes,
                        static_cast<size_t>((end_block - first_block) * kBytes));
-      rows.row[r] = bytes[r];
-    }
+  }
+};
+
+template <class F>
+struct PaddedTail {
+  PaddedBlocks<typename F::Block> blocks;
+  PanelRows<F> rows;
+
+  [[gnu::always_inline]] PaddedTail(const PanelRows<F>& from, int64_t first_block, int64_t end_block)
+      : blocks(from, first_block, end_block) {
+    for (int r = 0; r < kPanelRows; ++r) rows.row[r] = blocks.bytes[r];
   }
   PaddedTail(const PaddedTail&) = delete;
   PaddedTail& operator=(const PaddedTail&) = delete;

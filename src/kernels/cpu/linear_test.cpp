@@ -1,5 +1,7 @@
 #include "kernels/cpu/linear.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <string>
 
@@ -7,6 +9,7 @@
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/linear_reference.h"
 #include "kernels/cpu/linear_testing.h"
+#include "quant/code_words.h"
 #include "test_util.h"
 
 namespace tessera::kernels::cpu {
@@ -14,11 +17,12 @@ namespace {
 
 using quant::GgmlType;
 using testing::random_rows;
+using testing::RandomGroups;
 using testing::RandomWeight;
 
 constexpr int64_t kRows[] = {1, 7, 16, 31, 33, 300};
 constexpr int64_t kTokens[] = {0, 1, 2, 3, 4, 5, 8, 16, 17, 33};
-constexpr int64_t kMostRows = 300, kMostTokens = 33;
+constexpr int64_t kMostRows = 300;
 constexpr uint32_t kPoison = 0x7fc0beefu;
 
 InputRows rows_of(const std::vector<std::byte>& x, DType dtype, int64_t m, int64_t k) {
@@ -29,7 +33,7 @@ InputRows rows_of(const std::vector<std::byte>& x, DType dtype, int64_t m, int64
 std::vector<float> reference(const LinearWeight& weight, const InputRows& x, Arithmetic arithmetic) {
   ThreadPool one(1);
   Activations activations;
-  activations.prepare(one, Isa::kScalar, x, ActivationForms::of(*weight.format, arithmetic));
+  activations.prepare(one, Isa::kScalar, x, weight.forms(arithmetic));
   std::vector<float> out(static_cast<size_t>(x.m * weight.n));
   for (int64_t t = 0; t < x.m; ++t)
     for (int64_t r = 0; r < weight.n; ++r)
@@ -41,7 +45,7 @@ std::vector<float> reference(const LinearWeight& weight, const InputRows& x, Ari
 std::vector<float> run(ThreadPool& pool, Isa isa, const LinearWeight& weight, const InputRows& x,
                        Arithmetic arithmetic) {
   Activations activations;
-  activations.prepare(pool, isa, x, ActivationForms::of(*weight.format, arithmetic));
+  activations.prepare(pool, isa, x, weight.forms(arithmetic));
   const int64_t stride = weight.n + 3;
   std::vector<uint32_t> out(static_cast<size_t>(x.m * stride), kPoison);
   const LinearJob job{.weight = weight, .out = {.dtype = DType::kF32, .data = out.data(), .row_stride = stride}};
@@ -72,33 +76,40 @@ TEST(Linear, EveryIsaHasKernelsOfItsOwn) {
     for (const Isa b : available_isas()) EXPECT_EQ(&linear_kernels(a) == &linear_kernels(b), a == b);
 }
 
+// Every shape of the last rows of a weight against one large reference: an output depends on its row and its token
+// alone.
+template <typename Weight>
+void expect_reference(Weight& weight, int64_t k, std::span<const int64_t> rows, std::span<const int64_t> tokens,
+                      Arithmetic arithmetic, std::mt19937_64& rng) {
+  ThreadPool two(2);
+  const int64_t most_rows = rows.back(), most_tokens = tokens.back();
+  const auto x = random_rows(DType::kF32, most_tokens, k, rng);
+  const auto expected = reference(weight.last_rows(most_rows), rows_of(x, DType::kF32, most_tokens, k), arithmetic);
+  for (const Isa isa : available_isas())
+    for (const int64_t n : rows)
+      for (const int64_t m : tokens) {
+        if (isa == Isa::kScalar && n * m > 64) continue;
+        const auto out = run(two, isa, weight.last_rows(n), rows_of(x, DType::kF32, m, k), arithmetic);
+        ASSERT_EQ(out.size(), static_cast<size_t>(m * n));
+        for (int64_t t = 0; t < m; ++t)
+          for (int64_t r = 0; r < n; ++r) {
+            const float want = expected[static_cast<size_t>(t * most_rows + most_rows - n + r)];
+            const float got = out[static_cast<size_t>(t * n + r)];
+            ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(want))
+                << cpu::name_of(isa) << " m " << m << " n " << n << " k " << k << " token " << t << " row " << r << ": "
+                << got << " expected " << want;
+          }
+      }
+}
+
 class LinearFormat : public ::testing::TestWithParam<Case> {};
 
-// All shapes against one large reference: an output depends on its row and its token alone.
 TEST_P(LinearFormat, EqualsReferenceBitForBit) {
   std::mt19937_64 rng = tessera::testing::fresh_rng();
   const quant::Format& format = *quant::find_format(GetParam().type);
-  ThreadPool two(2);
   for (const int64_t k : GetParam().ks) {
     RandomWeight weight(format, kMostRows, k, rng);
-    const auto x = random_rows(DType::kF32, kMostTokens, k, rng);
-    const auto expected =
-        reference(weight.last_rows(kMostRows), rows_of(x, DType::kF32, kMostTokens, k), GetParam().arithmetic);
-    for (const Isa isa : available_isas())
-      for (const int64_t n : kRows)
-        for (const int64_t m : kTokens) {
-          if (isa == Isa::kScalar && n * m > 64) continue;
-          const auto out = run(two, isa, weight.last_rows(n), rows_of(x, DType::kF32, m, k), GetParam().arithmetic);
-          ASSERT_EQ(out.size(), static_cast<size_t>(m * n));
-          for (int64_t t = 0; t < m; ++t)
-            for (int64_t r = 0; r < n; ++r) {
-              const float want = expected[static_cast<size_t>(t * kMostRows + kMostRows - n + r)];
-              const float got = out[static_cast<size_t>(t * n + r)];
-              ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(want))
-                  << cpu::name_of(isa) << " m " << m << " n " << n << " k " << k << " token " << t << " row " << r
-                  << ": " << got << " expected " << want;
-            }
-        }
+    expect_reference(weight, k, kRows, kTokens, GetParam().arithmetic, rng);
   }
 }
 
@@ -120,6 +131,68 @@ std::vector<Case> all_cases() {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, LinearFormat, ::testing::ValuesIn(all_cases()), name_of);
+
+class LinearGroups : public ::testing::TestWithParam<int> {};  // bits
+
+TEST_P(LinearGroups, EqualReferenceBitForBit) {
+  std::mt19937_64 rng = tessera::testing::fresh_rng();
+  constexpr int64_t kFewRows[] = {1, 7, 33, 70}, kFewTokens[] = {0, 1, 3, 6, 17};
+  for (const int group : {16, 32, 64, 128})
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16})
+      for (const int64_t k : {group, 512, 512 + group, 768 - group})
+        for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kExact}) {
+          if (arithmetic == Arithmetic::kExact && group != 64) continue;  // groups of 16 are exact always
+          SCOPED_TRACE(fmt::format("groups of {} {}", group, tessera::name_of(dtype)));
+          RandomGroups weight(GetParam(), group, dtype, 70, k, rng);
+          expect_reference(weight, k, kFewRows, kFewTokens, arithmetic, rng);
+          if (HasFatalFailure()) return;
+        }
+}
+
+INSTANTIATE_TEST_SUITE_P(Bits, LinearGroups, ::testing::Values(2, 3, 4, 5, 6, 8));
+
+// The reference against the meaning of the op, in double, from codes packed by the writer of programs.
+TEST(Linear, GroupsMeanScaleTimesCodePlusBias) {
+  std::mt19937_64 rng = tessera::testing::fresh_rng();
+  constexpr int64_t k = 256, n = 3, m = 2, group = 64;
+  const auto x = random_rows(DType::kF32, m, k, rng);
+  const auto* rows = reinterpret_cast<const float*>(x.data());
+  for (const int bits : {2, 3, 4, 5, 6, 8}) {
+    std::vector<uint8_t> codes(n * k);
+    for (uint8_t& code : codes) code = static_cast<uint8_t>(rng() % (1u << bits));
+    std::vector<uint32_t> words(codes.size() * static_cast<size_t>(bits) / 32);
+    quant::pack_codes(codes, bits, words.data());
+    std::vector<float> scales(n * k / group), biases(n * k / group);
+    std::normal_distribution<float> normal;
+    for (float& scale : scales) scale = normal(rng);
+    for (float& bias : biases) bias = normal(rng);
+    const LinearWeight weight{.data = words.data(),
+                              .n = n,
+                              .k = k,
+                              .groups = {.bits = bits,
+                                         .group_size = group,
+                                         .dtype = DType::kF32,
+                                         .scales = std::as_bytes(std::span(scales)).data(),
+                                         .biases = std::as_bytes(std::span(biases)).data()}};
+    for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kExact}) {
+      const auto out = reference(weight, rows_of(x, DType::kF32, m, k), arithmetic);
+      for (int64_t t = 0; t < m; ++t)
+        for (int64_t r = 0; r < n; ++r) {
+          double dot = 0, bound = 0;  // an activation is off by at most half of its group's largest / 127
+          for (int64_t i = 0; i < k; ++i) {
+            const auto at = static_cast<size_t>(r * k + i), g = at / group;
+            const double w = static_cast<double>(scales[g]) * codes[at] + static_cast<double>(biases[g]);
+            float amax = 0;
+            for (int64_t j = i / 32 * 32; j < i / 32 * 32 + 32; ++j) amax = std::max(amax, std::fabs(rows[t * k + j]));
+            dot += w * static_cast<double>(rows[t * k + i]);
+            bound += std::fabs(w) * static_cast<double>(amax);
+          }
+          bound *= arithmetic == Arithmetic::kExact ? 1e-5 : 0.5 / 127 + 1e-5;
+          EXPECT_NEAR(static_cast<double>(out[static_cast<size_t>(t * n + r)]), dot, bound) << bits << " bits";
+        }
+    }
+  }
+}
 
 TEST(Linear, PrefillInChunksEqualsOneByOneAndAnyThreads) {
   std::mt19937_64 rng = tessera::testing::fresh_rng();

@@ -133,4 +133,56 @@ class RandomWeight {
   LinearWeight weight_;
 };
 
+// Affine groups: codes, scales and biases each end at an unreadable page of their own. Some groups are all zeros or all
+// ones, some scales zero, huge, tiny or negative.
+class RandomGroups {
+ public:
+  RandomGroups(int bits, int group_size, DType dtype, int64_t n, int64_t k, std::mt19937_64& rng)
+      : codes_(static_cast<size_t>(n * k * bits / 8)),
+        scales_(static_cast<size_t>(n * k / group_size) * size_of(dtype)),
+        biases_(static_cast<size_t>(n * k / group_size) * size_of(dtype)) {
+    const int64_t group_bytes = int64_t{group_size} * bits / 8, n_groups = n * k / group_size;
+    for (int64_t g = 0; g < n_groups; ++g) {
+      const uint64_t kind = rng() % 16;
+      for (int64_t i = 0; i < group_bytes; ++i)
+        codes_.data()[g * group_bytes + i] = static_cast<std::byte>(kind == 0 ? 0 : kind == 1 ? 0xff : rng());
+    }
+    fill(scales_.data(), dtype, n_groups, rng);
+    fill(biases_.data(), dtype, n_groups, rng);
+    weight_ = {.data = codes_.data(),
+               .n = n,
+               .k = k,
+               .groups = {.bits = bits,
+                          .group_size = group_size,
+                          .dtype = dtype,
+                          .scales = scales_.data(),
+                          .biases = biases_.data()}};
+  }
+  LinearWeight last_rows(int64_t n) {
+    LinearWeight weight = weight_;
+    weight.data = codes_.data() + (weight.n - n) * weight.row_bytes();
+    weight.groups = weight.groups.from_row(weight.n - n, weight.k);
+    weight.n = n;
+    return weight;
+  }
+
+ private:
+  static void fill(std::byte* params, DType dtype, int64_t n, std::mt19937_64& rng) {
+    std::normal_distribution<float> normal;
+    for (int64_t i = 0; i < n; ++i) {
+      const uint64_t kind = rng() % 16;
+      const float value = normal(rng) * (kind == 0 ? 0.0f : kind == 1 ? 1e3f : kind == 2 ? 1e-3f : 0.1f);
+      const F16 f16 = to_f16(value);
+      const BF16 bf16 = to_bf16(value);
+      const void* from = dtype == DType::kF32   ? static_cast<const void*>(&value)
+                         : dtype == DType::kF16 ? static_cast<const void*>(&f16)
+                                                : &bf16;
+      std::memcpy(params + i * static_cast<int64_t>(size_of(dtype)), from, size_of(dtype));
+    }
+  }
+
+  GuardedBytes codes_, scales_, biases_;
+  LinearWeight weight_;
+};
+
 }  // namespace tessera::kernels::cpu::testing

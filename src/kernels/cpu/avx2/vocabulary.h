@@ -51,6 +51,10 @@ struct Vocabulary {
     __builtin_memcpy(&x, p, 4);
     return both(_mm256_set1_epi32(x));
   }
+  static Bits set_quarters(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    return {_mm256_setr_epi64x(static_cast<long long>(a), 0, static_cast<long long>(b), 0),
+            _mm256_setr_epi64x(static_cast<long long>(c), 0, static_cast<long long>(d), 0)};
+  }
 
   // --- constants and bits ---
   static Bits zero() { return both(_mm256_setzero_si256()); }
@@ -212,6 +216,7 @@ struct Vocabulary {
   }
 
   // --- to and from floats ---
+  static Floats as_floats(Bits x) { return {_mm256_castsi256_ps(x.lo), _mm256_castsi256_ps(x.hi)}; }
   static Floats to_floats(Bits x) { return {_mm256_cvtepi32_ps(x.lo), _mm256_cvtepi32_ps(x.hi)}; }
   static Floats f16_low(Bits x) {
     const __m256i mask = _mm256_set1_epi32(0xffff);

@@ -60,6 +60,10 @@ struct Vocabulary {
     __builtin_memcpy(&x, p, 4);
     return {_mm512_set1_epi32(x)};
   }
+  static Bits set_quarters(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {  // the lower 8 bytes, the others zero
+    return {_mm512_setr_epi64(static_cast<long long>(a), 0, static_cast<long long>(b), 0, static_cast<long long>(c), 0,
+                              static_cast<long long>(d), 0)};
+  }
 
   // --- constants and bits ---
   static Bits zero() { return {_mm512_setzero_si512()}; }
@@ -228,6 +232,7 @@ struct Vocabulary {
   static void half_sums(const Bits (&x)[16], Bits& lower, Bits& upper) { half_sums(x, lower.v, upper.v); }
 
   // --- to and from floats ---
+  static Floats as_floats(Bits x) { return {_mm512_castsi512_ps(x.v)}; }  // the bits of sixteen floats
   static Floats to_floats(Bits dwords) { return {_mm512_cvtepi32_ps(dwords.v)}; }
   static Floats f16_low(Bits x) { return {_mm512_cvtph_ps(_mm512_cvtepi32_epi16(x.v))}; }  // low word of each dword
   static Floats f16_high(Bits x) { return f16_low(shift_right32<16>(x)); }

@@ -61,6 +61,10 @@ struct Vocabulary {
     __builtin_memcpy(&x, p, 4);
     return splat32(x);
   }
+  static Bits set_quarters(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    const auto low = [](uint64_t x) { return vcombine_u8(vcreate_u8(x), vcreate_u8(0)); };
+    return {{low(a), low(b), low(c), low(d)}};
+  }
 
   // --- constants and bits ---
   static Bits zero() { return splat8(0); }
@@ -236,6 +240,11 @@ struct Vocabulary {
   }
 
   // --- to and from floats ---
+  static Floats as_floats(Bits x) {
+    Floats out;
+    for (int i = 0; i < 4; ++i) out.q[i] = vreinterpretq_f32_u8(x.q[i]);
+    return out;
+  }
   static Floats to_floats(Bits x) {
     Floats out;
     for (int i = 0; i < 4; ++i) out.q[i] = vcvtq_f32_s32(vreinterpretq_s32_u8(x.q[i]));

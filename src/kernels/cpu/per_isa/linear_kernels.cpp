@@ -3,6 +3,7 @@
 #include "kernels/cpu/linear_exact.h"
 #include "kernels/cpu/linear_quantize.h"
 #include "kernels/cpu/linear_tile.h"
+#include "kernels/cpu/unpack/affine.h"
 #include "kernels/cpu/unpack/formats.h"
 
 namespace tessera::kernels::cpu::TESSERA_ISA {
@@ -20,6 +21,12 @@ constexpr FormatKernel kInt8[] = {
     {GgmlType::kQ8_0, linear_tile<V, UnpackQ8_0<V>>}, {GgmlType::kIQ4_NL, linear_tile<V, UnpackIQ4NL<V>>},
 };
 
+constexpr AffineKernel kAffine[] = {
+    {2, linear_tile<V, UnpackAffine<V, 2>>}, {3, linear_tile<V, UnpackAffine<V, 3>>},
+    {4, linear_tile<V, UnpackAffine<V, 4>>}, {5, linear_tile<V, UnpackAffine<V, 5>>},
+    {6, linear_tile<V, UnpackAffine<V, 6>>}, {8, linear_tile<V, UnpackAffine<V, 8>>},
+};
+
 constexpr FormatKernel kExact[] = {
     {GgmlType::kF32, Exact<V>::run_floats<LoadF32<V>>},
     {GgmlType::kF16, Exact<V>::run_floats<LoadF16<V>>},
@@ -31,6 +38,7 @@ constexpr FormatKernel kExact[] = {
 extern const LinearKernels kLinearKernels;
 constinit const LinearKernels kLinearKernels = {
     .int8 = kInt8,
+    .affine = kAffine,
     .exact = kExact,
     .dequantized = Exact<V>::run_dequantized,
     .quantize256 = Quantize<V>::block256,
