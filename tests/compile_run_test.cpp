@@ -2,7 +2,6 @@
 // planner, no hints, no fused step - gives the logits another engine computed.
 #include <numeric>
 
-#include "gguf/writer.h"
 #include "model_testing.h"
 #include "program/pte_loader.h"
 #include "program/pte_writer.h"
@@ -106,25 +105,6 @@ INSTANTIATE_TEST_SUITE_P(Tiny, CompiledPrograms,
                                            Case{"gemma4-tiny-sharedkv", "tiny-q4km", affine(DType::kF32), 1e-4},
                                            Case{"gemma4-tiny", "tiny-q4km", affine(DType::kBF16), 4e-2},
                                            Case{"gemma4-tiny", "tiny-q6k", affine(DType::kF32), 1e-4}));
-
-// The file at `from` with every matrix in another format, made from its dequantized values.
-void rewrite_matrices(const std::string& from, const std::string& to, const quant::Format& format) {
-  const auto in = *gguf::File::open(from);
-  const auto target = [&](const gguf::TensorInfo& tensor) { return tensor.dims.size() == 2 ? &format : tensor.format; };
-  std::vector<gguf::TensorDeclaration> declarations;
-  for (const gguf::TensorInfo& tensor : in->tensors())
-    declarations.push_back({tensor.name, target(tensor), tensor.dims});
-  auto writer = gguf::Writer::create(to, in->metadata(), declarations);
-  ASSERT_TRUE(writer) << writer.error().message;
-  for (const gguf::TensorInfo& tensor : in->tensors()) {
-    std::vector<float> values(static_cast<size_t>(tensor.n_values()));
-    tensor.format->dequantize(in->bytes(tensor).data(), tensor.n_values(), values.data());
-    std::vector<std::byte> packed(static_cast<size_t>(target(tensor)->bytes_for(tensor.n_values())));
-    target(tensor)->quantize(values.data(), tensor.n_values(), packed.data());
-    ASSERT_TRUE(writer->write(packed));
-  }
-  ASSERT_TRUE(writer->commit());
-}
 
 // Formats that are plain numbers, and one whose kernels ExecuTorch does not have.
 TEST(CompiledPrograms, OtherFormatsOfTheSameWeightsAgree) {

@@ -9,6 +9,7 @@
 
 #include "compile/compile.h"
 #include "gguf/file.h"
+#include "gguf/writer.h"
 #include "runtime/session.h"
 #include "test_util.h"
 
@@ -85,6 +86,25 @@ inline std::vector<size_t> argmaxes(std::span<const float> logits, size_t vocab)
                                       logits.begin()) -
                   i);
   return out;
+}
+
+// The file at `from` with every matrix in another format, made from its dequantized values.
+inline void rewrite_matrices(const std::string& from, const std::string& to, const quant::Format& format) {
+  const auto in = *gguf::File::open(from);
+  const auto target = [&](const gguf::TensorInfo& tensor) { return tensor.dims.size() == 2 ? &format : tensor.format; };
+  std::vector<gguf::TensorDeclaration> declarations;
+  for (const gguf::TensorInfo& tensor : in->tensors())
+    declarations.push_back({tensor.name, target(tensor), tensor.dims});
+  auto writer = gguf::Writer::create(to, in->metadata(), declarations);
+  ASSERT_TRUE(writer) << writer.error().message;
+  for (const gguf::TensorInfo& tensor : in->tensors()) {
+    std::vector<float> values(static_cast<size_t>(tensor.n_values()));
+    tensor.format->dequantize(in->bytes(tensor).data(), tensor.n_values(), values.data());
+    std::vector<std::byte> packed(static_cast<size_t>(target(tensor)->bytes_for(tensor.n_values())));
+    target(tensor)->quantize(values.data(), tensor.n_values(), packed.data());
+    ASSERT_TRUE(writer->write(packed));
+  }
+  ASSERT_TRUE(writer->commit());
 }
 
 }  // namespace tessera::testing

@@ -29,23 +29,20 @@ std::optional<NormSpec> norm_spec(const PlanBuilder& b, const program::RMSNorm& 
   auto weight = b.float_constant(*norm.weight);
   if (!weight) return std::nullopt;
   spec.weight = std::move(*weight);
-  spec.weight_dtype = b.meta(*norm.weight)->dtype;
+  spec.weight_dtype = b.constant(*norm.weight)->dtype;
   return spec;
 }
 
 bool has_dtype(const PlanBuilder& b, Tid constant, DType dtype) {
-  const TensorMeta* meta = b.meta(constant);
-  return meta && meta->dtype == dtype;
+  const auto tensor = b.constant(constant);
+  return tensor && tensor->dtype == dtype;
 }
 
 // ---- attention: a range the compiler hinted at ------------------------------------------------------------------
 
 bool caches_fit(const PlanBuilder& b, const program::AttentionHint& h) {
-  const TensorMeta *k = b.meta(h.k_cache), *v = b.meta(h.v_cache);
+  const TensorMeta *k = b.buffer(h.k_cache), *v = b.buffer(h.v_cache);
   if (!k || !v || k->shape.size() != 4 || !(k->shape == v->shape) || k->dtype != v->dtype) return false;
-  if (b.program.kind_of(h.k_cache) != program::TensorKind::kMutable ||
-      b.program.kind_of(h.v_cache) != program::TensorKind::kMutable)
-    return false;
   const bool float_like = k->dtype == DType::kF32 || k->dtype == DType::kF16 || k->dtype == DType::kBF16;
   return float_like && k->shape[0].value == 1 && k->shape[1].value == h.n_kv_heads && k->shape[2].value > 0 &&
          k->shape[3].value == h.head_dim;
@@ -88,7 +85,7 @@ std::optional<AttentionStep::Spec> attention_spec(PlanBuilder& b, const program:
   const auto found = std::find(b.rope_specs.begin(), b.rope_specs.end(), spec.rope);
   spec.rope_index = static_cast<size_t>(found - b.rope_specs.begin());
   if (found == b.rope_specs.end()) b.rope_specs.push_back(spec.rope);
-  const TensorMeta* cache = b.meta(h.k_cache);
+  const TensorMeta* cache = b.buffer(h.k_cache);
   spec.kv_dtype = cache->dtype;
   spec.n_slots = cache->shape[2].value;
   return spec;
@@ -183,19 +180,18 @@ std::optional<Planned> match_embedding(PlanBuilder& b, size_t i) {
   if (!kernel || kernel->inputs.size() != 2 || kernel->outputs.size() != 1) return std::nullopt;
   const auto name = parse_gguf_kernel(kernel->name.view());
   if (!name || name->op != GgufKernelName::Op::kEmbedding || !name->format->dequantize) return std::nullopt;
-  const TensorMeta* weight = b.meta(kernel->inputs[0]);
-  if (!weight || weight->dtype != DType::kU8 || weight->shape.size() != 2 || kernel->output_dtypes.size() != 1 ||
-      weight->shape[1].value % name->format->block_bytes != 0) {
+  const auto weight = b.constant(kernel->inputs[0]);
+  if (!weight || weight->dtype != DType::kU8 || weight->shape.rank() != 2 || kernel->output_dtypes.size() != 1 ||
+      weight->shape[1] % name->format->block_bytes != 0) {
     return std::nullopt;
   }
-  EmbeddingStep::Spec spec{
-      .format = name->format,
-      .weight = kernel->inputs[0],
-      .ids = kernel->inputs[1],
-      .out = kernel->outputs[0],
-      .n_rows = weight->shape[0].value,
-      .k = int64_t{weight->shape[1].value} / name->format->block_bytes * name->format->block_values,
-      .dtype = kernel->output_dtypes[0]};
+  EmbeddingStep::Spec spec{.format = name->format,
+                           .weight = kernel->inputs[0],
+                           .ids = kernel->inputs[1],
+                           .out = kernel->outputs[0],
+                           .n_rows = weight->shape[0],
+                           .k = weight->shape[1] / name->format->block_bytes * name->format->block_values,
+                           .dtype = kernel->output_dtypes[0]};
   Planned out;
   out.covered = {b.index_at(i)};
   out.reads = {b.read_at(i, spec.ids)};

@@ -17,8 +17,8 @@ Result<std::shared_ptr<const Model>> Model::create(program::Program program, con
   model->pool_ = std::make_unique<ThreadPool>(options.n_threads);
   model->isa_ = kernels::cpu::best_isa();
   TRY(model->bind());
-  model->plan_ = TRY(
-      Plan::create(model->program_, {.all_logits = options.all_logits, .disabled_fusions = options.disabled_fusions}));
+  const PlanOptions plan{.all_logits = options.all_logits, .disabled_fusions = options.disabled_fusions};
+  model->plan_ = TRY(Plan::create(model->program_, model->slots_, plan));
   model->count_work();
   return std::shared_ptr<const Model>(std::move(model));
 }

@@ -131,7 +131,7 @@ Result<program::Hints> hints_of(const Program& program) {
 
 }  // namespace
 
-Result<Plan> Plan::create(const Program& program, const PlanOptions& options) {
+Result<Plan> Plan::create(const Program& program, const Slots& bound, const PlanOptions& options) {
   program::Hints hints = TRY(hints_of(program));
   const size_t n = program.chains[program.main_chain].size();
   if (hints.last_token_take) {
@@ -145,7 +145,7 @@ Result<Plan> Plan::create(const Program& program, const PlanOptions& options) {
         "others",
         program::kHintsKey);
   }
-  PlanBuilder builder(program, std::move(hints));
+  PlanBuilder builder(program, bound, std::move(hints));
   std::vector<Planned> steps = cover(builder, options);
   if (!drop_unneeded(builder, steps)) {
     // A hint claimed a range whose inside is read elsewhere. Everything by the instructions is slower and right.

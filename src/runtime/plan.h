@@ -20,8 +20,9 @@ struct PlanOptions {
 
 class Plan {
  public:
-  // Errors: all_logits on a program without the hint.
-  static Result<Plan> create(const program::Program& program, const PlanOptions& options);
+  // `bound` holds the program's constants, the init chain run; only the call looks at it. Errors: all_logits on a
+  // program without the hint.
+  static Result<Plan> create(const program::Program& program, const Slots& bound, const PlanOptions& options);
 
   Status run(StepContext& context) const;
   // The same, adding the seconds each step took to `seconds` (one entry per step).

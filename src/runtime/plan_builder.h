@@ -11,6 +11,7 @@
 #include "program/hints.h"
 #include "program/program.h"
 #include "runtime/dataflow.h"
+#include "runtime/slots.h"
 #include "runtime/step.h"
 
 namespace tessera::runtime {
@@ -35,9 +36,11 @@ struct Planned {
 
 class PlanBuilder {
  public:
-  PlanBuilder(const program::Program& program, program::Hints hints);
+  // `bound` holds the constants, the init chain run. Both are borrowed.
+  PlanBuilder(const program::Program& program, const Slots& bound, program::Hints hints);
 
   const program::Program& program;
+  const Slots& bound;
   const program::Hints hints;
   const program::Chain& chain;
   const Dataflow flow;
@@ -59,12 +62,12 @@ class PlanBuilder {
   bool only_read_at(Version version, size_t i) const {
     return i < order.size() && flow.only_reader(version.writer, version.slot, order[i]);
   }
-  // Static shape and dtype of a constant or buffer; nullptr when the slot is neither.
-  const program::TensorMeta* meta(program::Tid tid) const;
+  // A constant, or nothing when the slot is none.
+  std::optional<ops::Tensor> constant(program::Tid tid) const;
   // A constant as f32 (norm weights, scalars), or nothing when the slot is no constant of a float dtype.
   std::optional<std::vector<float>> float_constant(program::Tid tid) const;
-  // The bytes of a constant.
-  const program::Data* constant_data(program::Tid tid) const;
+  // Shape and dtype of a mutable buffer; nullptr when the slot is none.
+  const program::TensorMeta* buffer(program::Tid tid) const;
 };
 
 // One pattern. match() looks at position `i` of builder.order; on success the returned step covers some instructions

@@ -18,10 +18,17 @@ struct LinearAt {
   LinearSpec spec;
   Tid out;
   DType dtype = DType::kF32;
-  bool promotes = false;      // dense: see LinearStep::Job
-  bool single_token = false;  // a mat-vec without a choice: the program says M is 1
+  bool promotes = false;      // see LinearStep::Job
+  bool single_token = false;  // the program says M is 1: a mat-vec without a choice, or behind the last token's Take
   size_t n_instructions = 1;  // of builder.order
+  size_t product = 0;         // which of them reads x
 };
+
+bool is_activation_dtype(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
+
+bool one_of(int value, std::initializer_list<int> allowed) {
+  return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
+}
 
 // The only tensor instruction of a chain, when it is a fused kernel.
 const MetalKernel* only_kernel(const program::Chain& chain) {
@@ -44,16 +51,16 @@ std::optional<LinearAt> from_kernel(const PlanBuilder& b, const MetalKernel& ker
       kernel.outputs.size() != 1 || kernel.output_dtypes.size() != 1) {
     return std::nullopt;
   }
-  const program::TensorMeta* meta = b.meta(kernel.inputs[1]);
-  if (!meta || b.program.kind_of(kernel.inputs[1]) != program::TensorKind::kConstant || meta->dtype != DType::kU8 ||
-      meta->shape.size() != 2 || meta->shape[1].value % name->format->block_bytes != 0) {
+  const auto weight = b.constant(kernel.inputs[1]);
+  if (!weight || weight->dtype != DType::kU8 || weight->shape.rank() != 2 ||
+      weight->shape[1] % name->format->block_bytes != 0) {
     return std::nullopt;
   }
   LinearAt out{.x = kernel.inputs[0], .spec = {}, .out = kernel.outputs[0], .dtype = kernel.output_dtypes[0]};
   out.spec.format = name->format;
   out.spec.weight = kernel.inputs[1];
-  out.spec.n = meta->shape[0].value;
-  out.spec.k = int64_t{meta->shape[1].value} / name->format->block_bytes * name->format->block_values;
+  out.spec.n = weight->shape[0];
+  out.spec.k = weight->shape[1] / name->format->block_bytes * name->format->block_values;
   if (has_bias) {
     auto bias = b.float_constant(kernel.inputs[2]);
     if (!bias || static_cast<int64_t>(bias->size()) != out.spec.n) return std::nullopt;
@@ -84,35 +91,85 @@ std::optional<LinearAt> from_dense(const PlanBuilder& b, size_t i) {
       !b.only_read_at(b.written_at(i, transpose->out), i + 1)) {
     return std::nullopt;
   }
-  const program::TensorMeta* meta = b.meta(transpose->x);
-  if (!meta || b.program.kind_of(transpose->x) != program::TensorKind::kConstant || meta->shape.size() != 2)
-    return std::nullopt;
-  const quant::GgmlType type = meta->dtype == DType::kF32   ? quant::GgmlType::kF32
-                               : meta->dtype == DType::kF16 ? quant::GgmlType::kF16
-                                                            : quant::GgmlType::kBF16;
-  if (meta->dtype != DType::kF32 && meta->dtype != DType::kF16 && meta->dtype != DType::kBF16) return std::nullopt;
-  LinearAt out{
-      .x = product->mat1, .spec = {}, .out = product->out, .dtype = meta->dtype, .promotes = true, .n_instructions = 2};
+  const auto weight = b.constant(transpose->x);
+  if (!weight || weight->shape.rank() != 2 || !is_activation_dtype(weight->dtype)) return std::nullopt;
+  const quant::GgmlType type = weight->dtype == DType::kF32   ? quant::GgmlType::kF32
+                               : weight->dtype == DType::kF16 ? quant::GgmlType::kF16
+                                                              : quant::GgmlType::kBF16;
+  LinearAt out{.x = product->mat1,
+               .spec = {},
+               .out = product->out,
+               .dtype = weight->dtype,
+               .promotes = true,
+               .n_instructions = 2,
+               .product = 1};
   out.spec.format = quant::find_format(type);
   out.spec.weight = transpose->x;
-  out.spec.n = meta->shape[0].value;
-  out.spec.k = meta->shape[1].value;
+  out.spec.n = weight->shape[0];
+  out.spec.k = weight->shape[1];
   return out;
 }
 
-// The version of its input that a linear at position `i` reads: its last instruction does.
-Version input_of(const PlanBuilder& b, size_t i, const LinearAt& linear) {
-  return b.read_at(i + linear.n_instructions - 1, linear.x);
+// The weight of a QuantizedMatmul, when the kernels know its geometry.
+std::optional<LinearSpec> affine_spec(const PlanBuilder& b, const program::QuantizedMatmul& node) {
+  const auto codes = b.constant(node.w), scales = b.constant(node.scales);
+  const auto biases = node.biases ? b.constant(*node.biases) : std::nullopt;
+  const bool is_known = node.mode == "affine" && node.transpose && one_of(node.bits, {2, 3, 4, 5, 6, 8}) &&
+                        one_of(node.group_size, {16, 32, 64, 128});
+  const bool are_constants = codes && scales && biases && codes->dtype == DType::kU32 && codes->shape.rank() == 2 &&
+                             is_activation_dtype(scales->dtype) && scales->shape.rank() == 2;
+  if (!is_known || !are_constants || scales->shape[0] != codes->shape[0] || scales->shape != biases->shape ||
+      scales->dtype != biases->dtype)
+    return std::nullopt;
+  LinearSpec spec{.weight = node.w, .n = scales->shape[0], .k = scales->shape[1] * node.group_size, .bias = {}};
+  if (spec.n == 0 || spec.k == 0 || codes->shape[1] * 32 != spec.k * node.bits) return std::nullopt;
+  spec.groups = {.scales = node.scales,
+                 .biases = *node.biases,
+                 .bits = node.bits,
+                 .group_size = node.group_size,
+                 .dtype = scales->dtype};
+  return spec;
 }
 
-std::optional<LinearAt> linear_at(const PlanBuilder& b, size_t i) {
+// [QuantizedMatmul by constants, (AsType)]
+std::optional<LinearAt> from_affine(const PlanBuilder& b, size_t i) {
+  const auto* product = b.node_at<program::QuantizedMatmul>(i);
+  auto spec = product ? affine_spec(b, *product) : std::nullopt;
+  if (!spec) return std::nullopt;
+  LinearAt out{.x = product->x, .spec = {}, .out = product->out, .dtype = spec->groups->dtype, .promotes = true};
+  out.spec = *std::move(spec);
+  const auto* cast = b.node_at<program::AsType>(i + 1);
+  if (cast && cast->x == static_cast<const Tid&>(product->out) && is_activation_dtype(cast->scalar_type) &&
+      b.only_read_at(b.written_at(i, product->out), i + 1)) {
+    out.out = cast->out;
+    out.dtype = cast->scalar_type;
+    out.promotes = false;
+    out.n_instructions = 2;
+  }
+  return out;
+}
+
+// The version of its input that a linear at position `i` reads.
+Version input_of(const PlanBuilder& b, size_t i, const LinearAt& linear) {
+  return b.read_at(i + linear.product, linear.x);
+}
+
+std::optional<LinearAt> any_linear_at(const PlanBuilder& b, size_t i) {
   if (const auto* branch = b.node_at<program::If>(i)) return from_branch(b, *branch);
   if (const auto* kernel = b.node_at<MetalKernel>(i)) {
     auto out = from_kernel(b, *kernel, GgufKernelName::Op::kMatvec);
     if (out) out->single_token = true;
     return out ? out : from_kernel(b, *kernel, GgufKernelName::Op::kMatmul);
   }
-  return from_dense(b, i);
+  auto dense = from_dense(b, i);
+  return dense ? dense : from_affine(b, i);
+}
+
+std::optional<LinearAt> linear_at(const PlanBuilder& b, size_t i) {
+  auto out = any_linear_at(b, i);
+  const auto& take = b.hints.last_token_take;
+  if (out && take && b.index_at(i) > static_cast<int>(*take)) out->single_token = true;  // the head
+  return out;
 }
 
 void cover(const PlanBuilder& b, size_t i, size_t n, Planned& out) {
@@ -177,7 +234,7 @@ std::optional<Planned> match_geglu(PlanBuilder& b, size_t i) {
                      b.only_read_at(b.written_at(gelu_at, activated), multiply_at) &&
                      b.only_read_at(b.written_at(up_at, up->out), multiply_at);
   const bool alike = gate->spec.n == up->spec.n && gate->spec.k == up->spec.k && gate->dtype == up->dtype &&
-                     !gate->promotes && !up->promotes && gate->single_token == up->single_token;
+                     gate->promotes == up->promotes && gate->single_token == up->single_token;
   if (!flows || !alike) return std::nullopt;
   Planned out;
   cover(b, i, multiply_at - i + 1, out);
@@ -185,7 +242,8 @@ std::optional<Planned> match_geglu(PlanBuilder& b, size_t i) {
   out.outs = {b.written_at(multiply_at, multiply->out)};
   out.has_effect = outlives(b, multiply->out);
   std::vector<LinearStep::Job> jobs;
-  jobs.push_back({.weight = up->spec, .gate = gate->spec, .out = multiply->out, .dtype = up->dtype});
+  jobs.push_back(
+      {.weight = up->spec, .gate = gate->spec, .out = multiply->out, .dtype = up->dtype, .promotes = up->promotes});
   out.step = std::make_unique<LinearStep>(gate->x, std::move(jobs), gate->single_token);
   return out;
 }

@@ -1,5 +1,5 @@
-// Recognising linears in a program: the If over M with its two fused kernels, a fused mat-vec alone, and a dense
-// product with a transposed constant (executorch-pte 6.4, 6.5).
+// Recognising linears in a program: the If over M with its two fused kernels, a fused mat-vec alone, a dense product
+// with a transposed constant, and a QuantizedMatmul by affine constants (executorch-pte 5.5, 6.4, 6.5).
 #pragma once
 
 #include <optional>

@@ -10,15 +10,21 @@ using kernels::cpu::LinearWeight;
 using ops::Tensor;
 
 Result<LinearWeight> resolve(const Slots& slots, const LinearSpec& spec) {
-  const Tensor weight = TRY(slots.get(spec.weight));
-  return LinearWeight{.format = spec.format,
-                      .data = weight.data,
-                      .n = spec.n,
-                      .k = spec.k,
-                      .bias = spec.bias.empty() ? nullptr : spec.bias.data()};
+  LinearWeight out = spec.shape();
+  out.data = TRY(slots.get(spec.weight)).data;
+  if (!spec.groups) return out;
+  out.groups.scales = TRY(slots.get(spec.groups->scales)).data;
+  out.groups.biases = TRY(slots.get(spec.groups->biases)).data;
+  return out;
 }
 
 }  // namespace
+
+LinearWeight LinearSpec::shape() const {
+  LinearWeight out{.format = format, .n = n, .k = k, .bias = bias.empty() ? nullptr : bias.data()};
+  if (groups) out.groups = {.bits = groups->bits, .group_size = groups->group_size, .dtype = groups->dtype};
+  return out;
+}
 
 Status LinearStep::run(StepContext& context) const {
   namespace cpu = kernels::cpu;
@@ -41,12 +47,12 @@ Status LinearStep::run(StepContext& context) const {
     shape[shape.rank() - 1] = job.weight.n;
     const DType dtype = job.promotes && x.dtype != job.dtype ? DType::kF32 : job.dtype;
     outs.push_back(TRY(Tensor::allocate(dtype, shape)));
-    forms |= ActivationForms::of(*job.weight.format, arithmetic);
     jobs.push_back({.weight = TRY(resolve(context.slots(), job.weight)),
                     .out = {.dtype = dtype, .data = outs.back().data, .row_stride = job.weight.n}});
+    forms |= jobs.back().weight.forms(arithmetic);
     if (!job.gate) continue;
-    forms |= ActivationForms::of(*job.gate->format, arithmetic);
     gates[i] = TRY(resolve(context.slots(), *job.gate));
+    forms |= gates[i].forms(arithmetic);
     jobs.back().gate = &gates[i];
   }
   cpu::Activations& activations = context.workspace.activations;
@@ -64,7 +70,7 @@ std::string_view LinearStep::kind() const {
 
 int64_t LinearStep::weight_bytes() const {
   int64_t bytes = 0;
-  for (const Job& job : jobs_) bytes += job.weight.weight_bytes() + (job.gate ? job.gate->weight_bytes() : 0);
+  for (const Job& job : jobs_) bytes += job.weight.shape().bytes() + (job.gate ? job.gate->shape().bytes() : 0);
   return bytes;
 }
 

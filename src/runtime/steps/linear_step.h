@@ -20,12 +20,21 @@ class LinearWork {
   virtual bool last_token_only() const = 0;   // runs once a step, whatever the number of tokens
 };
 
+// What LinearWeight is to slots.
 struct LinearSpec {
+  struct Groups {
+    program::Tid scales, biases;
+    int bits = 0, group_size = 0;
+    DType dtype = DType::kF32;
+  };
   const quant::Format* format = nullptr;
-  program::Tid weight;
+  program::Tid weight;  // blocks of `format`; without one the codes of `groups`
   int64_t n = 0, k = 0;
   std::vector<float> bias;  // (n) or empty
-  int64_t weight_bytes() const { return n * format->bytes_for(k); }
+  std::optional<Groups> groups = {};
+
+  // Without the addresses.
+  kernels::cpu::LinearWeight shape() const;
 };
 
 class LinearStep final : public Step, public LinearWork {
@@ -34,7 +43,7 @@ class LinearStep final : public Step, public LinearWork {
     LinearSpec weight;
     std::optional<LinearSpec> gate;  // out = gelu_tanh(gate) * weight
     program::Tid out;
-    DType dtype = DType::kF32;  // of out; of a dense weight when `promotes`
+    DType dtype = DType::kF32;  // of out; of the weight's numbers when `promotes`
     bool promotes = false;      // out is in x's dtype if that is `dtype`, else f32
   };
   LinearStep(program::Tid x, std::vector<Job> jobs, bool last_token_only)
