@@ -102,7 +102,19 @@ succeeds "--keep-packed" "$tessera" export q80.gguf -o q80.pte --keep-packed
 holds "with a kernel of ours" test "$("$tessera" inspect q80.pte | grep -c gguf_q8_0_matvec)" -gt 0
 succeeds "export --with-sampling" "$tessera" export small.gguf -o sampling.pte --with-sampling
 holds "says so" grep -q 'use_sampling = true' <("$tessera" inspect sampling.pte)
-fails 1 "logits" "a program without logits" "$tessera" run sampling.pte -p a -n 1
+succeeds "the same program without" "$tessera" export small.gguf -o plain.pte
+"$tessera" run plain.pte -p 'a b' -n 12 --ignore-stop --temperature 0 >plain.txt 2>err
+"$tessera" run sampling.pte -p 'a b' -n 12 --ignore-stop --temperature 0 >greedy.txt 2>err
+same "greedy inside is greedy outside" plain.txt greedy.txt
+for seed in 1 1 2; do
+  "$tessera" run sampling.pte -p 'a b' -n 12 --ignore-stop --temperature 2 --top-k 0 --seed $seed >>seeds.txt 2>err
+done
+holds "a seed is a text" test "$(sort seeds.txt | uniq | wc -l)" -eq 2
+succeeds "chat with sampling inside" "$tessera" chat sampling.pte -n 2 < <(echo hi)
+succeeds "bench with sampling inside" "$tessera" bench sampling.pte -p 4 -n 4 --repeat 1
+fails 1 "min-p" "what the sampler inside does not know" "$tessera" run sampling.pte -p a -n 1 --min-p 0.1
+fails 1 "repetition penalty" "nor that" "$tessera" run sampling.pte -p a -n 1 --repetition-penalty 1.1
+fails 1 "tokens only" "a program without logits" "$tessera" logits sampling.pte --tokens '2 3' -o x.f32
 fails 1 "--external" "affine groups that no file holds" "$tessera" export small.gguf -o x.pte --external --lowering mlx
 fails 2 "lowering" "an unknown lowering" "$tessera" export small.gguf -o x.pte --lowering tvm
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "model_testing.h"
 #include "runtime/execute.h"
@@ -134,6 +135,55 @@ TEST(SampledModel, GreedyTokensFollowTheLogits) {
     ASSERT_TRUE(outputs) << outputs.error().message;
     EXPECT_EQ(*std::get<ops::Tensor>((*outputs)[0]).as<int64_t>(), static_cast<int64_t>(want[i])) << i;
   }
+}
+
+// The same through a session, whose plan fuses everything but the sampler.
+TEST(SampledModel, ASessionDrawsTheTokens) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  const compile::CompileOptions options{.dtype = DType::kF32, .max_seq_len = 48, .prefill_chunk = 5, .sampling = true};
+  const auto model = make_model(compile_model(reference.gguf, options), {.n_threads = 2});
+  EXPECT_TRUE(model->samples());
+  EXPECT_EQ(model->vocab_size(), static_cast<int64_t>(reference.vocab()));
+  const auto session = make_session(model);
+  const auto want = argmaxes(reference.logits, reference.vocab());
+  const std::span<const int32_t> tokens = reference.tokens;
+  size_t at = 0;
+  for (size_t n : {12, 1, 6, 1}) {  // chunks of five; what those before the last draw is not looked at
+    const auto token = session->sample(tokens.subspan(at, n), {});
+    ASSERT_TRUE(token) << token.error().message;
+    at += n;
+    EXPECT_EQ(*token, static_cast<int32_t>(want[at - 1])) << "after " << at;
+  }
+  std::map<int64_t, int32_t> drawn;
+  for (const int64_t seed : {1, 2, 3, 4, 1, 2, 3, 4}) {
+    session->reset();
+    const auto token = session->sample(tokens.first(7), {.temperature = 3, .seed = seed});
+    ASSERT_TRUE(token) << token.error().message;
+    EXPECT_EQ(drawn.try_emplace(seed, *token).first->second, *token) << seed;
+  }
+  std::set<int32_t> different;
+  for (const auto& [seed, token] : drawn) different.insert(token);
+  EXPECT_GT(different.size(), 1u);
+}
+
+TEST(SampledModel, LogitsAndTokensAreNotMixedUp) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  const auto make = [&](bool sampling) {
+    return compile_model(reference.gguf, {.dtype = DType::kF32, .max_seq_len = 48, .sampling = sampling});
+  };
+  const int32_t token = reference.tokens[0];
+  const auto no_logits = make_session(make_model(make(true), {.n_threads = 1}))->step({&token, 1});
+  ASSERT_FALSE(no_logits);
+  EXPECT_NE(no_logits.error().message.find("samples inside"), std::string::npos);
+  EXPECT_FALSE(make_session(make_model(make(false), {.n_threads = 1}))->sample({&token, 1}, {}));
+  EXPECT_FALSE(runtime::Model::create(make(true), {.n_threads = 1, .all_logits = true}));
+  auto nameless = make(true);
+  nameless.constant_methods.erase("get_vocab_size");
+  const auto model = runtime::Model::create(std::move(nameless), {.n_threads = 1});
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message.find("get_vocab_size"), std::string::npos);
 }
 
 }  // namespace

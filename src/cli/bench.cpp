@@ -106,7 +106,12 @@ class Bench {
     for (int32_t& token : out) token = static_cast<int32_t>(rng_() % static_cast<uint64_t>(model_.vocab_size()));
     return out;
   }
-  void step(std::span<const int32_t> tokens) { need(session_->step(tokens)); }
+  void step(std::span<const int32_t> tokens) {
+    if (model_.samples())
+      need(session_->sample(tokens, {.temperature = 1}));  // the draw is work, too
+    else
+      need(session_->step(tokens));
+  }
 
   static json rates(std::vector<double> times, int64_t tokens) {
     std::sort(times.begin(), times.end());

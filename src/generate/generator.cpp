@@ -81,18 +81,17 @@ Result<Generation> generate(TokenModel& model, const text::Tokenizer& tokenizer,
   TRY(check_request(model, prompt, options));
   Generation out;
   out.n_prompt = static_cast<int64_t>(prompt.size());
+  Sampler sampler(options.sampling, tokenizer.vocabulary().suppressed);
+  for (int32_t token : prompt) sampler.accept(token);
   auto start = Clock::now();
-  std::span<const float> logits = TRY(model.step(prompt));
+  int32_t token = TRY(model.next(prompt, sampler));
   out.prefill_s = seconds_since(start);
 
   start = Clock::now();
-  Sampler sampler(options.sampling, tokenizer.vocabulary().suppressed);
-  for (int32_t token : prompt) sampler.accept(token);
   Output output(text::StreamDecoder(tokenizer, prompt.back(), {.show_special = options.show_special}), options,
                 on_text);
   const auto is_enough = [&] { return options.max_tokens >= 0 && std::ssize(out.tokens) >= options.max_tokens; };
   while (!is_enough()) {
-    const int32_t token = TRY(sampler.sample(logits));
     if (options.stop_at_stop_tokens && tokenizer.is_stop(token)) {
       out.reason = StopReason::kStopToken;
       out.stop_token = token;
@@ -104,12 +103,12 @@ Result<Generation> generate(TokenModel& model, const text::Tokenizer& tokenizer,
       out.reason = output.reason();
       break;
     }
-    if (is_enough()) break;  // nobody will ask for the next logits
+    if (is_enough()) break;  // nobody will ask for the next token
     if (model.position() >= model.capacity()) {
       out.reason = StopReason::kContextFull;
       break;
     }
-    logits = TRY(model.step({&token, 1}));
+    token = TRY(model.next({&token, 1}, sampler));
     ++out.n_steps;
   }
   output.finish();

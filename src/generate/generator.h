@@ -38,7 +38,7 @@ struct Generation {
   StopReason reason = StopReason::kMaxTokens;
   int32_t stop_token = -1;  // the one that ended it, for kStopToken
   int64_t n_prompt = 0;
-  double prefill_s = 0;  // until the first logits
+  double prefill_s = 0;  // until the first token
   double decode_s = 0;   // everything after
   double prefill_tokens_per_s() const { return prefill_s > 0 ? static_cast<double>(n_prompt) / prefill_s : 0; }
   // Steps after the prefill; the first token costs none.
@@ -50,7 +50,7 @@ struct Generation {
 using TextCallback = std::function<bool(std::string_view piece)>;
 
 // Continues the model's context with `prompt` (at least one token). On return the context holds the prompt and the
-// tokens, except the last one that was sampled (kept or stop token): nobody has asked for its logits yet. Who goes on
+// tokens, except the last one that was sampled (kept or stop token): nobody has asked what follows it yet. Who goes on
 // talking feeds it first.
 Result<Generation> generate(TokenModel& model, const text::Tokenizer& tokenizer, std::span<const int32_t> prompt,
                             const GenerateOptions& options, const TextCallback& on_text = {});

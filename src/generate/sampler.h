@@ -36,6 +36,9 @@ class Sampler {
   // are logits that leave nothing to choose from; -inf means never.
   Result<int32_t> sample(std::span<const float> logits);
 
+  // For who draws by these options himself: how many draws there were before this one.
+  uint64_t count_draw() { return n_draws_++; }
+
   // Tokens that count for the repetition penalty: the prompt, then each token that was kept.
   void accept(int32_t token);
 

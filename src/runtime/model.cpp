@@ -23,18 +23,35 @@ Result<std::shared_ptr<const Model>> Model::create(program::Program program, con
   return std::shared_ptr<const Model>(std::move(model));
 }
 
-Status Model::check_interface() {
+// Logits, or of a program that samples a token; the size of the vocabulary.
+Status Model::check_outputs() {
   const auto& p = program_;
-  const bool in = p.inputs.size() == 2 && p.inputs[0].dtype == DType::kI64 && p.inputs[0].sizes.size() == 2 &&
-                  p.inputs[1].dtype == DType::kI64 && p.inputs[1].sizes.size() == 1;
-  const bool out = p.outputs.size() == 1 && p.outputs[0].dtype == DType::kF32 && !p.outputs[0].sizes.empty();
-  if (!in || !out) {
+  const auto is_input = [&](size_t i, DType dtype, size_t rank) {
+    return i < p.inputs.size() && p.inputs[i].dtype == dtype && p.inputs[i].sizes.size() == rank;
+  };
+  const bool tokens = is_input(0, DType::kI64, 2) && is_input(1, DType::kI64, 1) && p.outputs.size() == 1;
+  const bool sampler = p.inputs.size() == 6 && is_input(2, DType::kF32, 0) && is_input(3, DType::kI64, 0) &&
+                       is_input(4, DType::kF32, 0) && is_input(5, DType::kI64, 0);
+  if (tokens && p.inputs.size() == 2 && p.outputs[0].dtype == DType::kF32 && !p.outputs[0].sizes.empty()) {
+    vocab_size_ = p.outputs[0].sizes.back();
+    return {};
+  }
+  if (!tokens || !sampler || p.outputs[0].dtype != DType::kI64 || p.outputs[0].sizes != decltype(p.outputs[0].sizes){1})
     return not_implemented(
         "method {}: {} inputs and {} outputs; a language model takes tokens i64 (1, T) and positions i64 (T) and gives "
-        "logits f32 (1, vocabulary)",
+        "logits f32 (1, vocabulary), or takes also temperature f32, top_k i64, top_p f32 and seed i64 and gives a "
+        "token i64 (1)",
         p.method, p.inputs.size(), p.outputs.size());
-  }
-  vocab_size_ = p.outputs[0].sizes.back();
+  samples_ = true;
+  vocab_size_ = p.int_constant("get_vocab_size").value_or(0);
+  if (vocab_size_ <= 0) return invalid_format("method {} samples; get_vocab_size is missing or not positive", p.method);
+  if (options_.all_logits) return not_implemented("method {} samples: it gives tokens, no logits", p.method);
+  return {};
+}
+
+Status Model::check_interface() {
+  TRY(check_outputs());
+  const auto& p = program_;
   max_tokens_per_step_ = p.inputs[0].dynamic || p.inputs[0].sizes[1] > 0 ? p.inputs[0].sizes[1] : 1;
   max_tokens_per_step_ = std::max<int64_t>(
       1, std::min(max_tokens_per_step_, p.int_constant("get_max_prefill_chunk").value_or(max_tokens_per_step_)));

@@ -28,7 +28,8 @@ struct ModelOptions {
 class Model {
  public:
   // Errors: what program::verify finds; a program whose interface is not that of a language model (tokens i64 (1, T),
-  // positions i64 (T) -> logits f32); a custom kernel nobody here implements.
+  // positions i64 (T) -> logits f32, or with temperature, top_k, top_p and seed -> a token); all_logits of a program
+  // that gives none; a custom kernel nobody here implements.
   static Result<std::shared_ptr<const Model>> create(program::Program program, const ModelOptions& options);
 
   const program::Program& program() const { return program_; }
@@ -41,6 +42,8 @@ class Model {
   std::mutex& step_mutex() const { return step_mutex_; }
 
   int64_t vocab_size() const { return vocab_size_; }
+  // The program chooses the token itself: Session::sample() instead of step().
+  bool samples() const { return samples_; }
   int64_t max_tokens_per_step() const { return max_tokens_per_step_; }
   int64_t context_length() const { return context_length_; }  // positions a session can hold
   int64_t cache_bytes() const { return cache_bytes_; }        // mutable buffers of one session
@@ -57,6 +60,7 @@ class Model {
   Model(program::Program program, ModelOptions options)
       : program_(std::move(program)), options_(std::move(options)), slots_(program_) {}
   Status check_interface();
+  Status check_outputs();
   Status bind();
   void count_work();
 
@@ -68,6 +72,7 @@ class Model {
   Slots slots_;
   std::optional<OffGraphCache::Config> cache_config_;
   mutable std::mutex step_mutex_;
+  bool samples_ = false;
   int64_t vocab_size_ = 0, max_tokens_per_step_ = 0, context_length_ = 0, cache_bytes_ = 0;
   int64_t weight_bytes_per_token_ = 0, ops_per_token_ = 0;
 };

@@ -21,6 +21,21 @@ std::optional<int64_t> available_memory() {
   return int64_t{kib} * 1024;
 }
 
+template <typename T>
+Result<ops::Tensor> scalar(DType dtype, T value) {
+  ops::Tensor out = TRY(ops::Tensor::allocate(dtype, {}));
+  *out.as<T>() = value;
+  return out;
+}
+
+Status add_sampler_inputs(const TokenSampling& sampling, std::vector<Argument>& inputs) {
+  inputs.emplace_back(TRY(scalar(DType::kF32, sampling.temperature)));
+  inputs.emplace_back(TRY(scalar(DType::kI64, sampling.top_k)));
+  inputs.emplace_back(TRY(scalar(DType::kF32, sampling.top_p)));
+  inputs.emplace_back(TRY(scalar(DType::kI64, sampling.seed)));
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model) {
@@ -38,7 +53,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   return session;
 }
 
-Status Session::run_chunk(std::span<const int32_t> tokens) {
+Status Session::run_chunk(std::span<const int32_t> tokens, const TokenSampling* sampling) {
   const auto n = static_cast<int64_t>(tokens.size());
   ops::Tensor ids = TRY(ops::Tensor::allocate(DType::kI64, {1, n}));
   ops::Tensor positions = TRY(ops::Tensor::allocate(DType::kI64, {n}));
@@ -47,7 +62,8 @@ Status Session::run_chunk(std::span<const int32_t> tokens) {
     positions.as<int64_t>()[i] = position_ + i;
   }
   slots_.clear();
-  const std::vector<Argument> inputs = {std::move(ids), std::move(positions)};
+  std::vector<Argument> inputs = {std::move(ids), std::move(positions)};
+  if (sampling) TRY(add_sampler_inputs(*sampling, inputs));
   TRY(set_inputs(model_->program(), inputs, slots_));
   ExecutionContext execution{
       .program = model_->program(), .slots = slots_, .pool = &model_->pool(), .cache = cache_ ? &*cache_ : nullptr};
@@ -75,7 +91,18 @@ Status Session::keep_logits(const ops::Tensor& result, int64_t n_tokens) {
   return {};
 }
 
-Result<std::span<const float>> Session::step(std::span<const int32_t> tokens) {
+Status Session::keep_token() {
+  const auto outputs = TRY(get_outputs(model_->program(), slots_));
+  const auto& result = std::get<ops::Tensor>(outputs[0]);
+  const int64_t token = result.n_elements() == 1 ? *result.as<int64_t>() : -1;
+  if (token < 0 || token >= model_->vocab_size())
+    return invalid_format("the program's output is {} {}, expected one token below {}", name_of(result.dtype),
+                          to_string(result.shape), model_->vocab_size());
+  token_ = static_cast<int32_t>(token);
+  return {};
+}
+
+Status Session::check_tokens(std::span<const int32_t> tokens) const {
   const int64_t vocab = model_->vocab_size();
   if (failed_) return invalid_argument("the session failed in an earlier step; reset it first");
   if (tokens.empty()) return invalid_argument("a step needs at least one token");
@@ -88,21 +115,44 @@ Result<std::span<const float>> Session::step(std::span<const int32_t> tokens) {
     return make_error(ErrorCode::kOutOfRange, "{} tokens at position {} exceed the context of {}", n, position_,
                       capacity());
   }
+  return {};
+}
+
+Status Session::advance(std::span<const int32_t> tokens, const TokenSampling* sampling) {
+  TRY(check_tokens(tokens));
+  constexpr TokenSampling kGreedy;  // what a chunk before the last gives is not looked at
   std::lock_guard lock(model_->step_mutex());
   logits_.clear();
   failed_ = true;  // until the whole step went through
   while (!tokens.empty()) {
     const auto chunk = tokens.subspan(0, std::min(tokens.size(), static_cast<size_t>(model_->max_tokens_per_step())));
-    TRY(run_chunk(chunk));
-    const program::Tid out{model_->program().output_map[0].idx};
-    const ops::Tensor result = TRY(slots_.get(out));
-    TRY(keep_logits(result, static_cast<int64_t>(chunk.size())));
+    const bool is_last = chunk.size() == tokens.size();
+    TRY(run_chunk(chunk, sampling && !is_last ? &kGreedy : sampling));
+    if (sampling) {
+      TRY(keep_token());
+    } else {
+      const program::Tid out{model_->program().output_map[0].idx};
+      const ops::Tensor logits = TRY(slots_.get(out));
+      TRY(keep_logits(logits, static_cast<int64_t>(chunk.size())));
+    }
     slots_.clear();
     position_ += static_cast<int64_t>(chunk.size());
     tokens = tokens.subspan(chunk.size());
   }
   failed_ = false;
+  return {};
+}
+
+Result<std::span<const float>> Session::step(std::span<const int32_t> tokens) {
+  if (model_->samples()) return not_implemented("logits: the program samples inside, it gives tokens only");
+  TRY(advance(tokens, nullptr));
   return std::span<const float>(logits_);
+}
+
+Result<int32_t> Session::sample(std::span<const int32_t> tokens, const TokenSampling& sampling) {
+  if (!model_->samples()) return invalid_argument("the program gives logits, it does not sample");
+  TRY(advance(tokens, &sampling));
+  return token_;
 }
 
 }  // namespace tessera::runtime
