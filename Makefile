@@ -33,7 +33,7 @@ asan: setup
 
 # What CI has time for: every fuzzer and all rooms but those whose tests instantiate the codec (minutes to compile).
 SANITIZED := base quant gguf safetensors text ops kernels graph models runtime
-FUZZERS   := npy gguf safetensors pte tokenizer template
+FUZZERS   := npy gguf safetensors torchao hf_json pte tokenizer template
 asan-ci: setup
 	@cmake --preset asan >/dev/null
 	@cmake --build --preset asan --target $(addsuffix _test,$(SANITIZED)) $(addsuffix _fuzz,$(FUZZERS))

@@ -96,10 +96,7 @@ struct Config {
   }
 };
 
-}  // namespace
-
-Status read_hf_config(const std::string& path, Metadata& metadata) {
-  const json object = TRY(read_json_object(path));
+Status read_config(const json& object, const std::string& path, Metadata& metadata) {
   const JsonFields fields = TRY(text_config(object, path));
   const std::string_view type = TRY(fields.text("model_type"));
   if (type != "gemma4" && type != "gemma4_text")
@@ -111,6 +108,18 @@ Status read_hf_config(const std::string& path, Metadata& metadata) {
   TRY(config.sizes());
   TRY(config.rope());
   return config.layers();
+}
+
+}  // namespace
+
+Status read_hf_config(const std::string& path, Metadata& metadata) {
+  const json object = TRY(read_json_object(path));
+  return read_config(object, path, metadata);
+}
+
+Status parse_hf_config(std::string_view text, const std::string& path, Metadata& metadata) {
+  const json object = TRY(parse_json_object(text, path));
+  return read_config(object, path, metadata);
 }
 
 Result<double> read_hf_rotated_share(const std::string& config_path) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "gguf/metadata.h"
@@ -18,6 +19,10 @@ Status read_hf_generation_config(const std::string& path, gguf::Metadata& metada
 
 // tokenizer.json, a BPE that falls back to bytes: keys "tokenizer.ggml.". Errors: kNotImplemented for another kind.
 Status read_hf_tokenizer(const std::string& path, gguf::Metadata& metadata);
+
+// The first and the last from the text of the file at `path`.
+Status parse_hf_config(std::string_view text, const std::string& path, gguf::Metadata& metadata);
+Status parse_hf_tokenizer(std::string_view text, const std::string& path, gguf::Metadata& metadata);
 
 // How many of the full layers' pairs rotate.
 Result<double> read_hf_rotated_share(const std::string& config_path);

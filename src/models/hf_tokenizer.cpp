@@ -124,6 +124,11 @@ class Reader {
 
 }  // namespace
 
+Status parse_hf_tokenizer(std::string_view text, const std::string& path, gguf::Metadata& metadata) {
+  const json object = TRY(parse_json_object(text, path));
+  return Reader(object, path).run(metadata);
+}
+
 Status read_hf_tokenizer(const std::string& path, gguf::Metadata& metadata) {
   const json object = TRY(read_json_object(path));
   return Reader(object, path).run(metadata);

@@ -78,13 +78,16 @@ class JsonFields {
   std::string where_;
 };
 
-// The object in a file.
-inline Result<nlohmann::json> read_json_object(const std::string& path) {
-  const auto file = TRY(MappedFile::open(path));
-  const auto* begin = reinterpret_cast<const char*>(file->bytes().data());
-  nlohmann::json out = nlohmann::json::parse(begin, begin + file->bytes().size(), nullptr, false);
+// The object in the text of the file at `path`.
+inline Result<nlohmann::json> parse_json_object(std::string_view text, const std::string& path) {
+  nlohmann::json out = nlohmann::json::parse(text, nullptr, false);
   if (!out.is_object()) return invalid_format("{}: not a JSON object", path);
   return out;
+}
+
+inline Result<nlohmann::json> read_json_object(const std::string& path) {
+  const auto file = TRY(MappedFile::open(path));
+  return parse_json_object({reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()}, path);
 }
 
 }  // namespace tessera::models

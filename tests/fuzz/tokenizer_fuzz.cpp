@@ -1,10 +1,13 @@
 // Input: u16 n, n bytes of text, then a vocabulary in its binary form. The text goes through three sound tokenizers,
-// which must give it back, and through whatever the rest decodes to, which must survive it.
+// which must give it back, and through whatever the rest decodes to, which must survive it and be
+// written as a tokenizer.json, if it can be written as one, that is JSON.
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "text/stream_decoder.h"
 #include "text/text_testing.h"
+#include "text/tokenizer_json.h"
 
 namespace {
 
@@ -29,6 +32,8 @@ void check_survives(std::span<const std::byte> bytes, std::string_view text) {
   CHECK(check(*vocabulary).has_value());
   const auto again = encode(*vocabulary);
   CHECK(decode(again).has_value());
+  const auto json = to_tokenizer_json(*vocabulary);
+  CHECK(!json || nlohmann::json::accept(*json));
   const auto tokenizer = Tokenizer::create(std::make_shared<Vocabulary>(std::move(*vocabulary)));
   if (!tokenizer) return;
   const auto ids = (*tokenizer)->encode(text, {.add_bos = true, .parse_special = true});
