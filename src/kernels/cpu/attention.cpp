@@ -9,9 +9,8 @@
 namespace tessera::kernels::cpu {
 namespace {
 
-// Rows that share one pass over a KV head: large enough to amortise loading keys, small enough that queries,
-// accumulators (32 x 256 x 4 bytes each) and a block of keys and values stay in L2.
-constexpr int64_t kTileRows = 32;
+// Up to here a tile reads 16-bit keys as they lie, one pass over each: more rows would widen them again for every pass.
+constexpr int64_t kRowsInPlace = 8;
 
 // The rows of one KV head are its tokens x the query heads of its group, token-major.
 struct Tile {
@@ -37,11 +36,25 @@ class TileRunner {
     const int64_t oldest_pos = s_.q_pos.front(), newest_pos = s_.q_pos[static_cast<size_t>(tile.n_rows - 1)];
     const int64_t begin = args_.window > 0 ? std::max<int64_t>(0, oldest_pos - args_.window + 1) : 0;
     const int64_t end = newest_pos + 1;
+    const bool in_place = args_.kv_dtype == DType::kF32 || tile.n_rows <= kRowsInPlace;
     for (int64_t first = begin / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
-      const int64_t from = std::max(first, begin), to = std::min(first + kKeyBlock, end);
-      const float* k = block(args_.k_cache, s_.k, tile.kv_head, first, from, to);
-      const float* v = block(args_.v_cache, s_.v, tile.kv_head, first, from, to);
-      kernels_.attend(rows, k, v, first, from, to);
+      AttentionBlock block{.k = nullptr,
+                           .v = nullptr,
+                           .dtype = args_.kv_dtype,
+                           .next_k = in_place ? rows_of(args_.k_cache, tile.kv_head, first + kKeyBlock) : nullptr,
+                           .next_v = in_place ? rows_of(args_.v_cache, tile.kv_head, first + kKeyBlock) : nullptr,
+                           .first = first,
+                           .valid_begin = std::max(first, begin),
+                           .valid_end = std::min(first + kKeyBlock, end)};
+      if (in_place && first % args_.n_slots + kKeyBlock <= args_.n_slots) {
+        block.k = rows_of(args_.k_cache, tile.kv_head, first);
+        block.v = rows_of(args_.v_cache, tile.kv_head, first);
+      } else {
+        block.dtype = DType::kF32;
+        block.k = copy(args_.k_cache, s_.k, tile.kv_head, block);
+        block.v = copy(args_.v_cache, s_.v, tile.kv_head, block);
+      }
+      kernels_.attend(rows, block);
     }
     scatter(tile);
   }
@@ -75,26 +88,18 @@ class TileRunner {
     }
   }
 
-  // Keys (or values) [first, first + kKeyBlock) of a head as f32 rows: the cache itself where it is f32 and whole, else
-  // a copy in which positions outside [from, to) are zero.
-  const float* block(const void* cache, std::vector<float>& copy, int64_t head, int64_t first, int64_t from,
-                     int64_t to) {
+  // Where the key (or value) of a position lies.
+  const std::byte* rows_of(const void* cache, int64_t head, int64_t position) const {
+    const int64_t row = head * args_.n_slots + position % args_.n_slots;
+    return static_cast<const std::byte*>(cache) + row * args_.head_dim * static_cast<int64_t>(size_of(args_.kv_dtype));
+  }
+
+  // The existing keys (or values) of a block as f32 rows.
+  const std::byte* copy(const void* cache, std::vector<float>& to, int64_t head, const AttentionBlock& block) const {
     const int64_t d = args_.head_dim;
-    const size_t row_bytes = static_cast<size_t>(d) * size_of(args_.kv_dtype);
-    const auto* base = static_cast<const std::byte*>(cache) + static_cast<size_t>(head * args_.n_slots) * row_bytes;
-    const int64_t slot = first % args_.n_slots;
-    const bool whole = from == first && to == first + kKeyBlock && slot + kKeyBlock <= args_.n_slots;
-    if (whole && args_.kv_dtype == DType::kF32)
-      return reinterpret_cast<const float*>(base + static_cast<size_t>(slot) * row_bytes);
-    if (whole) {
-      kernels_.load(args_.kv_dtype, base + static_cast<size_t>(slot) * row_bytes, copy.data(), kKeyBlock * d);
-      return copy.data();
-    }
-    std::fill(copy.begin(), copy.end(), 0.0f);
-    for (int64_t p = from; p < to; ++p)
-      kernels_.load(args_.kv_dtype, base + static_cast<size_t>(p % args_.n_slots) * row_bytes,
-                    copy.data() + (p - first) * d, d);
-    return copy.data();
+    for (int64_t p = block.valid_begin; p < block.valid_end; ++p)
+      kernels_.load(args_.kv_dtype, rows_of(cache, head, p), to.data() + (p - block.first) * d, d);
+    return reinterpret_cast<const std::byte*>(to.data());
   }
 
   const FloatKernels& kernels_;
@@ -114,7 +119,7 @@ void attention(ThreadPool& pool, const FloatKernels& kernels, const AttentionArg
   const int64_t rows = args.n_tokens * (args.n_heads / args.n_kv_heads);
   // Enough tiles that every thread has work, in whole groups of four rows (the kernel's width).
   const int64_t wanted = ceil_div<int64_t>(pool.size(), args.n_kv_heads);
-  const int64_t tile_rows = std::min(kTileRows, align_up<int64_t>(ceil_div(rows, wanted), 4));
+  const int64_t tile_rows = std::min<int64_t>(kAttentionRows, align_up<int64_t>(ceil_div(rows, wanted), 4));
   const int64_t tiles_per_head = ceil_div(rows, tile_rows);
   const int64_t n_tiles = args.n_kv_heads * tiles_per_head;
   std::atomic<int64_t> next{0};

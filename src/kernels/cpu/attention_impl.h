@@ -1,120 +1,166 @@
 // Attention of a tile of rows over one block of keys, with a running softmax (Milakov & Gimelshein 2018; the tiling of
-// FlashAttention, Dao 2022), over a float vocabulary V.
+// FlashAttention, Dao 2022), over a float vocabulary V and the loads L of a cache's dtype.
 //
 // Every row is computed by the same operations in the same order whatever tile it sits in: a dot product is one fma
 // chain per lane and one reduction tree, blocks start at multiples of kKeyBlock in absolute position, values are added
 // in key order. A block in which a row sees no key leaves the row unchanged to the bit. So a token's result does not
 // depend on how a prompt was cut into chunks, on the ring's size, or on the number of threads.
+//
+// Rows are taken R at a time, as many as there are, so that a key is loaded once for several of them: V::kProducts
+// accumulators are R rows times as many keys, then R rows times as many vectors of values.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/cpu/float_kernels.h"
+#include "kernels/cpu/float_loads.h"
 #include "kernels/cpu/math.h"
+#include "kernels/cpu/unroll.h"
 
 namespace tessera::kernels::cpu {
 
 template <typename V>
 struct AttentionImpl {
-  static constexpr int kRows = 4;  // 4 rows x 4 keys: 16 accumulators, reduced together by V::sums
-  static constexpr float kNoKeyYet = -1e30f;
+  // Eight rows times two keys were half as fast as four times four.
+  static constexpr int kMaxRows = V::kProducts / 4;
 
-  static void attend(const AttentionTile& tile, const float* k, const float* v, int64_t first, int64_t valid_begin,
-                     int64_t valid_end) {
-    for (int row = 0; row < tile.n_rows; row += kRows) {
-      const int n = tile.n_rows - row < kRows ? tile.n_rows - row : kRows;
-      float p[kRows][kKeyBlock];
-      scores(tile, row, n, k, p);
-      for (int r = 0; r < n; ++r) weights(tile, row + r, first, valid_begin, valid_end, p[r]);
-      for (int r = n; r < kRows; ++r)
-        for (float& x : p[r]) x = 0;
-      accumulate(tile, row, n, v, p, static_cast<int>(valid_begin > first ? valid_begin - first : 0),
-                 static_cast<int>(valid_end - first < kKeyBlock ? valid_end - first : kKeyBlock));
-    }
+  // What the scores of a tile become: weights, and what the sums so far are worth under the new maxima.
+  struct Softmax {
+    float weights[kAttentionRows][kKeyBlock];
+    float factors[kAttentionRows];
+  };
+
+  static void attend(const AttentionTile& tile, const AttentionBlock& block) {
+    if (block.dtype == DType::kF32) return run<LoadF32<V>>(tile, block);
+    if (block.dtype == DType::kF16) return run<LoadF16<V>>(tile, block);
+    run<LoadBF16<V>>(tile, block);
   }
 
  private:
-  static void scores(const AttentionTile& tile, int row, int n, const float* k, float (&p)[kRows][kKeyBlock]) {
-    const int64_t d = tile.head_dim;
-    const float* q[kRows];
-    for (int r = 0; r < kRows; ++r) q[r] = tile.q + (row + (r < n ? r : n - 1)) * d;
-    for (int key = 0; key < kKeyBlock; key += 4) {
-      V acc[16];
-      for (V& a : acc) a = V::zero();
-      for (int64_t i = 0; i < d; i += 16) {
-        V keys[4];
-        for (int j = 0; j < 4; ++j) keys[j] = V::load(k + (key + j) * d + i);
-        for (int r = 0; r < kRows; ++r) {
-          const V query = V::load(q[r] + i);
-          for (int j = 0; j < 4; ++j) acc[4 * r + j] = V::fma(query, keys[j], acc[4 * r + j]);
+  // All keys before all values: one of the two at a time fits a first-level cache.
+  template <class L>
+  static void run(const AttentionTile& tile, const AttentionBlock& block) {
+    Softmax softmax;
+    for_rows<kMaxRows>(
+        tile.n_rows, 0, [&]<int R>(int row) __attribute__((always_inline)) {
+          scores<L, R>(tile, block, row, softmax.weights + row);
+          weights<R>(tile, block, row, softmax);
+        });
+    for_rows<kMaxRows>(
+        tile.n_rows, 0, [&]<int R>(int row) __attribute__((always_inline)) {
+          columns<L, R, V::kProducts / R>(tile, block, row, softmax, 0, row == 0 ? block.next_v : nullptr);
+        });
+  }
+
+  template <int R, typename F>
+  [[gnu::always_inline]] static void for_rows(int n_rows, int row, F f) {
+    for (; row + R <= n_rows; row += R) f.template operator()<R>(row);
+    if constexpr (R > 1) for_rows<R / 2>(n_rows, row, f);
+  }
+
+  // Asks for the next kBytes of the following block, of which this pass over the keys is the first to know.
+  template <int64_t kBytes>
+  [[gnu::always_inline]] static void fetch(V& after, const std::byte*& next) {
+    if (!next) return;
+    for (int64_t i = 0; i < kBytes; i += 64) after.fetch(next + i);
+    next += kBytes;
+  }
+
+  template <class L, int R>
+  static void scores(const AttentionTile& tile, const AttentionBlock& block, int row, float (*p)[kKeyBlock]) {
+    constexpr int K = V::kProducts / R, kParts = 16 / V::kProducts;  // parts that make up one V::sums
+    const int64_t d = tile.head_dim, key_bytes = d * L::kBytes;
+    const float* q = tile.q + row * d;
+    const std::byte* next = row == 0 ? block.next_k : nullptr;
+    for (int key = 0; key < kKeyBlock; key += kParts * K) {
+      V products[16];
+      for (int part = 0; part < kParts; ++part) {
+        const std::byte* k = block.k + (key + part * K) * key_bytes;
+        V acc[R][K];
+        for_each<R, K>([&]<int r, int j>() __attribute__((always_inline)) { acc[r][j] = V::zero(); });
+        for (int64_t i = 0; i < d; i += 16) {
+          V keys[K];
+          unroll<K>([&]<int j>()
+                        __attribute__((always_inline)) { keys[j] = L::load(k + j * key_bytes + i * L::kBytes); });
+          fetch<16 * K * L::kBytes>(keys[0], next);
+          unroll<R>([&]<int r>() __attribute__((always_inline)) {
+            const V query = V::load(q + r * d + i);
+            unroll<K>([&]<int j>() __attribute__((always_inline)) { acc[r][j] = V::fma(query, keys[j], acc[r][j]); });
+          });
         }
+        for_each<R, K>([&]<int r, int j>()
+                           __attribute__((always_inline)) { products[(part * R + r) * K + j] = acc[r][j]; });
       }
       float sums[16];
-      V::sums(acc).store(sums);
-      for (int r = 0; r < kRows; ++r)
-        for (int j = 0; j < 4; ++j) p[r][key + j] = sums[4 * r + j] * tile.scale;
+      (V::sums(products) * V::set(tile.scale)).store(sums);
+      for (int part = 0; part < kParts; ++part)
+        for (int r = 0; r < R; ++r)
+          for (int j = 0; j < K; ++j) p[r][key + part * K + j] = sums[(part * R + r) * K + j];
     }
   }
 
-  // Scores to exp(score - max), masked keys to 0; updates the row's maximum, sum and accumulator scale.
-  static void weights(const AttentionTile& tile, int row, int64_t first, int64_t valid_begin, int64_t valid_end,
-                      float (&p)[kKeyBlock]) {
-    const int64_t pos = tile.q_pos[row];
-    const int64_t oldest = tile.window > 0 ? pos - tile.window + 1 : 0;
-    const int64_t begin = (oldest > valid_begin ? oldest : valid_begin) - first;
-    const int64_t end = (pos + 1 < valid_end ? pos + 1 : valid_end) - first;
-    if (begin >= kKeyBlock || end <= 0 || begin >= end) {
-      for (float& x : p) x = 0;
-      return;
+  // Scores to exp(score - max), masked keys to 0; updates the rows' maxima and sums.
+  template <int R>
+  static void weights(const AttentionTile& tile, const AttentionBlock& block, int row, Softmax& softmax) {
+    V scores[R];
+    float old_max[16] = {}, new_max[16] = {}, factors[16];
+    for (int r = 0; r < R; ++r) {
+      scores[r] = visible(tile.q_pos[row + r], tile.window, block, V::load(softmax.weights[row + r]));
+      const float block_max = scores[r].max_lane();
+      old_max[r] = tile.row_max[row + r];
+      new_max[r] = block_max > old_max[r] ? block_max : old_max[r];
     }
-    constexpr float kMasked = -__builtin_inff();
-    for (int j = 0; j < kKeyBlock; ++j)
-      if (j < begin || j >= end) p[j] = kMasked;
-    const V score = V::load(p);
-    const float block_max = score.max_lane();
-    const float old_max = tile.row_max[row];
-    const float new_max = block_max > old_max ? block_max : old_max;
-    const V weight = cpu::exp(score - V::set(new_max));
-    weight.store(p);
-    if (new_max > old_max) {
-      float correction[16];
-      cpu::exp(V::set(old_max - new_max)).store(correction);
-      tile.row_max[row] = new_max;
-      tile.row_sum[row] *= correction[0];
-      const V factor = V::set(correction[0]);
-      float* out = tile.out + row * static_cast<int64_t>(tile.head_dim);
-      for (int i = 0; i < tile.head_dim; i += 16) (V::load(out + i) * factor).store(out + i);
+    cpu::exp(V::load(old_max) - V::load(new_max)).store(factors);
+    for (int r = 0; r < R; ++r) {
+      const V weight = cpu::exp(scores[r] - V::set(new_max[r]));
+      weight.store(softmax.weights[row + r]);
+      softmax.factors[row + r] = factors[r];
+      tile.row_max[row + r] = new_max[r];
+      tile.row_sum[row + r] *= factors[r];
+      tile.row_sum[row + r] += weight.sum();
     }
-    tile.row_sum[row] += weight.sum();
   }
 
-  // out += p * v, keys [begin, end) in order.
-  static void accumulate(const AttentionTile& tile, int row, int n, const float* v, const float (&p)[kRows][kKeyBlock],
-                         int begin, int end) {
-    const int64_t d = tile.head_dim;
-    float* out[kRows];
-    for (int r = 0; r < kRows; ++r) out[r] = tile.out + (row + (r < n ? r : n - 1)) * d;
-    for (int64_t i = 0; i < d; i += 32) {
-      const bool two = i + 16 < d;
-      V a[kRows], b[kRows];
-      for (int r = 0; r < kRows; ++r) {
-        a[r] = V::load(out[r] + i);
-        b[r] = two ? V::load(out[r] + i + 16) : V::zero();
+  // The scores of the keys that exist and lie in the window of a row at `pos`, minus infinity for the others.
+  [[gnu::always_inline]] static V visible(int64_t pos, int64_t window, const AttentionBlock& block, V score) {
+    static constexpr float kLanes[kKeyBlock] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const int64_t oldest = window > 0 ? pos - window + 1 : 0;
+    const int64_t begin = (oldest > block.valid_begin ? oldest : block.valid_begin) - block.first;
+    const int64_t end = (pos + 1 < block.valid_end ? pos + 1 : block.valid_end) - block.first;
+    if (begin <= 0 && end >= kKeyBlock) return score;
+    const V lanes = V::load(kLanes), masked = V::set(-__builtin_inff());
+    score = V::select_less(lanes, V::set(static_cast<float>(begin)), masked, score);
+    return V::select_less(lanes, V::set(static_cast<float>(end)), score, masked);
+  }
+
+  // out = factor * out + weights * values, the existing keys in order: the head's dimensions from `column` on, C
+  // vectors at a time, what is left in halves of that.
+  template <class L, int R, int C>
+  static void columns(const AttentionTile& tile, const AttentionBlock& block, int row, const Softmax& softmax,
+                      int64_t column, const std::byte* next) {
+    const int64_t d = tile.head_dim, key_bytes = d * L::kBytes;
+    const int64_t begin = block.valid_begin > block.first ? block.valid_begin - block.first : 0;
+    const int64_t end = block.valid_end - block.first < kKeyBlock ? block.valid_end - block.first : kKeyBlock;
+    for (; column + 16 * C <= d; column += 16 * C) {
+      float* out = tile.out + row * d + column;
+      V acc[R][C];
+      for_each<R, C>([&]<int r, int c>() __attribute__((always_inline)) {
+        acc[r][c] = V::load(out + r * d + 16 * c) * V::set(softmax.factors[row + r]);
+      });
+      for (int64_t j = begin; j < end; ++j) {
+        V values[C];
+        unroll<C>([&]<int c>() __attribute__((always_inline)) {
+          values[c] = L::load(block.v + j * key_bytes + (column + 16 * c) * L::kBytes);
+        });
+        if constexpr (16 * C * L::kBytes >= 64) fetch<16 * C * L::kBytes>(values[0], next);
+        unroll<R>([&]<int r>() __attribute__((always_inline)) {
+          const V weight = V::set(softmax.weights[row + r][j]);
+          unroll<C>([&]<int c>() __attribute__((always_inline)) { acc[r][c] = V::fma(weight, values[c], acc[r][c]); });
+        });
       }
-      for (int j = begin; j < end; ++j) {
-        const V x = V::load(v + j * d + i);
-        const V y = two ? V::load(v + j * d + i + 16) : V::zero();
-        for (int r = 0; r < kRows; ++r) {
-          const V weight = V::set(p[r][j]);
-          a[r] = V::fma(weight, x, a[r]);
-          b[r] = V::fma(weight, y, b[r]);
-        }
-      }
-      for (int r = 0; r < n; ++r) {
-        a[r].store(out[r] + i);
-        if (two) b[r].store(out[r] + i + 16);
-      }
+      for_each<R, C>([&]<int r, int c>() __attribute__((always_inline)) { acc[r][c].store(out + r * d + 16 * c); });
     }
+    if constexpr (C > 1) columns<L, R, C / 2>(tile, block, row, softmax, column, next);
   }
 };
 

@@ -2,12 +2,17 @@
 // same bits (float vocabulary: avx512/f32x16.h). Lengths are arbitrary, pointers need no alignment.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/dtype.h"
 #include "kernels/cpu/isa.h"
 
 namespace tessera::kernels::cpu {
+
+// Rows of a tile at most, which share one pass over a KV head: enough to amortise loading keys, few enough that queries
+// and accumulators (32 x 256 x 4 bytes each) stay in a second-level cache.
+inline constexpr int kAttentionRows = 32;
 
 // One tile of attention rows over a span of one KV head's cache. See attention.h for the driver.
 struct AttentionTile {
@@ -20,6 +25,18 @@ struct AttentionTile {
   int head_dim;    // multiple of 16
   int64_t window;  // keys with q_pos - k_pos >= window are masked; 0: no window
   float scale;
+};
+
+// kKeyBlock keys and values of that head.
+inline constexpr int kKeyBlock = 16;
+struct AttentionBlock {
+  const std::byte* k;  // (kKeyBlock, head_dim) of `dtype`
+  const std::byte* v;
+  DType dtype;              // f32, f16 or bf16
+  const std::byte* next_k;  // as many bytes that come next: fetched meanwhile; null: nothing to fetch
+  const std::byte* next_v;
+  int64_t first;                   // position of the first key, a multiple of kKeyBlock
+  int64_t valid_begin, valid_end;  // positions of the keys that exist; the others may hold anything
 };
 
 struct FloatKernels {
@@ -39,13 +56,8 @@ struct FloatKernels {
   // y = cap * tanh(x / cap)
   void (*soft_cap)(const float* x, float cap, float* y, int64_t n);
 
-  // One block of kKeyBlock keys and values, k and v (kKeyBlock, head_dim) in f32, whose first key has position `first`;
-  // only keys in [valid_begin, valid_end) exist.
-  void (*attend)(const AttentionTile& tile, const float* k, const float* v, int64_t first, int64_t valid_begin,
-                 int64_t valid_end);
+  void (*attend)(const AttentionTile& tile, const AttentionBlock& block);
 };
-
-inline constexpr int kKeyBlock = 16;
 
 const FloatKernels& float_kernels(Isa isa);
 

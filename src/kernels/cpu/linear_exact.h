@@ -5,34 +5,12 @@
 // wait in memory for the next piece. Reference: ops::dot_exact.
 #pragma once
 
+#include "kernels/cpu/float_loads.h"
 #include "kernels/cpu/linear_finish.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/unroll.h"
 
 namespace tessera::kernels::cpu {
-
-// Sixteen weights as f32.
-template <class V>
-struct LoadF32 {
-  static constexpr int64_t kBytes = 4;
-  [[gnu::always_inline]] static typename V::Floats load(const std::byte* p) {
-    return V::Floats::load(reinterpret_cast<const float*>(p));
-  }
-};
-template <class V>
-struct LoadF16 {
-  static constexpr int64_t kBytes = 2;
-  [[gnu::always_inline]] static typename V::Floats load(const std::byte* p) {
-    return V::Floats::load_f16(reinterpret_cast<const uint16_t*>(p));
-  }
-};
-template <class V>
-struct LoadBF16 {
-  static constexpr int64_t kBytes = 2;
-  [[gnu::always_inline]] static typename V::Floats load(const std::byte* p) {
-    return V::Floats::load_bf16(reinterpret_cast<const uint16_t*>(p));
-  }
-};
 
 // acc[r][t] += w[r] * x[t] over n values, lane by lane; a ragged end reads as zeros.
 template <class V, class L, int R, int T>
@@ -167,7 +145,7 @@ struct Exact {
     Floats acc[R][T];
     for_each<R, T>([&]<int r, int t>()
                        __attribute__((always_inline)) { acc[r][t] = Floats::load(lanes[t][first_row + r]); });
-    accumulate<V, LoadF32<V>, R, T>(rows, x, n, acc);
+    accumulate<V, LoadF32<Floats>, R, T>(rows, x, n, acc);
     for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) { acc[r][t].store(lanes[t][first_row + r]); });
   }
 };

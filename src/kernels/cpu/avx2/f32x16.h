@@ -10,11 +10,14 @@ namespace tessera::kernels::cpu::avx2 {
 struct F32x16 {
   __m256 lo, hi;
 
+  static constexpr int kProducts = 4;
+
   static F32x16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static F32x16 set(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
   static F32x16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
   static F32x16 load_f16(const uint16_t* p) { return {_mm256_cvtph_ps(half(p)), _mm256_cvtph_ps(half(p + 8))}; }
   static F32x16 load_bf16(const uint16_t* p) { return {widen_bf16(half(p)), widen_bf16(half(p + 8))}; }
+  void fetch(const void* p) { asm volatile("prefetcht0 %1" : "+x"(lo) : "m"(*static_cast<const char*>(p))); }
   void store(float* p) const {
     _mm256_storeu_ps(p, lo);
     _mm256_storeu_ps(p + 8, hi);

@@ -12,6 +12,9 @@ namespace tessera::kernels::cpu::avx512 {
 struct F32x16 {
   __m512 v;
 
+  // Accumulators of a kernel that leave room for its operands.
+  static constexpr int kProducts = 16;
+
   static F32x16 zero() { return {_mm512_setzero_ps()}; }
   static F32x16 set(float x) { return {_mm512_set1_ps(x)}; }
   static F32x16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
@@ -22,6 +25,8 @@ struct F32x16 {
     const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
   }
+  // Asks for the line at p after what made this value and before what uses it (vocabulary.h says why).
+  void fetch(const void* p) { asm volatile("prefetcht0 %1" : "+v"(v) : "m"(*static_cast<const char*>(p))); }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store_f16(uint16_t* p) const {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));

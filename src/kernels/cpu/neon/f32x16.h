@@ -10,6 +10,8 @@ namespace tessera::kernels::cpu::neon {
 struct F32x16 {
   float32x4_t q[4];
 
+  static constexpr int kProducts = 4;
+
   static F32x16 zero() { return set(0); }
   static F32x16 set(float x) {
     const float32x4_t v = vdupq_n_f32(x);
@@ -22,6 +24,7 @@ struct F32x16 {
   static F32x16 load_bf16(const uint16_t* p) {
     return {{widen_bf16(p), widen_bf16(p + 4), widen_bf16(p + 8), widen_bf16(p + 12)}};
   }
+  void fetch(const void* p) { asm volatile("prfm pldl1keep, [%1]" : "+w"(q[0]) : "r"(p)); }
   void store(float* p) const {
     for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, q[i]);
   }

@@ -28,9 +28,9 @@ constexpr AffineKernel kAffine[] = {
 };
 
 constexpr FormatKernel kExact[] = {
-    {GgmlType::kF32, Exact<V>::run_floats<LoadF32<V>>},
-    {GgmlType::kF16, Exact<V>::run_floats<LoadF16<V>>},
-    {GgmlType::kBF16, Exact<V>::run_floats<LoadBF16<V>>},
+    {GgmlType::kF32, Exact<V>::run_floats<LoadF32<F32x16>>},
+    {GgmlType::kF16, Exact<V>::run_floats<LoadF16<F32x16>>},
+    {GgmlType::kBF16, Exact<V>::run_floats<LoadBF16<F32x16>>},
 };
 
 }  // namespace

@@ -13,6 +13,8 @@ namespace tessera::kernels::cpu::scalar {
 struct F32x16 {
   float v[16];
 
+  static constexpr int kProducts = 4;
+
   template <typename Fn>
   static F32x16 each(Fn fn) {
     F32x16 out;
@@ -32,6 +34,7 @@ struct F32x16 {
   static F32x16 load_bf16(const uint16_t* p) {
     return each([&](int i) { return to_f32(BF16{p[i]}); });
   }
+  void fetch(const void*) {}
   void store(float* p) const {
     for (int i = 0; i < 16; ++i) p[i] = v[i];
   }
