@@ -192,9 +192,9 @@ fails 1 "only the weights of a GGUF" "a folder cannot stay outside" "$tessera" e
 
 # ---- logits, tokens, perplexity
 tokens="2 10 20 30 40 50 60 70"
-succeeds "logits of the gguf" "$tessera" logits small.gguf --tokens "$tokens" -o a.f32
+succeeds "logits of the gguf" "$tessera" logits small.gguf --dtype f32 --tokens "$tokens" -o a.f32
 succeeds "logits of the pte" "$tessera" logits small-f32.pte --tokens "$tokens" -o b.f32
-succeeds "logits in pieces" "$tessera" logits small.gguf --tokens "$tokens" --chunk 3 --threads 1 -o c.f32
+succeeds "logits in pieces" "$tessera" logits small.gguf --dtype f32 --tokens "$tokens" --chunk 3 --threads 1 -o c.f32
 holds "float32 [n_tokens][vocab]" test "$(stat -c %s a.f32)" -eq $((8 * 512 * 4))
 same "logits of gguf and pte" a.f32 b.f32
 same "logits whatever the chunk and threads" a.f32 c.f32

@@ -55,7 +55,9 @@ program::Program compile_gguf(const ModelFlags& flags) {
   auto file = need(gguf::File::open(flags.path));
   compile::CompileOptions options;
   options.dtype = dtype_or(flags.dtype, DType::kF32);
-  if (!flags.kv_dtype.empty()) options.kv_dtype = dtype_or(flags.kv_dtype, DType::kF32);
+  // Keys and values are of the order of one, so that 11 bits of mantissa are worth more than bf16's range.
+  if (!flags.kv_dtype.empty() || flags.dtype.empty())
+    options.kv_dtype = dtype_or(flags.kv_dtype, flags.exact ? DType::kF32 : DType::kF16);
   options.max_seq_len = flags.context;
   options.turboquant = flags.turboquant;
   options.prefill_chunk = flags.chunk > 0 ? flags.chunk : kDirectChunk;
@@ -75,7 +77,7 @@ void ModelFlags::add_to(CLI::App& command, const char* context_help) {
   command.add_option("--chunk", chunk, "Tokens of one prefill step; 0: 512 for a GGUF, a program's own")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--dtype", dtype, "Activations of a GGUF: f32 (default), bf16, f16; a .pte has its own");
-  command.add_option("--kv-dtype", kv_dtype, "Caches of a GGUF: f32, bf16, f16; default as --dtype");
+  command.add_option("--kv-dtype", kv_dtype, "Caches of a GGUF: f32, bf16, f16; default as --dtype if given, else f16, f32 with --exact");
   command.add_flag("--turboquant", turboquant, "Caches of a GGUF's full layers in 4 bits; a .pte has its own");
   command.add_option("--ptd", ptd, "Weights of a .pte that are in files of their own");
   command.add_option("--tokenizer", tokenizer, "A tokenizer.json to use instead of the tokenizer inside");
