@@ -98,6 +98,7 @@ def source_checks(build):
     yield "isa symbols", [sys.executable, "tools/check_isa_symbols.py", str(build)], None
     yield "run half", ["tools/check_run_half.sh", str(build)], None
     yield "command line", ["tests/cli_test.sh", str(build / "tessera")], {"TESSERA": str(build / "tessera")}
+    yield "translate_metal", ["tests/translate_metal_test.sh", str(build / "translate_metal")], None
 
 
 def test_programs(build, only):
