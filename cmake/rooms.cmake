@@ -20,7 +20,8 @@ function(tessera_settings target)
 endfunction()
 
 # Sources under .../per_isa/ are compiled once for each instruction set of the processor and chosen at run time
-# (base/cpu_features.h); TESSERA_ISA is its namespace, TESSERA_VOCABULARY the header that tells it from the others.
+# (base/cpu_features.h); TESSERA_ISA is its namespace, TESSERA_VOCABULARY the header that tells it from the others, in
+# the folder of its name or the one given here.
 # They may instantiate only templates over their own ISA-named types: tools/check_isa_symbols.py looks at the objects.
 set(TESSERA_ISA_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(TESSERA_ISA_avx512 ${TESSERA_ISA_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi)
@@ -29,10 +30,12 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND TESSERA_ISA_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)
 endif()
 set(TESSERA_ISA_neon -march=armv8.2-a+dotprod)
+set(TESSERA_ISA_i8mm -march=armv8.2-a+dotprod+i8mm)
+set(TESSERA_FOLDER_i8mm neon)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(TESSERA_ISAS avx2 avx512)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-  set(TESSERA_ISAS neon)
+  set(TESSERA_ISAS neon i8mm)
 endif()
 
 # Adds the per_isa sources of a room to its library, as one object library per instruction set.
@@ -41,11 +44,15 @@ function(tessera_per_isa target folder)
   cmake_path(RELATIVE_PATH folder BASE_DIRECTORY ${PROJECT_SOURCE_DIR}/src OUTPUT_VARIABLE relative)
   cmake_path(GET relative PARENT_PATH parent)
   foreach(isa ${TESSERA_ISAS})
+    set(words ${isa})
+    if(TESSERA_FOLDER_${isa})
+      set(words ${TESSERA_FOLDER_${isa}})
+    endif()
     add_library(${target}_${isa} OBJECT ${sources})
     tessera_settings(${target}_${isa})
     target_compile_options(${target}_${isa} PRIVATE -fno-exceptions ${TESSERA_ISA_${isa}})
     target_compile_definitions(${target}_${isa} PRIVATE
-      TESSERA_ISA=${isa} TESSERA_VOCABULARY="${parent}/${isa}/vocabulary.h")
+      TESSERA_ISA=${isa} TESSERA_VOCABULARY="${parent}/${words}/vocabulary.h")
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${isa}>)
   endforeach()
 endfunction()

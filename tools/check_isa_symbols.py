@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-INSTRUCTION_SETS = ("avx2", "avx512", "neon")
+INSTRUCTION_SETS = ("avx2", "avx512", "neon", "i8mm")
 # nm's letters for weak definitions: functions, objects, and unique globals (g++'s for inline variables).
 WEAK_DEFINITIONS = "WVu"
 NM_LINE = re.compile(r"^[0-9a-f]*\s*([A-Za-z])\s(.+)$")

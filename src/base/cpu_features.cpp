@@ -10,6 +10,9 @@
 #ifndef HWCAP_ASIMDDP
 #define HWCAP_ASIMDDP (1 << 20)  // Linux uapi, asm/hwcap.h
 #endif
+#ifndef HWCAP2_I8MM
+#define HWCAP2_I8MM (1 << 13)
+#endif
 #endif
 
 namespace tessera {
@@ -44,7 +47,10 @@ CpuFeatures detect() {
   return features;
 }
 #elif defined(__aarch64__)
-CpuFeatures detect() { return {.neon = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0}; }
+CpuFeatures detect() {
+  const bool neon = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  return {.neon = neon, .i8mm = neon && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0};
+}
 #else
 CpuFeatures detect() { return {}; }
 #endif

@@ -6,7 +6,7 @@
 // in key order. A block in which a row sees no key leaves the row unchanged to the bit. So a token's result does not
 // depend on how a prompt was cut into chunks, on the ring's size, or on the number of threads.
 //
-// Rows are taken R at a time, as many as there are, so that a key is loaded once for several of them: V::kProducts
+// Rows are taken R at a time, as many as there are, so that a key is loaded once for several of them: V::kAccumulators
 // accumulators are R rows times as many keys, then R rows times as many vectors of values.
 #pragma once
 
@@ -22,7 +22,7 @@ namespace tessera::kernels::cpu {
 template <typename V>
 struct AttentionImpl {
   // Eight rows times two keys were half as fast as four times four.
-  static constexpr int kMaxRows = V::kProducts / 4;
+  static constexpr int kMaxRows = V::kAccumulators / 4;
 
   // What the scores of a tile become: weights, and what the sums so far are worth under the new maxima.
   struct Softmax {
@@ -48,7 +48,7 @@ struct AttentionImpl {
         });
     for_rows<kMaxRows>(
         tile.n_rows, 0, [&]<int R>(int row) __attribute__((always_inline)) {
-          columns<L, R, V::kProducts / R>(tile, block, row, softmax, 0, row == 0 ? block.next_v : nullptr);
+          columns<L, R, V::kAccumulators / R>(tile, block, row, softmax, 0, row == 0 ? block.next_v : nullptr);
         });
   }
 
@@ -68,7 +68,7 @@ struct AttentionImpl {
 
   template <class L, int R>
   static void scores(const AttentionTile& tile, const AttentionBlock& block, int row, float (*p)[kKeyBlock]) {
-    constexpr int K = V::kProducts / R, kParts = 16 / V::kProducts;  // parts that make up one V::sums
+    constexpr int K = V::kAccumulators / R, kParts = 16 / V::kAccumulators;  // parts that make up one V::sums
     const int64_t d = tile.head_dim, key_bytes = d * L::kBytes;
     const float* q = tile.q + row * d;
     const std::byte* next = row == 0 ? block.next_k : nullptr;

@@ -9,7 +9,7 @@ namespace tessera::kernels::cpu {
 namespace {
 
 // Slowest first.
-constexpr Isa kAll[] = {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512};
+constexpr Isa kAll[] = {Isa::kScalar, Isa::kNeon, Isa::kI8mm, Isa::kAvx2, Isa::kAvx512};
 
 bool runs_here(Isa isa) {
   switch (isa) {
@@ -17,6 +17,8 @@ bool runs_here(Isa isa) {
       return true;
     case Isa::kNeon:
       return cpu_features().neon;
+    case Isa::kI8mm:
+      return cpu_features().i8mm;
     case Isa::kAvx2:
       return cpu_features().avx2;
     case Isa::kAvx512:
@@ -55,6 +57,8 @@ std::string_view name_of(Isa isa) {
       return "scalar";
     case Isa::kNeon:
       return "neon";
+    case Isa::kI8mm:
+      return "i8mm";
     case Isa::kAvx2:
       return "avx2";
     case Isa::kAvx512:

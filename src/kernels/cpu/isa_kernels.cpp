@@ -27,6 +27,11 @@ extern const LinearKernels kLinearKernels;
 extern const FloatKernels kFloatKernels;
 extern const LimitKernels kLimitKernels;
 }  // namespace neon
+namespace i8mm {
+extern const LinearKernels kLinearKernels;
+extern const FloatKernels kFloatKernels;
+extern const LimitKernels kLimitKernels;
+}  // namespace i8mm
 
 namespace {
 
@@ -44,6 +49,7 @@ constexpr IsaKernels kTable[] = {
     {Isa::kAvx512, &avx512::kLinearKernels, &avx512::kFloatKernels, &avx512::kLimitKernels},
 #elif defined(__aarch64__)
     {Isa::kNeon, &neon::kLinearKernels, &neon::kFloatKernels, &neon::kLimitKernels},
+    {Isa::kI8mm, &i8mm::kLinearKernels, &i8mm::kFloatKernels, &i8mm::kLimitKernels},
 #endif
 };
 

@@ -1,12 +1,16 @@
 // The innermost sums of prefill: codes of R panels times T tokens over the values that share a scale.
 //
 // Where a dot instruction sums four products into a dword (AVX-512 VNNI), sums are dwords, start from minus the bias of
-// the codes, and are multiplied by the scale at the group's end. Where products are summed in pairs of words (AVX2),
-// words are added up as far as they can hold it, and the multiply-add that widens them takes the scale along for
-// nothing.
+// the codes, and are multiplied by the scale at the group's end. Where a matrix instruction takes two rows and two
+// tokens (AArch64 i8mm), codes and tokens lie in pairs and the sums are separated at the group's end. Where products
+// are summed in pairs of words (AVX2), words are added up as far as they can hold it, and the multiply-add that widens
+// them takes the scale along for nothing.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/cpu/activations.h"
+#include "kernels/cpu/products.h"
 #include "kernels/cpu/unpack/scales.h"
 #include "kernels/cpu/unroll.h"
 
@@ -42,6 +46,29 @@ template <class V, int n_k4, int R, int T, class Panel, class Activation, class 
   }
 }
 
+// Where all sums of a group start from.
+template <class V, class F, int n_parts, int R, int T, class Activation>
+[[gnu::always_inline]] inline void start_group(const Activation* x, int part, typename V::Bits (&sums)[R][T]) {
+  unroll<T>([&]<int t>() __attribute__((always_inline)) {
+    const auto start = group_start<V, F, n_parts>(x[t].minus_sums + part);
+    unroll<R>([&]<int r>() __attribute__((always_inline)) { sums[r][t] = start; });
+  });
+}
+
+// scaled += scale of group g times the group's dwords, which Sums adds up.
+template <class V, class F, class Sums, int R, int T, class Panel>
+[[gnu::always_inline]] inline void scale_dwords(const Panel* panels, const ActivationBlock256* x, int g,
+                                                typename V::Bits (&scaled)[R][T]) {
+  typename V::Bits sums[R][T];
+  Sums::template group<F::kGroup / 4, F::kGroup / 16>(panels, x, g * (F::kGroup / 4), g * (F::kGroup / 16), sums);
+  unroll<R>([&]<int r>() __attribute__((always_inline)) {
+    const auto scale = V::load(panels[r].scales[g]);
+    unroll<T>([&]<int t>() __attribute__((always_inline)) {
+      scaled[r][t] = V::add(scaled[r][t], V::multiply(sums[r][t], scale));
+    });
+  });
+}
+
 template <class V, class F>
 struct DwordSums {
   using Bits = typename V::Bits;
@@ -53,10 +80,7 @@ struct DwordSums {
   template <int n_k4, int n_parts, int R, int T, class Panel, class Activation>
   [[gnu::always_inline]] static void group(const Panel* panels, const Activation* x, int k4, int part,
                                            Bits (&sums)[R][T]) {
-    unroll<T>([&]<int t>() __attribute__((always_inline)) {
-      const Bits start = group_start<V, F, n_parts>(x[t].minus_sums + part);
-      unroll<R>([&]<int r>() __attribute__((always_inline)) { sums[r][t] = start; });
-    });
+    start_group<V, F, n_parts>(x, part, sums);
     for_each_product<V, n_k4, R, T>(
         panels, x, k4, [&]<int r, int t>(Bits w, Bits q) __attribute__((always_inline)) {
           sums[r][t] = V::template dot<kWide<F>>(sums[r][t], w, q);
@@ -67,14 +91,46 @@ struct DwordSums {
   template <int R, int T, class Panel>
   [[gnu::always_inline]] static void scaled_group(const Panel* panels, const ActivationBlock256* x, int g,
                                                   Bits (&scaled)[R][T]) {
-    Bits sums[R][T];
-    group<F::kGroup / 4, F::kGroup / 16>(panels, x, g * (F::kGroup / 4), g * (F::kGroup / 16), sums);
-    unroll<R>([&]<int r>() __attribute__((always_inline)) {
-      const Bits scale = V::load(panels[r].scales[g]);
-      unroll<T>([&]<int t>() __attribute__((always_inline)) {
-        scaled[r][t] = V::add(scaled[r][t], V::multiply(sums[r][t], scale));
+    scale_dwords<V, F, DwordSums>(panels, x, g, scaled);
+  }
+};
+
+// The same over codes that V::interleave has paired; an odd last token is paired with itself.
+template <class V, class F>
+struct PairSums {
+  using Bits = typename V::Bits;
+  static constexpr bool kUnbiasAtEnd = false;
+
+  static Bits scale(Bits dwords) { return dwords; }
+
+  template <int n_k4, int n_parts, int R, int T, class Panel, class Activation>
+  [[gnu::always_inline]] static void group(const Panel* panels, const Activation* x, int k4, int part,
+                                           Bits (&sums)[R][T]) {
+    constexpr int kPairs = (T + 1) / 2;
+    Bits a[R][kPairs], b[R][kPairs];
+    for_each<R, kPairs>([&]<int r, int p>() __attribute__((always_inline)) { a[r][p] = b[r][p] = V::zero(); });
+    for (const int end = k4 + n_k4; k4 < end; k4 += 2) {
+      unroll<kPairs>([&]<int p>() __attribute__((always_inline)) {
+        const int other = 2 * p + 1 < T ? 2 * p + 1 : 2 * p;
+        const Bits q = V::load_pair(x[2 * p].q + 4 * k4, x[other].q + 4 * k4);
+        unroll<R>([&]<int r>() __attribute__((always_inline)) {
+          a[r][p] = V::template dot_pairs<kWide<F>>(a[r][p], V::load(panels[r].codes.at[k4]), q);
+          b[r][p] = V::template dot_pairs<kWide<F>>(b[r][p], V::load(panels[r].codes.at[k4 + 1]), q);
+        });
       });
+    }
+    start_group<V, F, n_parts>(x, part, sums);
+    for_each<R, kPairs>([&]<int r, int p>() __attribute__((always_inline)) {
+      V::separate(a[r][p], b[r][p]);
+      sums[r][2 * p] = V::add(sums[r][2 * p], a[r][p]);
+      if constexpr (2 * p + 1 < T) sums[r][2 * p + 1] = V::add(sums[r][2 * p + 1], b[r][p]);
     });
+  }
+
+  template <int R, int T, class Panel>
+  [[gnu::always_inline]] static void scaled_group(const Panel* panels, const ActivationBlock256* x, int g,
+                                                  Bits (&scaled)[R][T]) {
+    scale_dwords<V, F, PairSums>(panels, x, g, scaled);
   }
 };
 
@@ -88,10 +144,7 @@ struct WordSums {
   template <int n_k4, int n_parts, int R, int T, class Panel, class Activation>
   [[gnu::always_inline]] static void group(const Panel* panels, const Activation* x, int k4, int part,
                                            Bits (&sums)[R][T]) {
-    unroll<T>([&]<int t>() __attribute__((always_inline)) {
-      const Bits start = group_start<V, F, n_parts>(x[t].minus_sums + part);
-      unroll<R>([&]<int r>() __attribute__((always_inline)) { sums[r][t] = start; });
-    });
+    start_group<V, F, n_parts>(x, part, sums);
     Bits ones[R];
     unroll<R>([&]<int r>() __attribute__((always_inline)) { ones[r] = V::splat16(1); });
     add_group<n_k4>(panels, x, k4, ones, sums);
@@ -132,9 +185,10 @@ struct WordSums {
   }
 };
 
-template <class V, class F, bool kWords = V::kWordSums && !kWide<F>>
-struct GroupSums : DwordSums<V, F> {};
+// The one for V and F; words cannot hold the products of wide codes.
 template <class V, class F>
-struct GroupSums<V, F, true> : WordSums<V, F> {};
+using GroupSums = std::conditional_t<
+    V::kProducts == Products::kTokenPairs, PairSums<V, F>,
+    std::conditional_t<V::kProducts == Products::kWords && !kWide<F>, WordSums<V, F>, DwordSums<V, F>>>;
 
 }  // namespace tessera::kernels::cpu

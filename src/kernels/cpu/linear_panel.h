@@ -31,6 +31,8 @@ struct PanelCodes {
         fetch_part<V, kPanelRows * kBytes, i * kPanelRows + r, 4 * kPanelRows>(x[r], ahead);
       });
       V::transpose(x);
+      if constexpr (V::kProducts == Products::kTokenPairs)
+        for (int c = 0; c < kPanelRows; c += 2) V::interleave(x[c], x[c + 1]);
       unroll<kPanelRows>([&]<int c>()
                              __attribute__((always_inline)) { V::store(x[c], at[32 * (c / 8) + 8 * i + c % 8]); });
     });

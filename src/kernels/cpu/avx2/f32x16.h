@@ -10,7 +10,7 @@ namespace tessera::kernels::cpu::avx2 {
 struct F32x16 {
   __m256 lo, hi;
 
-  static constexpr int kProducts = 4;
+  static constexpr int kAccumulators = 4;
 
   static F32x16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static F32x16 set(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/avx2/f32x16.h"
+#include "kernels/cpu/products.h"
 
 namespace tessera::kernels::cpu::avx2 {
 
@@ -24,7 +25,7 @@ struct Vocabulary {
   static constexpr int kRowVectors = 1;
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
-  static constexpr bool kWordSums = true;
+  static constexpr Products kProducts = Products::kWords;
   static constexpr bool kSignedWide = true;
   static constexpr int kRegisters = 8;  // pairs
 

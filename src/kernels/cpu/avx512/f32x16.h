@@ -13,7 +13,7 @@ struct F32x16 {
   __m512 v;
 
   // Accumulators of a kernel that leave room for its operands.
-  static constexpr int kProducts = 16;
+  static constexpr int kAccumulators = 16;
 
   static F32x16 zero() { return {_mm512_setzero_ps()}; }
   static F32x16 set(float x) { return {_mm512_set1_ps(x)}; }

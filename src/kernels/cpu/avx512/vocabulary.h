@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/avx512/f32x16.h"
+#include "kernels/cpu/products.h"
 
 namespace tessera::kernels::cpu::avx512 {
 
@@ -28,7 +29,7 @@ struct Vocabulary {
   // Of the exact microkernel: 16 accumulators, 4 vectors of weights.
   static constexpr int kExactRows = 4;
   static constexpr int kExactTokens = 4;
-  static constexpr bool kWordSums = false;    // prefill sums in dwords (linear_group.h)
+  static constexpr Products kProducts = Products::kDwords;
   static constexpr bool kSignedWide = false;  // dot() takes wide codes as they are
   static constexpr int kRegisters = 32;       // of 16 dwords
 

@@ -1,16 +1,21 @@
-// Sixteen floats in four NEON registers; see avx512/f32x16.h for the words and their contract.
+// Sixteen floats in four NEON registers; see avx512/f32x16.h for the words and their contract. Compiled for two
+// instruction sets, each with a namespace of its own.
 #pragma once
 
 #include <arm_neon.h>
 
 #include <cstdint>
 
-namespace tessera::kernels::cpu::neon {
+#ifndef TESSERA_ISA
+#define TESSERA_ISA neon
+#endif
+
+namespace tessera::kernels::cpu::TESSERA_ISA {
 
 struct F32x16 {
   float32x4_t q[4];
 
-  static constexpr int kProducts = 4;
+  static constexpr int kAccumulators = 4;
 
   static F32x16 zero() { return set(0); }
   static F32x16 set(float x) {
@@ -111,4 +116,4 @@ struct F32x16 {
   }
 };
 
-}  // namespace tessera::kernels::cpu::neon
+}  // namespace tessera::kernels::cpu::TESSERA_ISA

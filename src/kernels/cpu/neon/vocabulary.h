@@ -1,5 +1,5 @@
 // The integer words of the linear kernels on AArch64 with dotprod: avx512/vocabulary.h with its contract, a quarter in
-// each of four registers.
+// each of four registers. Compiled once more where 8-bit matrix products exist, which prefill then uses.
 #pragma once
 
 #include <arm_neon.h>
@@ -7,8 +7,15 @@
 #include <cstdint>
 
 #include "kernels/cpu/neon/f32x16.h"
+#include "kernels/cpu/products.h"
 
-namespace tessera::kernels::cpu::neon {
+namespace tessera::kernels::cpu::TESSERA_ISA {
+
+#ifdef __ARM_FEATURE_MATMUL_INT8
+inline constexpr bool kHasMatrices = true;
+#else
+inline constexpr bool kHasMatrices = false;
+#endif
 
 struct Bits {
   uint8x16_t q[4];
@@ -28,14 +35,14 @@ struct Bits {
 };
 
 struct Vocabulary {
-  using Bits = neon::Bits;
+  using Bits = TESSERA_ISA::Bits;
   using Floats = F32x16;
   // Two tokens, one vector of rows: 8 registers of dots and 8 of scaled sums.
   static constexpr int kTokens = 2;
   static constexpr int kRowVectors = 1;
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
-  static constexpr bool kWordSums = false;
+  static constexpr Products kProducts = kHasMatrices ? Products::kTokenPairs : Products::kDwords;
   static constexpr bool kSignedWide = true;  // the dot product takes signed bytes
   static constexpr int kRegisters = 8;       // quadruples
 
@@ -189,6 +196,39 @@ struct Vocabulary {
                }));
   }
 
+#ifdef __ARM_FEATURE_MATMUL_INT8
+  // --- two tokens at a time (linear_group.h) ---
+  // Dword i of a and of b side by side: of rows 0, 1 of each quarter in a, of rows 2, 3 in b.
+  static void interleave(Bits& a, Bits& b) {
+    for (int i = 0; i < 4; ++i) {
+      const uint32x4_t x = vreinterpretq_u32_u8(a.q[i]), y = vreinterpretq_u32_u8(b.q[i]);
+      a.q[i] = vreinterpretq_u8_u32(vzip1q_u32(x, y));
+      b.q[i] = vreinterpretq_u8_u32(vzip2q_u32(x, y));
+    }
+  }
+  static Bits load_pair(const void* a, const void* b) {  // 8 bytes each, in all quarters
+    return Bits::all(vcombine_u8(vld1_u8(static_cast<const uint8_t*>(a)), vld1_u8(static_cast<const uint8_t*>(b))));
+  }
+  // acc + the products of two rows of eight codes and two tokens, row by row.
+  template <bool kWide>
+  static Bits dot_pairs(Bits acc, Bits codes, Bits x) {
+    if constexpr (kWide) codes = flip_sign(codes);
+    Bits out;
+    for (int i = 0; i < 4; ++i)
+      out.q[i] = vreinterpretq_u8_s32(
+          vmmlaq_s32(vreinterpretq_s32_u8(acc.q[i]), vreinterpretq_s8_u8(codes.q[i]), vreinterpretq_s8_u8(x.q[i])));
+    return out;
+  }
+  // What dot_pairs made of interleaved codes, a and b, to the sums of the first token and of the second.
+  static void separate(Bits& a, Bits& b) {
+    for (int i = 0; i < 4; ++i) {
+      const uint32x4_t x = vreinterpretq_u32_u8(a.q[i]), y = vreinterpretq_u32_u8(b.q[i]);
+      a.q[i] = vreinterpretq_u8_u32(vuzp1q_u32(x, y));
+      b.q[i] = vreinterpretq_u8_u32(vuzp2q_u32(x, y));
+    }
+  }
+#endif
+
   // --- across vectors ---
   static void transpose(Bits (&x)[16]) {
     for (int i = 0; i < 4; ++i) {
@@ -333,4 +373,4 @@ struct Vocabulary {
   static int16x4_t words_of(float32x4_t x) { return vqmovn_s32(vcvtnq_s32_f32(x)); }
 };
 
-}  // namespace tessera::kernels::cpu::neon
+}  // namespace tessera::kernels::cpu::TESSERA_ISA

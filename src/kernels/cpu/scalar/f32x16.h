@@ -13,7 +13,7 @@ namespace tessera::kernels::cpu::scalar {
 struct F32x16 {
   float v[16];
 
-  static constexpr int kProducts = 4;
+  static constexpr int kAccumulators = 4;
 
   template <typename Fn>
   static F32x16 each(Fn fn) {

@@ -1,0 +1,12 @@
+// How an instruction set multiplies bytes in prefill (linear_group.h).
+#pragma once
+
+namespace tessera::kernels::cpu {
+
+enum class Products {
+  kDwords,      // four products are summed into a dword (AVX-512 VNNI, AArch64 dotprod)
+  kWords,       // two products into a word (AVX2)
+  kTokenPairs,  // eight products of two rows and two tokens into four dwords (AArch64 i8mm)
+};
+
+}  // namespace tessera::kernels::cpu
