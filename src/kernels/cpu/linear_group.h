@@ -55,26 +55,32 @@ template <class V, class F, int n_parts, int R, int T, class Activation>
   });
 }
 
-// scaled += scale of group g times the group's dwords, which Sums adds up.
-template <class V, class F, class Sums, int R, int T, class Panel>
-[[gnu::always_inline]] inline void scale_dwords(const Panel* panels, const ActivationBlock256* x, int g,
-                                                typename V::Bits (&scaled)[R][T]) {
-  typename V::Bits sums[R][T];
-  Sums::template group<F::kGroup / 4, F::kGroup / 16>(panels, x, g * (F::kGroup / 4), g * (F::kGroup / 16), sums);
-  unroll<R>([&]<int r>() __attribute__((always_inline)) {
-    const auto scale = V::load(panels[r].scales[g]);
-    unroll<T>([&]<int t>() __attribute__((always_inline)) {
-      scaled[r][t] = V::add(scaled[r][t], V::multiply(sums[r][t], scale));
-    });
-  });
-}
-
-template <class V, class F>
-struct DwordSums {
+// What sums of dwords have in common; Sums::group makes them.
+template <class V, class F, class Sums>
+struct ScaledDwords {
   using Bits = typename V::Bits;
   static constexpr bool kUnbiasAtEnd = false;
 
   static Bits scale(Bits dwords) { return dwords; }
+
+  // scaled += scale of group g times its sums.
+  template <int R, int T, class Panel>
+  [[gnu::always_inline]] static void scaled_group(const Panel* panels, const ActivationBlock256* x, int g,
+                                                  Bits (&scaled)[R][T]) {
+    Bits sums[R][T];
+    Sums::template group<F::kGroup / 4, F::kGroup / 16>(panels, x, g * (F::kGroup / 4), g * (F::kGroup / 16), sums);
+    unroll<R>([&]<int r>() __attribute__((always_inline)) {
+      const Bits scale = V::load(panels[r].scales[g]);
+      unroll<T>([&]<int t>() __attribute__((always_inline)) {
+        scaled[r][t] = V::add(scaled[r][t], V::multiply(sums[r][t], scale));
+      });
+    });
+  }
+};
+
+template <class V, class F>
+struct DwordSums : ScaledDwords<V, F, DwordSums<V, F>> {
+  using Bits = typename V::Bits;
 
   // sums = sum of (code - bias) q over n_k4 vectors of codes.
   template <int n_k4, int n_parts, int R, int T, class Panel, class Activation>
@@ -86,22 +92,12 @@ struct DwordSums {
           sums[r][t] = V::template dot<kWide<F>>(sums[r][t], w, q);
         });
   }
-
-  // scaled += scale of group g times the same.
-  template <int R, int T, class Panel>
-  [[gnu::always_inline]] static void scaled_group(const Panel* panels, const ActivationBlock256* x, int g,
-                                                  Bits (&scaled)[R][T]) {
-    scale_dwords<V, F, DwordSums>(panels, x, g, scaled);
-  }
 };
 
 // The same over codes that V::interleave has paired; an odd last token is paired with itself.
 template <class V, class F>
-struct PairSums {
+struct PairSums : ScaledDwords<V, F, PairSums<V, F>> {
   using Bits = typename V::Bits;
-  static constexpr bool kUnbiasAtEnd = false;
-
-  static Bits scale(Bits dwords) { return dwords; }
 
   template <int n_k4, int n_parts, int R, int T, class Panel, class Activation>
   [[gnu::always_inline]] static void group(const Panel* panels, const Activation* x, int k4, int part,
@@ -125,12 +121,6 @@ struct PairSums {
       sums[r][2 * p] = V::add(sums[r][2 * p], a[r][p]);
       if constexpr (2 * p + 1 < T) sums[r][2 * p + 1] = V::add(sums[r][2 * p + 1], b[r][p]);
     });
-  }
-
-  template <int R, int T, class Panel>
-  [[gnu::always_inline]] static void scaled_group(const Panel* panels, const ActivationBlock256* x, int g,
-                                                  Bits (&scaled)[R][T]) {
-    scale_dwords<V, F, PairSums>(panels, x, g, scaled);
   }
 };
 
