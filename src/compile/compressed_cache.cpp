@@ -72,7 +72,7 @@ CompressedCache add_compressed_cache(ProgramBuilder& builder, const std::string&
           .v_codes = buffer(".v_cache", DType::kU8, head_dim / 2),
           .k_norms = buffer(".k_norms", DType::kBF16, 1),
           .v_norms = buffer(".v_norms", DType::kBF16, 1),
-          .rotation = constant("rotation", dtype, {head_dim, head_dim}, quant::tq4_rotation(head_dim)),
+          .rotation = constant("rotation", dtype, {head_dim, head_dim}, quant::Tq4Rotation(head_dim).matrix()),
           .boundaries = constant("boundaries", DType::kBF16, {quant::kTq4Levels - 1}, codebook.boundaries),
           .centroids = constant("centroids", DType::kF32, {quant::kTq4Levels}, codebook.centroids),
           .epsilon = builder.scalar(dtype, epsilon_of(dtype)),

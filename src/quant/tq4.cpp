@@ -16,11 +16,12 @@ constexpr double kUnitCentroids[kHalf] = {0.12275533075863569, 0.370759074796195
                                           1.9265404896470786,  2.472438240928406};
 
 // t[i] = sum over m of (-1)^(ones in i & m) t[m], in place; t.size() is a power of two.
-void walsh_hadamard(std::span<int32_t> t) {
+template <typename T>
+void walsh_hadamard(std::span<T> t) {
   for (size_t step = 1; step < t.size(); step *= 2)
     for (size_t block = 0; block < t.size(); block += 2 * step)
       for (size_t i = block; i < block + step; ++i) {
-        const int32_t a = t[i], b = t[i + step];
+        const T a = t[i], b = t[i + step];
         t[i] = a + b;
         t[i + step] = a - b;
       }
@@ -59,22 +60,36 @@ Tq4Codebook tq4_codebook(int64_t dim) {
   return out;
 }
 
-// R = S (H D H / dim) S: H the Hadamard matrix, D and S random signs. H D H depends on i xor j alone, and is the
-// transform of D's signs. Why this matrix: sums of dim random signs are as good as normal draws, and where those need a
-// generator and a factorisation that every platform rounds in its own way, these are integers.
-std::vector<float> tq4_rotation(int64_t dim) {
+// R = S (H D H / dim) S: H the Hadamard matrix, D and S random signs, inner and outer. Why this matrix: its entries are
+// sums of dim random signs, as good as normal draws; and where those need a generator and a factorisation that every
+// platform rounds in its own way, these are integers.
+Tq4Rotation::Tq4Rotation(int64_t dim) : inner_(static_cast<size_t>(dim)), outer_(static_cast<size_t>(dim)) {
   CHECK(tq4_supports(dim));
-  const auto d = static_cast<size_t>(dim);
-  std::vector<int32_t> core(d), signs(d);
   Signs random;
-  for (int32_t& sign : core) sign = random.next();
-  for (int32_t& sign : signs) sign = random.next();
-  walsh_hadamard(core);
+  for (int32_t& sign : inner_) sign = random.next();
+  for (int32_t& sign : outer_) sign = random.next();
+}
+
+// H D H depends on i xor j alone, and is the transform of D's signs.
+std::vector<float> Tq4Rotation::matrix() const {
+  const size_t d = inner_.size();
+  std::vector<int32_t> core = inner_;
+  walsh_hadamard(std::span(core));
   std::vector<float> out(d * d);
   for (size_t i = 0; i < d; ++i)
     for (size_t j = 0; j < d; ++j)
-      out[i * d + j] = static_cast<float>(signs[i] * signs[j] * core[i ^ j]) / static_cast<float>(d);
+      out[i * d + j] = static_cast<float>(outer_[i] * outer_[j] * core[i ^ j]) / static_cast<float>(d);
   return out;
+}
+
+void Tq4Rotation::apply(float* x) const {
+  const std::span<float> values(x, inner_.size());
+  const float scale = 1 / static_cast<float>(inner_.size());  // a power of two
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= static_cast<float>(outer_[i]);
+  walsh_hadamard(values);
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= static_cast<float>(inner_[i]) * scale;
+  walsh_hadamard(values);
+  for (size_t i = 0; i < values.size(); ++i) values[i] *= static_cast<float>(outer_[i]);
 }
 
 int tq4_level(float y, const float* boundaries) {

@@ -7,7 +7,6 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <numbers>
 #include <numeric>
 
@@ -81,7 +80,7 @@ TEST(Tq4, CentroidsAreTwoHundredRoundsOfLloyd) {
 
 TEST(Tq4, TheRotationIsItsOwnInverseAndExactInHalfPrecision) {
   for (int64_t dim : kDims) {
-    const std::vector<float> r = tq4_rotation(dim);
+    const std::vector<float> r = Tq4Rotation(dim).matrix();
     const auto d = static_cast<size_t>(dim);
     ASSERT_EQ(r.size(), d * d);
     for (size_t i = 0; i < d; ++i)
@@ -99,9 +98,27 @@ TEST(Tq4, TheRotationIsItsOwnInverseAndExactInHalfPrecision) {
   }
 }
 
+TEST(Tq4, TheRotationByStructureIsTheMatrix) {
+  auto rng = testing::fresh_rng();
+  std::normal_distribution<float> normal;
+  for (int64_t dim : kDims) {
+    const auto d = static_cast<size_t>(dim);
+    const std::vector<float> r = Tq4Rotation(dim).matrix();
+    std::vector<float> x(d);
+    for (float& value : x) value = normal(rng);
+    std::vector<float> y = x;
+    Tq4Rotation(dim).apply(y.data());
+    for (size_t i = 0; i < d; ++i) {
+      double sum = 0;
+      for (size_t j = 0; j < d; ++j) sum += double{r[i * d + j]} * x[j];
+      EXPECT_NEAR(y[i], sum, 1e-5);
+    }
+  }
+}
+
 // Files hold it: another one would be another format.
 TEST(Tq4, TheRotationIsThisOne) {
-  const std::vector<float> r = tq4_rotation(64);
+  const std::vector<float> r = Tq4Rotation(64).matrix();
   uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a over the integers the entries are
   for (const float x : r) hash = (hash ^ static_cast<uint8_t>(static_cast<int>(x * 64))) * 0x100000001b3u;
   EXPECT_EQ(hash, 9083050756651175557u);
@@ -109,14 +126,9 @@ TEST(Tq4, TheRotationIsThisOne) {
 
 // ---- compression
 
-std::vector<float> rotated(const std::vector<float>& x) {
-  static std::map<size_t, std::vector<float>> rotations;
-  std::vector<float>& r = rotations[x.size()];
-  if (r.empty()) r = tq4_rotation(static_cast<int64_t>(x.size()));
-  std::vector<float> y(x.size());
-  for (size_t i = 0; i < x.size(); ++i)
-    y[i] = std::inner_product(x.begin(), x.end(), r.begin() + static_cast<std::ptrdiff_t>(i * x.size()), 0.0f);
-  return y;
+std::vector<float> rotated(std::vector<float> x) {
+  Tq4Rotation(static_cast<int64_t>(x.size())).apply(x.data());
+  return x;
 }
 
 // What x is after a stay in the cache.

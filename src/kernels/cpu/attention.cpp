@@ -36,7 +36,8 @@ class TileRunner {
     const int64_t oldest_pos = s_.q_pos.front(), newest_pos = s_.q_pos[static_cast<size_t>(tile.n_rows - 1)];
     const int64_t begin = args_.window > 0 ? std::max<int64_t>(0, oldest_pos - args_.window + 1) : 0;
     const int64_t end = newest_pos + 1;
-    const bool in_place = args_.kv_dtype == DType::kF32 || tile.n_rows <= kRowsInPlace;
+    const CompressedKv norms = args_.compressed.value_or(CompressedKv{});
+    const bool in_place = !args_.compressed && (args_.kv_dtype == DType::kF32 || tile.n_rows <= kRowsInPlace);
     for (int64_t first = begin / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
       AttentionBlock block{.k = nullptr,
                            .v = nullptr,
@@ -51,8 +52,8 @@ class TileRunner {
         block.v = rows_of(args_.v_cache, tile.kv_head, first);
       } else {
         block.dtype = DType::kF32;
-        block.k = copy(args_.k_cache, s_.k, tile.kv_head, block);
-        block.v = copy(args_.v_cache, s_.v, tile.kv_head, block);
+        block.k = copy(args_.k_cache, norms.k_norms, s_.k, tile.kv_head, block);
+        block.v = copy(args_.v_cache, norms.v_norms, s_.v, tile.kv_head, block);
       }
       kernels_.attend(rows, block);
     }
@@ -94,12 +95,23 @@ class TileRunner {
     return static_cast<const std::byte*>(cache) + row * args_.head_dim * static_cast<int64_t>(size_of(args_.kv_dtype));
   }
 
-  // The existing keys (or values) of a block as f32 rows.
-  const std::byte* copy(const void* cache, std::vector<float>& to, int64_t head, const AttentionBlock& block) const {
+  // The existing keys (or values) of a block as f32 rows. `norms`: of a compressed cache.
+  const std::byte* copy(const void* cache, const BF16* norms, std::vector<float>& to, int64_t head,
+                        const AttentionBlock& block) const {
     const int64_t d = args_.head_dim;
-    for (int64_t p = block.valid_begin; p < block.valid_end; ++p)
-      kernels_.load(args_.kv_dtype, rows_of(cache, head, p), to.data() + (p - block.first) * d, d);
+    for (int64_t p = block.valid_begin; p < block.valid_end; ++p) {
+      float* row = to.data() + (p - block.first) * d;
+      if (norms)
+        decompress(static_cast<const uint8_t*>(cache), norms, head * args_.n_slots + p % args_.n_slots, row);
+      else
+        kernels_.load(args_.kv_dtype, rows_of(cache, head, p), row, d);
+    }
     return reinterpret_cast<const std::byte*>(to.data());
+  }
+
+  void decompress(const uint8_t* codes, const BF16* norms, int64_t vector, float* to) const {
+    kernels_.tq4_decompress(codes + vector * args_.head_dim / 2, to_f32(norms[vector]), args_.compressed->centroids, to,
+                            args_.head_dim);
   }
 
   const FloatKernels& kernels_;

@@ -1,16 +1,26 @@
 // Attention of a step's tokens over the caches: reads each key and value once per tile of rows, keeps no T x T matrix.
-// Bytes moved for one token: n_kv_heads * visible keys * head_dim * 2 * size of the cache's dtype.
+// Bytes moved for one token: n_kv_heads * visible keys * 2 * bytes of a key.
 // Reference: ops/attention_reference (plain loops in double); the tile kernel is attention_impl.h.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/float16.h"
 #include "base/thread_pool.h"
 #include "kernels/cpu/float_kernels.h"
 
 namespace tessera::kernels::cpu {
+
+// Keys and values as TQ4 (quant/tq4.h), rotated, as q must be then: the caches are codes u8 (n_kv_heads, n_slots,
+// head_dim / 2). They are decompressed sixteen at a time, where they are used.
+struct CompressedKv {
+  const BF16* k_norms = nullptr;  // (n_kv_heads, n_slots)
+  const BF16* v_norms = nullptr;
+  const float* centroids = nullptr;  // (16)
+};
 
 struct AttentionArgs {
   const float* q = nullptr;       // (n_tokens, n_heads, head_dim), normed and rotated
@@ -18,6 +28,7 @@ struct AttentionArgs {
   const void* k_cache = nullptr;  // (n_kv_heads, n_slots, head_dim) of kv_dtype; position p lies in slot p % n_slots
   const void* v_cache = nullptr;
   DType kv_dtype = DType::kF32;  // f32, f16 or bf16
+  std::optional<CompressedKv> compressed = {};
   int64_t n_slots = 0;
   int64_t start = 0;  // absolute position of the first token; keys [0, start + n_tokens) have been written
   int64_t n_tokens = 0;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "quant/tq4.h"
 #include "test_util.h"
 
 namespace tessera::kernels::cpu {
@@ -155,6 +156,63 @@ TEST(Attention, DoesNotDependOnThreadsChunksRingSizeOrInstructionSet) {
     Case larger = c;
     larger.n_slots += 13;
     EXPECT_EQ(want, attend(in, larger, c.start, end, best_isa(), two));
+  }
+}
+
+// A cache of codes: attention over it is attention over what it decompresses to.
+struct CompressedCache {
+  std::vector<uint8_t> codes;
+  std::vector<BF16> norms;
+  std::vector<float> rows;  // decompressed, (n_kv_heads, n_slots, head_dim)
+
+  CompressedCache(const std::vector<float>& values, const Case& c, const quant::Tq4Codebook& codebook)
+      : codes(static_cast<size_t>(c.n_kv_heads * c.n_slots * c.head_dim / 2), 0x5a),
+        norms(static_cast<size_t>(c.n_kv_heads * c.n_slots), to_bf16(std::nanf(""))),  // slots nobody wrote
+        rows(codes.size() * 2) {
+    for (int64_t p = 0; p < c.start + c.n_tokens; ++p)
+      for (int64_t head = 0; head < c.n_kv_heads; ++head) {
+        const int64_t row = head * c.n_slots + p, at = row * c.head_dim;
+        norms[static_cast<size_t>(row)] =
+            quant::tq4_compress(values.data() + (p * c.n_kv_heads + head) * c.head_dim, c.head_dim,
+                                codebook.boundaries.data(), codes.data() + at / 2);
+        quant::tq4_decompress(codes.data() + at / 2, to_f32(norms[static_cast<size_t>(row)]), c.head_dim,
+                              codebook.centroids.data(), rows.data() + at);
+      }
+  }
+};
+
+TEST(Attention, OverACompressedCacheIsAttentionOverWhatItHolds) {
+  auto rng = fresh_rng();
+  for (const Case& c : {Case{0, 1, 1, 1, 64, 0, 8}, Case{0, 7, 4, 2, 64, 0, 16}, Case{5, 33, 8, 1, 128, 0, 64},
+                        Case{300, 17, 2, 1, 512, 0, 400}, Case{63, 1, 32, 4, 256, 0, 64}}) {
+    const Inputs in(rng, c);
+    const auto codebook = quant::tq4_codebook(c.head_dim);
+    const CompressedCache k(in.k, c, codebook), v(in.v, c, codebook);
+    for (Isa isa : available_isas()) {
+      ThreadPool pool(2);
+      AttentionScratch scratch;
+      AttentionArgs args{.q = in.q.data() + c.start * c.n_heads * c.head_dim,
+                         .k_cache = k.rows.data(),
+                         .v_cache = v.rows.data(),
+                         .n_slots = c.n_slots,
+                         .start = c.start,
+                         .n_tokens = c.n_tokens,
+                         .n_heads = c.n_heads,
+                         .n_kv_heads = c.n_kv_heads,
+                         .head_dim = c.head_dim,
+                         .scale = 0.25f};
+      const auto run = [&] {
+        std::vector<float> out(static_cast<size_t>(c.n_tokens * c.n_heads * c.head_dim), -777.0f);
+        args.out = out.data();
+        attention(pool, float_kernels(isa), args, scratch);
+        return out;
+      };
+      const auto want = run();
+      args.k_cache = k.codes.data();
+      args.v_cache = v.codes.data();
+      args.compressed = {.k_norms = k.norms.data(), .v_norms = v.norms.data(), .centroids = codebook.centroids.data()};
+      EXPECT_EQ(run(), want) << "start " << c.start << " tokens " << c.n_tokens << " " << name_of(isa);
+    }
   }
 }
 

@@ -56,6 +56,9 @@ struct FloatKernels {
   // y = cap * tanh(x / cap)
   void (*soft_cap)(const float* x, float cap, float* y, int64_t n);
 
+  // A vector of n values, a multiple of 16, of a compressed cache (quant/tq4.h): tq4_decompress. centroids (16).
+  void (*tq4_decompress)(const uint8_t* codes, float norm, const float* centroids, float* x, int64_t n);
+
   void (*attend)(const AttentionTile& tile, const AttentionBlock& block);
 };
 

@@ -108,6 +108,11 @@ struct FloatImpl {
     V::fma(x, s, y * c).store(b);
   }
 
+  static void tq4_decompress(const uint8_t* codes, float norm, const float* centroids, float* x, int64_t n) {
+    const V levels = V::load(centroids) * V::set(norm);
+    for (int64_t i = 0; i < n; i += 16) V::look_up_nibbles(levels, codes + i / 2).store(x + i);
+  }
+
   static void add(const float* a, const float* b, float* y, int64_t n) {
     binary(a, b, y, n, [](V u, V v) { return u + v; });
   }

@@ -18,6 +18,7 @@ constexpr FloatKernels make_float_kernels() {
           .scale = F::scale,
           .gelu_multiply = F::gelu_multiply,
           .soft_cap = F::soft_cap,
+          .tq4_decompress = F::tq4_decompress,
           .attend = AttentionImpl<V>::attend};
 }
 

@@ -6,6 +6,7 @@
 
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/scalar/f32x16.h"
+#include "quant/tq4.h"
 #include "test_util.h"
 
 namespace tessera::kernels::cpu {
@@ -130,6 +131,22 @@ TEST(FloatKernels, RopeRotatesPairsHalfAHeadApart) {
       }
     }
   }
+}
+
+TEST(FloatKernels, CompressedVectorsHaveTheBitsOfTheReference) {
+  auto rng = fresh_rng();
+  for (Isa isa : available_isas())
+    for (int64_t n : {64, 128, 256, 512, 1024}) {
+      const auto codebook = quant::tq4_codebook(n);
+      std::vector<uint8_t> codes(static_cast<size_t>(n / 2));
+      for (uint8_t& byte : codes) byte = static_cast<uint8_t>(rng());
+      std::vector<float> want(static_cast<size_t>(n)), got(static_cast<size_t>(n) + 1, kPoison);
+      quant::tq4_decompress(codes.data(), 7.25f, n, codebook.centroids.data(), want.data());
+      float_kernels(isa).tq4_decompress(codes.data(), 7.25f, codebook.centroids.data(), got.data(), n);
+      ASSERT_EQ(got.back(), kPoison);
+      got.pop_back();
+      expect_same_bits(want, got, std::string(name_of(isa)) + ", n = " + std::to_string(n));
+    }
 }
 
 TEST(FloatKernels, LoadAndStoreRoundToNearestEven) {

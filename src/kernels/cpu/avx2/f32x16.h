@@ -54,6 +54,10 @@ struct F32x16 {
   }
   static F32x16 exp2_integral(F32x16 n) { return {exp2_half(n.lo), exp2_half(n.hi)}; }
 
+  static F32x16 look_up_nibbles(F32x16 table, const uint8_t* p) {
+    return {look_up_8(table, p), look_up_8(table, p + 4)};
+  }
+
   float sum() const {
     const __m256 eight = _mm256_add_ps(lo, hi);
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
@@ -80,6 +84,14 @@ struct F32x16 {
     const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
     const __m256i high = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
     return _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
+  }
+  static __m256 look_up_8(const F32x16& table, const uint8_t* p) {
+    const __m256i bytes = _mm256_cvtepu8_epi64(_mm_loadu_si32(p));
+    const __m256i low = _mm256_slli_epi64(_mm256_and_si256(bytes, _mm256_set1_epi64x(15)), 32);
+    const __m256i index = _mm256_or_si256(_mm256_srli_epi64(bytes, 4), low);
+    const __m256 is_upper = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));  // bit 3 as the sign
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.lo, index), _mm256_permutevar8x32_ps(table.hi, index),
+                            is_upper);
   }
   static __m256 exp2_half(__m256 n) {
     const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));

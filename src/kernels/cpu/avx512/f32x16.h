@@ -61,6 +61,13 @@ struct F32x16 {
     return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
   }
 
+  // Lane i is the lane of `table` that nibble i of 8 bytes names, a byte's high nibble before its low one.
+  static F32x16 look_up_nibbles(F32x16 table, const uint8_t* p) {
+    const __m512i bytes = _mm512_cvtepu8_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+    const __m512i low = _mm512_slli_epi64(_mm512_and_si512(bytes, _mm512_set1_epi64(15)), 32);
+    return {_mm512_permutexvar_ps(_mm512_or_si512(_mm512_srli_epi64(bytes, 4), low), table.v)};
+  }
+
   float sum() const {
     const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

@@ -68,6 +68,16 @@ struct F32x16 {
     return out;
   }
 
+  static F32x16 look_up_nibbles(F32x16 table, const uint8_t* p) {
+    float levels[16], lanes[16];
+    table.store(levels);
+    for (int i = 0; i < 8; ++i) {
+      lanes[2 * i] = levels[p[i] >> 4];
+      lanes[2 * i + 1] = levels[p[i] & 15];
+    }
+    return load(lanes);
+  }
+
   float sum() const {
     const float32x4_t four = vaddq_f32(vaddq_f32(q[0], q[2]), vaddq_f32(q[1], q[3]));
     const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));

@@ -79,6 +79,10 @@ struct F32x16 {
     return each([&](int i) { return std::bit_cast<float>((static_cast<int32_t>(n.v[i]) + 127) << 23); });
   }
 
+  static F32x16 look_up_nibbles(F32x16 table, const uint8_t* p) {
+    return each([&](int i) { return table.v[i % 2 == 0 ? p[i / 2] >> 4 : p[i / 2] & 15]; });
+  }
+
   float sum() const {
     float s[16];
     store(s);
