@@ -19,7 +19,11 @@ class HintedProgram : public ::testing::Test {
     shape.period = 3;
     const Status written = compile::synth_model(path, shape, {.type = "q4_0", .n_threads = 1});
     ASSERT_TRUE(written) << written.error().message;
-    program_ = compile_model(path, {.dtype = DType::kF32, .max_seq_len = 64, .prefill_chunk = 16});
+    set_program(compile_model(path, options()));
+  }
+  static compile::CompileOptions options() { return {.dtype = DType::kF32, .max_seq_len = 64, .prefill_chunk = 16}; }
+  void set_program(program::Program program) {
+    program_ = std::move(program);
     hints_ = *program::decode_hints(program_.find_data(program::kHintsKey)->bytes);
     ASSERT_EQ(hints_.attention.size(), 3u);
   }
@@ -119,6 +123,53 @@ TEST_F(HintedProgram, WrongHintsNeverCrash) {
     }
     run(with(hints));  // a result or an error
   }
+}
+
+TEST_F(HintedProgram, WrongHintsOfACompressedCacheNeverCrash) {
+  auto compressed = options();
+  compressed.turboquant = true;
+  set_program(compile_model(dir_.file("model.gguf"), compressed));
+  const auto bare = run(with({}));
+  ASSERT_TRUE(hints_.attention[2].compressed);
+  EXPECT_LT(relative_error(run(program_), bare), 1e-2);  // a value next to a boundary may take another level
+  auto rng = fresh_rng();
+  const uint32_t choices[] = {0, 1, 7, 100, 0x7fffffff, 0xffffffff};
+  for (int i = 0; i < 200; ++i) {
+    Hints hints = hints_;
+    auto& h = hints.attention[2];
+    auto& c = *h.compressed;
+    program::Tid* const slots[] = {&c.k_norms,   &c.v_norms, &c.rotation, &c.boundaries,
+                                   &c.centroids, &h.k_cache, &h.v_cache};
+    const uint64_t which = rng() % 10;
+    if (which < std::size(slots))
+      slots[which]->idx = i % 2 == 0 ? choices[rng() % 6] : static_cast<uint32_t>(rng() % program_.n_tensors());
+    else if (which == 7)
+      h.head_dim = 64 << rng() % 4;
+    else if (which == 8)
+      h.window = 1 + static_cast<int32_t>(rng() % 64);
+    else
+      h.compressed.reset();
+    run(with(hints));  // a result or an error
+  }
+}
+
+// Another orthogonal matrix than ours: nothing here knows its structure, and the instructions multiply by it.
+TEST_F(HintedProgram, AnotherRotationIsComputedByTheInstructions) {
+  auto compressed = options();
+  compressed.turboquant = true;
+  set_program(compile_model(dir_.file("model.gguf"), compressed));
+  const auto ours = run(program_);
+  const int64_t d = hints_.attention[2].head_dim;
+  std::vector<float> identity(static_cast<size_t>(d * d), 0.0f);
+  for (int64_t i = 0; i < d; ++i) identity[static_cast<size_t>(i * d + i)] = 1;
+  const auto bytes = std::as_bytes(std::span(identity));
+  program_.data[std::string(program_.name_of(hints_.attention[2].compressed->rotation))] =
+      program::Data::own({bytes.begin(), bytes.end()});
+  const auto unrotated = run(program_);
+  ASSERT_FALSE(unrotated.empty());
+  EXPECT_NE(unrotated, ours);
+  EXPECT_LT(relative_error(unrotated, run(with({}))), 1e-5);
+  EXPECT_LT(relative_error(unrotated, ours), 0.2);
 }
 
 TEST_F(HintedProgram, DamagedHintsAreAnError) {

@@ -7,11 +7,15 @@ namespace tessera::runtime {
 
 using ops::Tensor;
 
+struct AttentionStep::Buffer {
+  Tensor* rows;             // (n_kv_heads, n_slots, head_dim), or codes
+  Tensor* norms = nullptr;  // of codes
+};
+
 // What prepare_token needs: the projections of all tokens and where they go.
 struct AttentionStep::Step {
   Tensor q, k, v;  // (1, T, heads * head_dim); k and v unset when the layer owns none
-  Tensor* k_cache;
-  Tensor* v_cache;
+  Buffer keys, values;
   int64_t start, n_tokens;
   const RopeTable& rope;
 };
@@ -23,12 +27,19 @@ Status AttentionStep::check(const Tensor& x, int64_t n_heads, int64_t n_tokens, 
                           to_string(x.shape), n_tokens, n_heads, spec_.hint.head_dim);
 }
 
-// Position `position` of every KV head; rows is (n_kv_heads, head_dim) f32.
-void AttentionStep::write_cache(StepContext& context, Tensor& cache, const float* rows, int64_t position) const {
+// Position `position` of every KV head; rows is (n_kv_heads, head_dim) f32, turned where the cache is compressed.
+void AttentionStep::write(StepContext& context, const Buffer& buffer, float* rows, int64_t position) const {
   const int64_t d = spec_.hint.head_dim, slot = position % spec_.n_slots;
-  for (int64_t head = 0; head < spec_.hint.n_kv_heads; ++head) {
-    std::byte* to = cache.data + static_cast<size_t>((head * spec_.n_slots + slot) * d) * size_of(cache.dtype);
-    context.floats.store(cache.dtype, rows + head * d, to, d);
+  for (int64_t head = 0; head < spec_.hint.n_kv_heads; ++head, rows += d) {
+    const int64_t row = head * spec_.n_slots + slot;
+    Tensor& cache = *buffer.rows;
+    if (spec_.compression) {
+      spec_.compression->rotation.apply(rows);
+      buffer.norms->as<BF16>()[row] = quant::tq4_compress(rows, d, spec_.compression->codebook.boundaries.data(),
+                                                          cache.as<uint8_t>() + row * d / 2);
+    } else {
+      context.floats.store(cache.dtype, rows, cache.data + static_cast<size_t>(row * d) * size_of(cache.dtype), d);
+    }
   }
 }
 
@@ -44,6 +55,7 @@ void AttentionStep::prepare_token(StepContext& context, const Step& step, int64_
   for (int64_t head = 0; head < hint.n_heads; ++head) {
     f.rms_norm(q + head * d, spec_.q_norm.data(), hint.eps, q + head * d, d);
     f.rope(q + head * d, step.rope.cos(token), step.rope.sin(token), half);
+    if (spec_.compression) spec_.compression->rotation.apply(q + head * d);
   }
   if (!hint.k) return;
   float* k = context.workspace.k.data() + token * hint.n_kv_heads * d;
@@ -55,8 +67,8 @@ void AttentionStep::prepare_token(StepContext& context, const Step& step, int64_
     f.rope(k + head * d, step.rope.cos(token), step.rope.sin(token), half);
     f.rms_norm(v + head * d, nullptr, hint.eps, v + head * d, d);
   }
-  write_cache(context, *step.k_cache, k, step.start + token);
-  write_cache(context, *step.v_cache, v, step.start + token);
+  write(context, step.keys, k, step.start + token);
+  write(context, step.values, v, step.start + token);
 }
 
 Status AttentionStep::run(StepContext& context) const {
@@ -81,11 +93,18 @@ Status AttentionStep::run(StepContext& context) const {
   Step step{.q = q,
             .k = {},
             .v = {},
-            .k_cache = slots.find(hint.k_cache),
-            .v_cache = slots.find(hint.v_cache),
+            .keys = {slots.find(hint.k_cache)},
+            .values = {slots.find(hint.v_cache)},
             .start = start,
             .n_tokens = n_tokens,
             .rope = rope};
+  std::optional<kernels::cpu::CompressedKv> compressed;
+  if (hint.compressed) {
+    step.keys.norms = slots.find(hint.compressed->k_norms);
+    step.values.norms = slots.find(hint.compressed->v_norms);
+    compressed = {step.keys.norms->as<BF16>(), step.values.norms->as<BF16>(),
+                  spec_.compression->codebook.centroids.data()};
+  }
   if (hint.k) {
     step.k = TRY(slots.get(*hint.k));
     step.v = TRY(slots.get(*hint.v));
@@ -105,9 +124,10 @@ Status AttentionStep::run(StepContext& context) const {
   kernels::cpu::attention(context.pool, context.floats,
                           {.q = ws.q.data(),
                            .out = ws.out.data(),
-                           .k_cache = step.k_cache->data,
-                           .v_cache = step.v_cache->data,
+                           .k_cache = step.keys.rows->data,
+                           .v_cache = step.values.rows->data,
                            .kv_dtype = spec_.kv_dtype,
+                           .compressed = compressed,
                            .n_slots = spec_.n_slots,
                            .start = start,
                            .n_tokens = n_tokens,
@@ -119,6 +139,9 @@ Status AttentionStep::run(StepContext& context) const {
                           ws.attention);
   Tensor out = TRY(Tensor::allocate(q.dtype, q.shape));
   context.pool.parallel_for(n_tokens, 8, [&](int64_t begin, int64_t end) {
+    if (spec_.compression)
+      for (int64_t head = begin * hint.n_heads; head < end * hint.n_heads; ++head)
+        spec_.compression->rotation.apply(ws.out.data() + head * hint.head_dim);
     context.floats.store(out.dtype, ws.out.data() + begin * row,
                          out.data + static_cast<size_t>(begin * row) * size_of(out.dtype), (end - begin) * row);
   });
@@ -127,7 +150,9 @@ Status AttentionStep::run(StepContext& context) const {
 
 int64_t AttentionStep::cache_bytes(int64_t position) const {
   const int64_t visible = spec_.hint.window > 0 ? std::min<int64_t>(position + 1, spec_.hint.window) : position + 1;
-  return 2 * visible * spec_.hint.n_kv_heads * spec_.hint.head_dim * static_cast<int64_t>(size_of(spec_.kv_dtype));
+  const int64_t vector_bytes = spec_.compression ? quant::tq4_bytes(spec_.hint.head_dim)
+                                                 : spec_.hint.head_dim * static_cast<int64_t>(size_of(spec_.kv_dtype));
+  return 2 * visible * spec_.hint.n_kv_heads * vector_bytes;
 }
 
 }  // namespace tessera::runtime

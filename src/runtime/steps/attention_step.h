@@ -2,9 +2,11 @@
 // over the cache, with no mask and no intermediate in a slot.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "program/hints.h"
+#include "quant/tq4.h"
 #include "runtime/step.h"
 
 namespace tessera::runtime {
@@ -26,6 +28,12 @@ class AttentionStep final : public Step, public CacheWork {
     size_t rope_index = 0;  // in Workspace::rope
     DType kv_dtype = DType::kF32;
     int64_t n_slots = 0;
+    // What a compressed cache needs: vectors are turned when they come and what was attended to is turned back.
+    struct Compression {
+      quant::Tq4Rotation rotation;
+      quant::Tq4Codebook codebook;
+    };
+    std::optional<Compression> compression = {};
   };
   explicit AttentionStep(Spec spec) : spec_(std::move(spec)) {}
   Status run(StepContext& context) const override;
@@ -33,10 +41,11 @@ class AttentionStep final : public Step, public CacheWork {
   int64_t cache_bytes(int64_t position) const override;
 
  private:
-  struct Step;  // sizes and tensors of one run
+  struct Step;    // sizes and tensors of one run
+  struct Buffer;  // keys or values of all positions
   Status check(const ops::Tensor& x, int64_t n_heads, int64_t n_tokens, std::string_view what) const;
   void prepare_token(StepContext& context, const Step& step, int64_t token) const;
-  void write_cache(StepContext& context, ops::Tensor& cache, const float* rows, int64_t position) const;
+  void write(StepContext& context, const Buffer& buffer, float* rows, int64_t position) const;
 
   Spec spec_;
 };
