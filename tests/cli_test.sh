@@ -118,6 +118,28 @@ fails 1 "tokens only" "a program without logits" "$tessera" logits sampling.pte 
 fails 1 "--external" "affine groups that no file holds" "$tessera" export small.gguf -o x.pte --external --lowering mlx
 fails 2 "lowering" "an unknown lowering" "$tessera" export small.gguf -o x.pte --lowering tvm
 
+# ---- compressed caches
+succeeds "export --turboquant" "$tessera" export small.gguf -o tq.pte --dtype f32 --turboquant
+succeeds "export --turboquant again" "$tessera" export small.gguf -o tq-again.pte --dtype f32 --turboquant
+same "compressed caches are deterministic" tq.pte tq-again.pte
+succeeds "its logits" "$tessera" logits tq.pte --tokens "2 10 20 30 40 50 60 70" -o tq.f32
+succeeds "and those of the gguf" "$tessera" logits small.gguf --turboquant --tokens "2 10 20 30 40 50 60 70" --chunk 3 -o tq-gguf.f32
+same "a .pte with compressed caches gives the logits of the .gguf" tq.f32 tq-gguf.f32
+succeeds "logits without" "$tessera" logits small.gguf --tokens "2 10 20 30 40 50 60 70" -o plain.f32
+holds "compression loses something, and little" python3 -c "
+import array; a, b = (array.array('f', open(f, 'rb').read()) for f in ('tq.f32', 'plain.f32'))
+dot = lambda x, y: sum(p * q for p, q in zip(x, y))
+assert 0.98 < dot(a, b) / (dot(a, a) * dot(b, b)) ** 0.5 < 0.999999"
+succeeds "run with compressed caches" "$tessera" run tq.pte -p 'Hello there' -n 8 --raw --ignore-stop --temperature 0
+succeeds "bench with compressed caches" "$tessera" bench small.gguf --turboquant -p 16 -n 4 --repeat 1
+succeeds "verify with compressed caches" "$tessera" verify tq.pte
+holds "their kernels were run" grep -qE '^tq_dequant +4 ' out
+holds "the caches are codes" grep -q 'mutable u8\[1, 1, 4096, 64\] blk.2.k_cache' <("$tessera" inspect tq.pte --instructions)
+fails 1 "--turboquant are fixed" "a program has its caches" "$tessera" run tq.pte --turboquant -p a -n 1
+succeeds "synth with odd heads" "$tessera" synth odd.gguf --hidden 256 --layers 2 --heads 2 --head-dim 64 --head-dim-full 96 --kv-heads 1 \
+  --kv-heads-full 1 --ffn 256 --window 16 --vocab 512 --period 2 --type q4_k_m
+fails 1 "head_dim 96" "a head size without a rotation" "$tessera" export odd.gguf -o x.pte --turboquant
+
 # ---- a Hugging Face folder, quantized on the way
 python3 - <<'PYTHON'
 import json, os, random, struct
