@@ -281,6 +281,25 @@ TEST(Lower, CompressedCaches) {
   }
 }
 
+TEST(Lower, The31BShapeWithCompressedCaches) {
+  const Gemma4File file(testing::kGemma4_31B);
+  const Program program = compile_file(file, {.turboquant = true});
+  auto counts = count_nodes(program);
+  EXPECT_EQ(counts["tq_norm"], 20);
+  EXPECT_EQ(counts["tq4_compress"], 20);
+  EXPECT_EQ(counts["tq_dequant"], 20);
+  EXPECT_LE(program.n_temps, 16u);
+  EXPECT_LT(program::encode_payload(program).size(), (uint64_t{40} << 20) / 100);
+  int64_t bytes = 0;  // of a position in the full layers' caches
+  for (const auto& named : program.named_slots) {
+    if (program.kind_of(program::Tid{named.slot.idx}) != program::TensorKind::kMutable) continue;
+    const auto& meta = program.tensor_meta[named.slot.idx];
+    if (meta.shape[2].value == 4096)
+      bytes += int64_t{meta.shape[1].value} * meta.shape[3].value * static_cast<int64_t>(size_of(meta.dtype));
+  }
+  EXPECT_EQ(bytes, 20640);
+}
+
 // Names, operands and grids of ExecuTorch's kernels.
 TEST(Lower, KernelsOfACompressedCache) {
   const Program program = compile_file(Gemma4File({.kv_heads_full = 2}), {.dtype = DType::kF16, .turboquant = true});
