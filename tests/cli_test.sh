@@ -123,9 +123,9 @@ succeeds "export --turboquant" "$tessera" export small.gguf -o tq.pte --dtype f3
 succeeds "export --turboquant again" "$tessera" export small.gguf -o tq-again.pte --dtype f32 --turboquant
 same "compressed caches are deterministic" tq.pte tq-again.pte
 succeeds "its logits" "$tessera" logits tq.pte --tokens "2 10 20 30 40 50 60 70" -o tq.f32
-succeeds "and those of the gguf" "$tessera" logits small.gguf --turboquant --tokens "2 10 20 30 40 50 60 70" --chunk 3 -o tq-gguf.f32
+succeeds "and those of the gguf" "$tessera" logits small.gguf --kv-dtype f32 --turboquant --tokens "2 10 20 30 40 50 60 70" --chunk 3 -o tq-gguf.f32
 same "a .pte with compressed caches gives the logits of the .gguf" tq.f32 tq-gguf.f32
-succeeds "logits without" "$tessera" logits small.gguf --tokens "2 10 20 30 40 50 60 70" -o plain.f32
+succeeds "logits without" "$tessera" logits small.gguf --kv-dtype f32 --tokens "2 10 20 30 40 50 60 70" -o plain.f32
 holds "compression loses something, and little" python3 -c "
 import array; a, b = (array.array('f', open(f, 'rb').read()) for f in ('tq.f32', 'plain.f32'))
 dot = lambda x, y: sum(p * q for p, q in zip(x, y))
