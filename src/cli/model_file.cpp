@@ -77,7 +77,8 @@ void ModelFlags::add_to(CLI::App& command, const char* context_help) {
   command.add_option("--chunk", chunk, "Tokens of one prefill step; 0: 512 for a GGUF, a program's own")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--dtype", dtype, "Activations of a GGUF: f32 (default), bf16, f16; a .pte has its own");
-  command.add_option("--kv-dtype", kv_dtype, "Caches of a GGUF: f32, bf16, f16; default as --dtype if given, else f16, f32 with --exact");
+  command.add_option("--kv-dtype", kv_dtype,
+                     "Caches of a GGUF: f32, bf16, f16; default as --dtype if given, else f16, f32 with --exact");
   command.add_flag("--turboquant", turboquant, "Caches of a GGUF's full layers in 4 bits; a .pte has its own");
   command.add_option("--ptd", ptd, "Weights of a .pte that are in files of their own");
   command.add_option("--tokenizer", tokenizer, "A tokenizer.json to use instead of the tokenizer inside");
