@@ -72,6 +72,19 @@ Status Model::check_interface() {
   return {};
 }
 
+Status Model::check_tokens(std::span<const int32_t> tokens, int64_t position) const {
+  if (tokens.empty()) return invalid_argument("a step needs at least one token");
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i] < 0 || tokens[i] >= vocab_size_)
+      return make_error(ErrorCode::kOutOfRange, "token {} is {}, the vocabulary has 0..{}", i, tokens[i],
+                        vocab_size_ - 1);
+  }
+  if (std::ssize(tokens) > context_length_ - position)
+    return make_error(ErrorCode::kOutOfRange, "{} tokens at position {} exceed the context of {}", tokens.size(),
+                      position, context_length_);
+  return {};
+}
+
 Status Model::bind() {
   TRY(slots_.bind_constants(program_));
   if (program_.init_chain < 0) return {};

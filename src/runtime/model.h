@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ class Model {
   // Slots with the constants bound and the init chain run: where every session starts from.
   const Slots& bound_slots() const { return slots_; }
   std::mutex& step_mutex() const { return step_mutex_; }
+
+  // May a session at `position` be given these? Errors: none, an id outside the vocabulary, a full context.
+  Status check_tokens(std::span<const int32_t> tokens, int64_t position) const;
 
   int64_t vocab_size() const { return vocab_size_; }
   // The program chooses the token itself: Session::sample() instead of step().

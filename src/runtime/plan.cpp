@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "runtime/plan_builder.h"
+#include "runtime/step_visitor.h"
 
 namespace tessera::runtime {
 namespace {
@@ -17,6 +18,7 @@ class NodeStep final : public Step {
   Status run(StepContext& context) const override {
     return execute_range(chain_, index_, index_ + 1, context.execution);
   }
+  Status accept(StepVisitor& visitor) const override { return visitor.instruction(chain_, index_); }
   std::string_view kind() const override { return name_; }
 
  private:
@@ -31,6 +33,7 @@ class KeepAllTokensStep final : public Step {
   Status run(StepContext& context) const override {
     return context.slots().set(take_.out, TRY(context.slots().get(take_.x)));
   }
+  Status accept(StepVisitor& visitor) const override { return visitor.same(take_.x, take_.out); }
   std::string_view kind() const override { return "all tokens"; }
 
  private:

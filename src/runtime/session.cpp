@@ -102,24 +102,9 @@ Status Session::keep_token() {
   return {};
 }
 
-Status Session::check_tokens(std::span<const int32_t> tokens) const {
-  const int64_t vocab = model_->vocab_size();
-  if (failed_) return invalid_argument("the session failed in an earlier step; reset it first");
-  if (tokens.empty()) return invalid_argument("a step needs at least one token");
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i] < 0 || tokens[i] >= vocab)
-      return make_error(ErrorCode::kOutOfRange, "token {} is {}, the vocabulary has 0..{}", i, tokens[i], vocab - 1);
-  }
-  const auto n = static_cast<int64_t>(tokens.size());
-  if (n > capacity() - position_) {
-    return make_error(ErrorCode::kOutOfRange, "{} tokens at position {} exceed the context of {}", n, position_,
-                      capacity());
-  }
-  return {};
-}
-
 Status Session::advance(std::span<const int32_t> tokens, const TokenSampling* sampling) {
-  TRY(check_tokens(tokens));
+  if (failed_) return invalid_argument("the session failed in an earlier step; reset it first");
+  TRY(model_->check_tokens(tokens, position_));
   constexpr TokenSampling kGreedy;  // what a chunk before the last gives is not looked at
   std::lock_guard lock(model_->step_mutex());
   logits_.clear();

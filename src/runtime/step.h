@@ -35,10 +35,14 @@ struct StepContext {
   Slots& slots() const { return execution.slots; }
 };
 
+class StepVisitor;
+
 class Step {
  public:
   virtual ~Step() = default;
   virtual Status run(StepContext& context) const = 0;
+  // Shows itself to who executes plans in another way (step_visitor.h).
+  virtual Status accept(StepVisitor& visitor) const = 0;
   // A word for profiles: "linear", "attention", "RMSNorm", ...
   virtual std::string_view kind() const = 0;
 };

@@ -37,6 +37,8 @@ class AttentionStep final : public Step, public CacheWork {
   };
   explicit AttentionStep(Spec spec) : spec_(std::move(spec)) {}
   Status run(StepContext& context) const override;
+  Status accept(StepVisitor& visitor) const override;
+  const Spec& spec() const { return spec_; }
   std::string_view kind() const override { return "attention"; }
   int64_t cache_bytes(int64_t position) const override;
 

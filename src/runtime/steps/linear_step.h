@@ -50,6 +50,9 @@ class LinearStep final : public Step, public LinearWork {
       : x_(x), jobs_(std::move(jobs)), last_token_only_(last_token_only) {}
 
   Status run(StepContext& context) const override;
+  Status accept(StepVisitor& visitor) const override;
+  program::Tid x() const { return x_; }
+  const std::vector<Job>& jobs() const { return jobs_; }
   std::string_view kind() const override;
   int64_t weight_bytes() const override;
   int64_t ops_per_token() const override;

@@ -36,6 +36,9 @@ class NormStep final : public Step {
   NormStep(NormSpec norm, program::Tid out, Instructions instructions)
       : norm_(std::move(norm)), out_(out), instructions_(std::move(instructions)) {}
   Status run(StepContext& context) const override;
+  Status accept(StepVisitor& visitor) const override;
+  const NormSpec& norm() const { return norm_; }
+  program::Tid out() const { return out_; }
   std::string_view kind() const override { return "norm"; }
 
  private:
@@ -58,6 +61,8 @@ class ResidualStep final : public Step {
   };
   explicit ResidualStep(Spec spec) : spec_(std::move(spec)) {}
   Status run(StepContext& context) const override;
+  Status accept(StepVisitor& visitor) const override;
+  const Spec& spec() const { return spec_; }
   std::string_view kind() const override { return "residual"; }
 
  private:
@@ -70,6 +75,10 @@ class SoftCapStep final : public Step {
   SoftCapStep(program::Tid x, program::Tid out, float cap, bool casts, Instructions instructions)
       : x_(x), out_(out), cap_(cap), casts_(casts), instructions_(std::move(instructions)) {}
   Status run(StepContext& context) const override;
+  Status accept(StepVisitor& visitor) const override;
+  program::Tid x() const { return x_; }
+  program::Tid out() const { return out_; }
+  float cap() const { return cap_; }
   std::string_view kind() const override { return "soft cap"; }
 
  private:
@@ -91,6 +100,8 @@ class EmbeddingStep final : public Step {
   };
   explicit EmbeddingStep(Spec spec) : spec_(spec) {}
   Status run(StepContext& context) const override;
+  Status accept(StepVisitor& visitor) const override;
+  const Spec& spec() const { return spec_; }
   std::string_view kind() const override { return "embedding"; }
 
  private:
