@@ -106,7 +106,7 @@ struct SoftCapArgs {
 // out = gelu_tanh(gate) * up, elementwise.
 struct GegluArgs {
   Address gate, up, out;
-  Element element;
+  Element element, out_element;
   int64_t n;
 };
 

@@ -34,7 +34,7 @@ Result<const Api*> load() {
     handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle) break;
     reason = dlerror();
-    if (path.find('/') != std::string::npos) return invalid_format("{}: {}", path, reason);
+    if (path.find('/') != std::string::npos) return invalid_format("{}", reason);
   }
   if (!handle)
     return make_error(ErrorCode::kNotFound,

@@ -151,13 +151,21 @@ TESSERA_DEVICE void multiply_exact(const Activations& x, Shared<const uint8_t> d
     if (first + at >= x.k) return;
     float w[kSlice];
     dequantize_slice<F>(data, lane(), x.k, w);
+    TESSERA_UNROLL
     for (int t = 0; t < kTokens; ++t) {
-      const int64_t row = int64_t{min_of(t, x.m - 1)} * x.k + first + at;
+      const auto row = cast<const uint8_t>(values + (int64_t{min_of(t, x.m - 1)} * x.k + first + at));
       TESSERA_UNROLL
-      for (int i = 0; i < kSlice; ++i) acc[t] += w[i] * values[row + i];
+      for (int i = 0; i < kSlice; i += 4) {
+        const Words4 four = load_words4(row + 4 * i);
+        TESSERA_UNROLL
+        for (int j = 0; j < 4; ++j) acc[t] += w[i + j] * float_of_bits(four.word[j]);
+      }
     }
   }
 }
+
+// Blocks a multiprocessor must hold: as many as leave the registers that so many tokens need without spilling.
+constexpr int min_blocks(int n_tokens) { return n_tokens <= 4 ? 4 : n_tokens <= 8 ? 3 : 2; }
 
 // Sums over the warps of a block; scratch is (warps, tokens).
 template <int kTokens>
@@ -174,7 +182,7 @@ TESSERA_DEVICE void sum_over_warps(float (&acc)[kTokens], Shared<float> scratch)
 }
 
 template <typename F, bool kInt8, int kTokens, int kRows, bool kSplit>
-TESSERA_KERNEL(kMatvecWarps* kWarp, kTokens < 16 ? 4 : 2)
+TESSERA_KERNEL(kMatvecWarps* kWarp, min_blocks(kTokens))
 matvec_kernel(LinearArgs args) {
   using R = Ring<F>;
   const auto memory = shared_memory();
@@ -210,16 +218,15 @@ matvec_kernel(LinearArgs args) {
       for (int t = 0; t < kTokens; ++t) acc[t] = warp_sum(acc[t]);
       if constexpr (kSplit) sum_over_warps(acc, scratch);
     }
-    float value = results[kRows - 1][0], gate = results[0][0];  // lane t finishes token t
+    if (lane() != 0 || (kSplit && warp() != 0)) continue;
+    // By one lane: an index that depends on the lane would move the sums to local memory.
+    const float bias = job.bias != 0 ? global<const float>(job.bias)[at.row] : 0.0f;
     TESSERA_UNROLL
-    for (int t = 1; t < kTokens; ++t) {
-      value = lane() == t ? results[kRows - 1][t] : value;
-      gate = lane() == t ? results[0][t] : gate;
+    for (int t = 0; t < kTokens; ++t) {
+      float value = results[kRows - 1][t] + bias;
+      if constexpr (kRows == 2) value *= gelu_tanh(results[0][t]);
+      if (t < args.x.m) store_float(job.out, job.out_element, int64_t{t} * job.n + at.row, value);
     }
-    if (lane() >= args.x.m || (kSplit && warp() != 0)) continue;
-    if (job.bias != 0) value += global<const float>(job.bias)[at.row];
-    if constexpr (kRows == 2) value *= gelu_tanh(gate);
-    store_float(job.out, job.out_element, int64_t{lane()} * job.n + at.row, value);
   }
 }
 
@@ -266,7 +273,7 @@ template <typename F>
 int matvec(Device& device, const LinearArgs& args, Failure* failure) {
   const int m = args.x.m;
   if (args.x.form == Form::kF32) {
-    constexpr int kMany = 8;
+    constexpr int kMany = F::kIsFloat ? 8 : 4;  // values of 32 codes and eight sums would spill
     if (m == 1) return launch_matvec<F, false, 1>(device, args, failure);
     for (int first = 0; first < m; first += kMany)
       if (launch_matvec<F, false, kMany>(device, some_tokens(args, first, min_of_sizes(kMany, m - first)), failure))

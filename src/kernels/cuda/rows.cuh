@@ -52,7 +52,7 @@ TESSERA_KERNEL(kElementThreads, 1) geglu_kernel(GegluArgs a) {
   let_next_start();
   const int64_t i = int64_t{block_x()} * kElementThreads + thread();
   if (i < a.n)
-    store_float(a.out, a.element, i, gelu_tanh(load_float(a.gate, a.element, i)) * load_float(a.up, a.element, i));
+    store_float(a.out, a.out_element, i, gelu_tanh(load_float(a.gate, a.element, i)) * load_float(a.up, a.element, i));
 }
 
 inline int norm(Device& device, const NormArgs& args, Failure* failure) {

@@ -64,7 +64,7 @@ TEST_P(StepsOnDevice, SoftCapAndGelu) {
   const auto x = random_floats(n, rng_, 40), y = random_floats(n, rng_);
   const Address capped = poisoned(n * 4), product = poisoned(n * 4);
   run(&Api::soft_cap, SoftCapArgs{put(x), capped, Element::kF32, static_cast<int64_t>(n), 30});
-  run(&Api::geglu, GegluArgs{put(x), put(y), product, Element::kF32, static_cast<int64_t>(n)});
+  run(&Api::geglu, GegluArgs{put(x), put(y), product, Element::kF32, Element::kF32, static_cast<int64_t>(n)});
   Doubles cap(n), gelu(n);
   for (size_t i = 0; i < n; ++i) {
     const double g = x[i];

@@ -1,0 +1,244 @@
+// The CUDA kernels' ladder: every shape of the table in docs/performance.md, checked against float64 on sampled
+// outputs, then timed. `build/cuda/cuda_bench [--quick]` on a machine with a GPU; without one it says why it cannot
+// run.
+//
+// Times are of recorded launches replayed, so that launching is not in them; weights rotate among copies of three times
+// the L2 together, so that none is in the cache. The limit is what a plain reading kernel reaches in the same run.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/cuda/gpu.h"
+#include "kernels/cuda/library.h"
+#include "quant/format.h"
+
+namespace tessera::kernels::cuda {
+namespace {
+
+constexpr uint64_t kRotatedBytes = uint64_t{192} << 20;  // three times the 60 MB of an H200
+constexpr int kRepeats = 7;
+
+template <typename T>
+T need(Result<T> result) {
+  if (!result) {
+    fmt::print(stderr, "cuda_bench: {}\n", result.error().message);
+    std::exit(1);
+  }
+  return std::move(result).value();
+}
+void need(const Status& status) {
+  if (status) return;
+  fmt::print(stderr, "cuda_bench: {}\n", status.error().message);
+  std::exit(1);
+}
+
+struct Times {
+  double best = 0, median = 0;  // seconds
+};
+
+class Ladder {
+ public:
+  explicit Ladder(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)) {}
+
+  // GB/s of reading 2 GiB.
+  double read_limit() {
+    constexpr uint64_t kBytes = uint64_t{2} << 30;
+    const Buffer data = need(gpu_->allocate(kBytes)), sums = need(gpu_->allocate(kReadChecksums * 4));
+    const ReadArgs args{data.address(), sums.address(), kBytes};
+    const Times t = time(1, [&](int) { need(gpu_->run(&Api::read, args)); });
+    limit_ = static_cast<double>(kBytes) / t.best / 1e9;
+    fmt::print("{}: reads {:.0f} GB/s (best of {}, median {:.0f})\n\n", gpu_->info().name, limit_, kRepeats,
+               static_cast<double>(kBytes) / t.median / 1e9);
+    return limit_;
+  }
+
+  void linear(const char* format_name, int64_t n, int64_t k, int m) {
+    const quant::Format& format = *quant::find_format(std::string_view(format_name));
+    const Weight weight = make_weight(format, n, k);
+    const std::vector<float> x = normal(static_cast<size_t>(m * k));
+    const bool is_matrix = m > kMaxVecTokens;
+    const Form form = is_matrix ? Form::kBF16 : format.block_values == 1 ? Form::kF32 : Form::kInt8;
+    const auto mk = static_cast<uint64_t>(m * k);
+    const Buffer floats = upload(x), codes = need(gpu_->allocate(mk * 4)), scales = need(gpu_->allocate(mk / 8)),
+                 sums = need(gpu_->allocate(mk / 8)), out = upload(std::vector<float>(static_cast<size_t>(m * n), NAN));
+    Activations a{.form = form, .m = m, .k = static_cast<int32_t>(k), .group = format.block_values == 256 ? 256 : 32};
+    (form == Form::kInt8 ? a.q : a.values) = codes.address();
+    a.d = scales.address(), a.sums = sums.address();
+    need(gpu_->run(&Api::activations, ActivationsArgs{floats.address(), Element::kF32, a}));
+    const auto run = [&](int copy) {
+      LinearArgs args{.x = a, .format = *format_of(format), .n_jobs = 1, .jobs = {}};
+      args.jobs[0] = {.weight = weight.copies[static_cast<size_t>(copy) % weight.copies.size()].address(),
+                      .gate = 0,
+                      .bias = 0,
+                      .out = out.address(),
+                      .out_element = Element::kF32,
+                      .n = static_cast<int32_t>(n)};
+      need(gpu_->run(is_matrix ? &Api::matmul : &Api::matvec, args));
+    };
+    run(0);
+    const double error = sampled_error(weight, x, out, m, n, k);
+    const int n_launches = static_cast<int>(std::max<size_t>(weight.copies.size(), 4));
+    const Times t = time(n_launches, run);
+    const double flops = 2.0 * m * static_cast<double>(n) * static_cast<double>(k);
+    const double gb_s = static_cast<double>(n * format.bytes_for(k)) / t.best / 1e9;
+    fmt::print(
+        "{:5} {:6} x {:5}  n {:4}  {:9.2f} us (median {:9.2f})  {:6.0f} GB/s = {:5.1f} %  {:6.1f} TFLOP/s  "
+        "error {:.1e}{}\n",
+        format_name, n, k, m, t.best * 1e6, t.median * 1e6, gb_s, 100 * gb_s / limit_, flops / t.best / 1e12, error,
+        error <= 2e-2 ? "" : "  WRONG");
+    is_right_ &= error <= 2e-2;
+  }
+
+  // One token over a full cache of bf16: bytes of its keys and values over the time.
+  void attention(int heads, int kv_heads, int head_dim, int context) {
+    const auto n = static_cast<size_t>(kv_heads) * static_cast<size_t>(context) * static_cast<size_t>(head_dim);
+    const Buffer k = upload(std::vector<uint16_t>(n, 0x3c00)), v = upload(std::vector<uint16_t>(n, 0x3f80)),
+                 q = upload(normal(static_cast<size_t>(heads * head_dim))),
+                 position = upload(std::vector<int32_t>{context - 1});
+    constexpr int kPieces = 64;
+    const Buffer partial = need(gpu_->allocate(static_cast<uint64_t>(heads) * kPieces * (head_dim + 2) * 4)),
+                 out = need(gpu_->allocate(static_cast<uint64_t>(heads * head_dim) * 4));
+    const AttentionArgs args{.q = q.address(),
+                             .k_cache = k.address(),
+                             .v_cache = v.address(),
+                             .position = position.address(),
+                             .partial = partial.address(),
+                             .out = out.address(),
+                             .kv_element = Element::kBF16,
+                             .out_element = Element::kF32,
+                             .m = 1,
+                             .n_heads = heads,
+                             .n_kv_heads = kv_heads,
+                             .head_dim = head_dim,
+                             .n_slots = context,
+                             .window = 0,
+                             .n_splits = kPieces,
+                             .scale = 1};
+    const Times t = time(4, [&](int) { need(gpu_->run(&Api::attention, args)); });
+    std::vector<float> result(static_cast<size_t>(heads * head_dim));
+    need(gpu_->download(std::as_writable_bytes(std::span(result)), out.address()));
+    double error = 0;  // all values are 1, so is every mean of them
+    for (float y : result) error = std::max(error, std::fabs(static_cast<double>(y) - 1));
+    const double gb_s = static_cast<double>(4 * n) / t.best / 1e9;
+    fmt::print("attention {:2} / {:2} heads of {:3}, {:6} keys  {:9.2f} us  {:6.0f} GB/s = {:5.1f} %  error {:.1e}\n",
+               heads, kv_heads, head_dim, context, t.best * 1e6, gb_s, 100 * gb_s / limit_, error);
+    is_right_ &= error <= 1e-3;
+  }
+
+  bool is_right() const { return is_right_; }
+
+ private:
+  struct Weight {
+    const quant::Format* format;
+    std::vector<std::byte> tile;  // kTileRows rows, of which the weight is made again and again
+    std::vector<Buffer> copies;
+  };
+  static constexpr int64_t kTileRows = 64;
+
+  std::vector<float> normal(size_t n) {
+    std::normal_distribution<float> distribution;
+    std::vector<float> out(n);
+    for (float& x : out) x = distribution(rng_);
+    return out;
+  }
+  template <typename T>
+  Buffer upload(const std::vector<T>& values) {
+    return need(gpu_->upload(std::as_bytes(std::span(values))));
+  }
+
+  Weight make_weight(const quant::Format& format, int64_t n, int64_t k) {
+    Weight out{.format = &format, .tile = {}, .copies = {}};
+    out.tile.resize(static_cast<size_t>(kTileRows * format.bytes_for(k)));
+    const auto values = normal(static_cast<size_t>(kTileRows * k));
+    format.quantize(values.data(), kTileRows * k, out.tile.data());
+    std::vector<std::byte> all(static_cast<size_t>(n * format.bytes_for(k)));
+    for (size_t at = 0; at < all.size(); at += out.tile.size())
+      std::memcpy(all.data() + at, out.tile.data(), std::min(out.tile.size(), all.size() - at));
+    for (uint64_t bytes = 0; bytes < kRotatedBytes; bytes += all.size())
+      out.copies.push_back(need(gpu_->upload(std::span<const std::byte>(all))));
+    return out;
+  }
+
+  // ||got - expected|| / ||expected|| over rows spread through the weight, expected in float64.
+  double sampled_error(const Weight& weight, const std::vector<float>& x, const Buffer& out, int m, int64_t n,
+                       int64_t k) {
+    std::vector<float> got(static_cast<size_t>(m * n)), row(static_cast<size_t>(k));
+    need(gpu_->download(std::as_writable_bytes(std::span(got)), out.address()));
+    double error = 0, norm = 0;
+    for (int64_t r = 0; r < n; r += std::max<int64_t>(1, n / 97)) {
+      weight.format->dequantize(weight.tile.data() + r % kTileRows * weight.format->bytes_for(k), k, row.data());
+      for (int64_t t = 0; t < m; t += std::max(1, m / 8)) {
+        double sum = 0;
+        for (int64_t i = 0; i < k; ++i)
+          sum +=
+              static_cast<double>(row[static_cast<size_t>(i)]) * static_cast<double>(x[static_cast<size_t>(t * k + i)]);
+        const double difference = static_cast<double>(got[static_cast<size_t>(t * n + r)]) - sum;
+        error += difference * difference;
+        norm += sum * sum;
+      }
+    }
+    const double relative = std::sqrt(error / norm);
+    return std::isnan(relative) ? INFINITY : relative;
+  }
+
+  // Seconds of one launch, of n recorded ones.
+  template <typename F>
+  Times time(int n, const F& launch) {
+    launch(0);  // loads the kernel
+    need(gpu_->begin_capture());
+    for (int i = 0; i < n; ++i) launch(i);
+    Graph* graph = need(gpu_->end_capture());
+    std::vector<double> seconds;
+    for (int i = 0; i <= kRepeats; ++i) {
+      need(gpu_->mark(0));
+      need(gpu_->replay(graph));
+      need(gpu_->mark(1));
+      const double total = need(gpu_->seconds_between_marks());
+      if (i > 0) seconds.push_back(total / n);  // the first warms up
+    }
+    gpu_->release(graph);
+    std::sort(seconds.begin(), seconds.end());
+    return {seconds.front(), seconds[seconds.size() / 2]};
+  }
+
+  std::shared_ptr<Gpu> gpu_;
+  std::mt19937_64 rng_{std::random_device{}()};
+  double limit_ = 0;
+  bool is_right_ = true;
+};
+
+int run(bool quick) {
+  auto api = load_library();
+  auto gpu = api ? Gpu::open(**api, 0) : Result<std::shared_ptr<Gpu>>(api.error());
+  if (!gpu) {
+    fmt::print(stderr, "cuda_bench: skipped, no GPU: {}\n", gpu.error().message);
+    return 1;
+  }
+  Ladder ladder(std::move(*gpu));
+  ladder.read_limit();
+  for (const char* format : {"Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q4_0"}) {
+    for (int m : {1, 2, 4, 8, 16}) {
+      ladder.linear(format, 21504, 5376, m);
+      if (!quick) ladder.linear(format, 5376, 21504, m);
+    }
+    for (int m : {512, 2048}) ladder.linear(format, 21504, 5376, m);
+  }
+  ladder.linear("BF16", 21504, 5376, 1);
+  ladder.linear("Q6_K", 262144, 5376, 1);
+  for (int context : {1024, 32768}) {
+    ladder.attention(32, 16, 256, context);
+    ladder.attention(32, 4, 512, context);
+  }
+  return ladder.is_right() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace tessera::kernels::cuda
+
+int main(int argc, char** argv) { return tessera::kernels::cuda::run(argc > 1 && std::string(argv[1]) == "--quick"); }
