@@ -1,6 +1,6 @@
 # Short names for what CMake's presets and tools/ do. `make demo` is the place to start.
 .DEFAULT_GOAL := build
-.PHONY: setup build demo test bench asan asan-ci tsan aarch64 tidy format clean
+.PHONY: setup build demo test cuda-test bench asan asan-ci tsan aarch64 tidy format clean
 
 MODEL  := models/tales-q4_k_m.gguf
 PROMPT := Tell me the tale of the fox and the golden bird
@@ -30,6 +30,13 @@ asan: setup
 	@cmake --build --preset asan
 	@tools/run_tests.py build/asan
 	@tools/run_fuzzers.sh build/asan
+
+# Every test of the CUDA kernels and of models on them: on the emulated device, and on the GPU where there is one.
+CUDA_ARCHITECTURES := 90a
+cuda-test: setup
+	@cmake --preset cuda -DTESSERA_CUDA_ARCHITECTURES=$(CUDA_ARCHITECTURES) >/dev/null
+	@cmake --build --preset cuda --target tessera_cuda tessera kernels_test cross_room_test
+	@tools/run_tests.py build/cuda --only kernels,cross_room --filter='Devices*:Emulated*:SmallCard*'
 
 # What CI has time for: every fuzzer and all rooms but those whose tests instantiate the codec (minutes to compile).
 SANITIZED := base quant gguf safetensors text ops kernels graph models runtime

@@ -315,7 +315,30 @@ head -c 3000 small.gguf >cut.gguf
 fails 1 "cut.gguf" "a truncated gguf" "$tessera" run cut.gguf -p a
 head -c 100000 small-f32.pte >cut.pte
 fails 1 "cut.pte" "a truncated pte" "$tessera" run cut.pte -p a
-fails 1 "frobs" "an unknown device" "$tessera" run small.gguf --device frobs -p a
+for device in frobs cuda: cuda:x cuda:-1; do
+  fails 1 "expected cpu, cuda or cuda:N" "an unknown device" "$tessera" run small.gguf --device "$device" -p a
+done
+
+# ---- a GPU: the program alone, with a library that is none, and with the real one where it was built
+mkdir gpu && cp "$tessera" gpu/tessera
+if ! ldconfig -p 2>/dev/null | grep -q libtessera_cuda; then
+  fails 1 "libtessera_cuda.so" "no CUDA library" env -u LD_LIBRARY_PATH gpu/tessera run small.gguf --device cuda -p a
+fi
+printf 'no library' >gpu/libtessera_cuda.so
+fails 1 "libtessera_cuda.so" "a CUDA library that is none: run" gpu/tessera run small.gguf --device cuda:0 -p a
+fails 1 "libtessera_cuda.so" "a CUDA library that is none: bench" gpu/tessera bench small.gguf --device cuda:0
+fails 1 "libtessera_cuda.so" "a CUDA library that is none: logits" gpu/tessera logits small.gguf --device cuda --tokens 1 -o x.f32
+fails 1 "libtessera_cuda.so" "a CUDA library that is none: perplexity" gpu/tessera perplexity small.gguf err --device cuda
+library=$(find "$(dirname "$tessera")"/../*/libtessera_cuda.so 2>/dev/null | head -1)
+if [[ -n "$library" ]]; then
+  cp "$library" gpu/
+  if nvidia-smi >/dev/null 2>&1; then
+    succeeds "run on the GPU" gpu/tessera run small.gguf --device cuda -p a -n 4 --raw --temperature 0
+    fails 1 "the last one is cuda:" "a GPU that is not there" gpu/tessera run small.gguf --device cuda:99 -p a
+  else
+    fails 1 "no NVIDIA" "no driver, or no GPU" gpu/tessera run small.gguf --device cuda -p a
+  fi
+fi
 fails 1 "f31" "an unknown dtype" "$tessera" export small.gguf -o x.pte --dtype f31
 fails 1 "no/such" "an output folder that is not there" "$tessera" export small.gguf -o no/such/x.pte
 fails 1 "600" "a token outside the vocabulary" "$tessera" logits small.gguf --tokens "1 600" -o x.f32

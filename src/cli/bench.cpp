@@ -31,8 +31,14 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 struct Limits {
   double read_gb_s = 0, int8_gop_s = 0, f32_gflop_s = 0;
   // The best seen in the run: a limit is what the machine can do, and both samples bracket the measurement.
-  void measure(ThreadPool& pool, kernels::cpu::Isa isa) {
+  void measure(const LoadedModel& loaded) {
     namespace cpu = kernels::cpu;
+    if (loaded.device) {
+      read_gb_s = std::max(read_gb_s, need(runtime::read_gb_s(loaded.device->gpu())));
+      return;
+    }
+    ThreadPool& pool = loaded.model->pool();
+    const cpu::Isa isa = loaded.model->isa();
     read_gb_s = std::max(read_gb_s, cpu::read_gb_s(pool, isa));
     int8_gop_s = std::max(int8_gop_s, cpu::int8_gop_s(pool, isa));
     f32_gflop_s = std::max(f32_gflop_s, cpu::f32_gflop_s(pool, isa));
@@ -48,7 +54,11 @@ int64_t peak_rss_bytes() {
 class Bench {
  public:
   Bench(const BenchFlags& flags, const LoadedModel& loaded)
-      : flags_(flags), model_(*loaded.model), session_(need(runtime::Session::create(loaded.model))) {
+      : flags_(flags),
+        model_(*loaded.model),
+        session_(open_session(loaded)),
+        on_cpu_(dynamic_cast<runtime::Session*>(session_.get())),
+        on_device_(dynamic_cast<runtime::DeviceSession*>(session_.get())) {
     const int64_t need_tokens = flags.model.context + flags.n_generate + 1;
     if (need_tokens > session_->capacity() || flags.n_prompt > session_->capacity()) {
       throw Failure{fmt::format("{} tokens of context do not fit the {} this model was made for (a GGUF: fewer tokens)",
@@ -80,7 +90,7 @@ class Bench {
     std::vector<double> times;
     for (int64_t i = 0; i + piece <= flags_.n_generate; i += piece) {
       const auto start = Clock::now();
-      for (int64_t t = 0; t < piece; ++t) step(std::span(tokens).subspan(static_cast<size_t>(i + t), 1));
+      for (int64_t t = 0; t < piece; ++t) decode_step(std::span(tokens).subspan(static_cast<size_t>(i + t), 1));
       times.push_back(seconds_since(start));
     }
     return rates(times, piece);
@@ -90,13 +100,19 @@ class Bench {
   json profile() {
     json out;
     session_->reset();
-    session_->enable_profile();
+    if (on_device_) {
+      const int64_t n_first = std::min(flags_.n_prompt, model_.max_tokens_per_step());
+      out["prefill"] = need(on_device_->profile(random_tokens(n_first)));
+      out["decode"] = need(on_device_->profile(random_tokens(1)));
+      return out;
+    }
+    on_cpu_->enable_profile();
     step(random_tokens(flags_.n_prompt));
-    out["prefill"] = by_kind(session_->profile());
-    session_->enable_profile();
+    out["prefill"] = by_kind(on_cpu_->profile());
+    on_cpu_->enable_profile();
     const int64_t n = std::min<int64_t>(8, session_->capacity() - session_->position());
     for (int64_t i = 0; i < n; ++i) step(random_tokens(1));
-    out["decode"] = by_kind(session_->profile(), static_cast<double>(std::max<int64_t>(n, 1)));
+    out["decode"] = by_kind(on_cpu_->profile(), static_cast<double>(std::max<int64_t>(n, 1)));
     return out;
   }
 
@@ -111,6 +127,13 @@ class Bench {
       need(session_->sample(tokens, {.temperature = 1}));  // the draw is work, too
     else
       need(session_->step(tokens));
+  }
+  // On a device greedy decoding is measured: only the token comes back.
+  void decode_step(std::span<const int32_t> tokens) {
+    if (on_device_)
+      need(on_device_->step_greedy(tokens));
+    else
+      step(tokens);
   }
 
   static json rates(std::vector<double> times, int64_t tokens) {
@@ -130,7 +153,9 @@ class Bench {
 
   const BenchFlags& flags_;
   const runtime::Model& model_;
-  std::unique_ptr<runtime::Session> session_;
+  std::unique_ptr<runtime::StepSession> session_;
+  runtime::Session* on_cpu_;  // the same, or null
+  runtime::DeviceSession* on_device_;
   std::mt19937_64 rng_{1};
 };
 
@@ -144,13 +169,13 @@ json measure(const BenchFlags& flags) {
   const LoadedModel loaded = load_model(model);
   const runtime::Model& m = *loaded.model;
   Limits limits;
-  limits.measure(m.pool(), m.isa());
+  limits.measure(loaded);
   Bench bench(flags, loaded);
   json out;
   out["prefill"] = bench.prefill();
   out["decode"] = bench.decode();
   if (flags.profile) out["profile"] = bench.profile();
-  limits.measure(m.pool(), m.isa());
+  limits.measure(loaded);
 
   const int64_t bytes = m.weight_bytes_per_token() + m.cache_bytes_read(flags.model.context + flags.n_generate / 2);
   out["limits"] = {
@@ -163,10 +188,13 @@ json measure(const BenchFlags& flags) {
   prefill["tokens"] = flags.n_prompt;
   prefill["ops_per_token"] = m.ops_per_token();
   const double peak = flags.model.exact ? limits.f32_gflop_s : limits.int8_gop_s;
-  prefill["fraction_of_peak"] = prefill["tok_s"].get<double>() * static_cast<double>(m.ops_per_token()) / 1e9 / peak;
+  const double gop_s = prefill["tok_s"].get<double>() * static_cast<double>(m.ops_per_token()) / 1e9;
+  prefill["gop_s"] = gop_s;
+  if (peak > 0) prefill["fraction_of_peak"] = gop_s / peak;  // of the CPU; a GPU's is not measured here
   out["model"] = flags.model.path;
   out["threads"] = m.pool().size();
   out["isa"] = std::string(kernels::cpu::name_of(m.isa()));
+  out["device"] = loaded.device ? loaded.device->gpu().info().name : "cpu";
   out["load_s"] = loaded.load_s;
   out["peak_rss_bytes"] = peak_rss_bytes();
   return out;
@@ -174,17 +202,24 @@ json measure(const BenchFlags& flags) {
 
 void print(const json& r) {
   const auto number = [&](const char* a, const char* b) { return r[a][b].get<double>(); };
-  fmt::print("{}: {} threads, {}; loaded in {:.3f} s, peak memory {:.0f} MB (mapped weights included)\n",
-             r["model"].get<std::string>(), r["threads"].get<int>(), r["isa"].get<std::string>(),
-             r["load_s"].get<double>(), r["peak_rss_bytes"].get<double>() / 1e6);
-  fmt::print("limits   read {:.1f} GB/s, int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s\n", number("limits", "read_gb_s"),
-             number("limits", "int8_gop_s"), number("limits", "f32_gflop_s"));
+  const bool on_cpu = r["device"] == "cpu";
+  const std::string where = on_cpu ? fmt::format("{} threads, {}", r["threads"].get<int>(), r["isa"].get<std::string>())
+                                   : r["device"].get<std::string>();
+  fmt::print("{}: {}; loaded in {:.3f} s, peak memory {:.0f} MB (mapped weights included)\n",
+             r["model"].get<std::string>(), where, r["load_s"].get<double>(), r["peak_rss_bytes"].get<double>() / 1e6);
+  fmt::print("limits   read {:.1f} GB/s", number("limits", "read_gb_s"));
+  if (on_cpu)
+    fmt::print(", int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s", number("limits", "int8_gop_s"),
+               number("limits", "f32_gflop_s"));
+  fmt::print("\n");
   fmt::print("decode   {:8.2f} tok/s  ({:.2f} - {:.2f})  {:.1f} MB a token = {:.1f} % of the read limit\n",
              number("decode", "tok_s"), number("decode", "tok_s_worst"), number("decode", "tok_s_best"),
              number("decode", "bytes_per_token") / 1e6, 100 * number("decode", "fraction_of_read"));
-  fmt::print("prefill  {:8.2f} tok/s  ({:.2f} - {:.2f})  {:.2f} GOP a token = {:.1f} % of the peak\n",
-             number("prefill", "tok_s"), number("prefill", "tok_s_worst"), number("prefill", "tok_s_best"),
-             number("prefill", "ops_per_token") / 1e9, 100 * number("prefill", "fraction_of_peak"));
+  fmt::print("prefill  {:8.2f} tok/s  ({:.2f} - {:.2f})  {:.2f} GOP a token, {:.2f} TOP/s", number("prefill", "tok_s"),
+             number("prefill", "tok_s_worst"), number("prefill", "tok_s_best"),
+             number("prefill", "ops_per_token") / 1e9, number("prefill", "gop_s") / 1e3);
+  if (on_cpu) fmt::print(" = {:.1f} % of the peak", 100 * number("prefill", "fraction_of_peak"));
+  fmt::print("\n");
   if (!r.contains("profile")) return;
   for (const char* phase : {"prefill", "decode"}) {
     fmt::print("{} by step (ms):", phase);

@@ -27,7 +27,7 @@ class Conversation {
   Conversation(const ChatFlags& flags, const LoadedModel& loaded)
       : flags_(flags),
         loaded_(loaded),
-        model_(need(runtime::Session::create(loaded.model))),
+        model_(open_session(loaded)),
         sampling_(flags.sampling.resolve(loaded.tokenizer->vocabulary().sampling)) {
     restart();
   }

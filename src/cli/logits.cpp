@@ -28,7 +28,7 @@ void run(const LogitsFlags& flags) {
   if (tokens.empty()) throw Failure{"no tokens: give them with --tokens or --tokens-file"};
   bool all = false;
   const LoadedModel loaded = load_for_logits(flags.model, all);
-  auto session = need(runtime::Session::create(loaded.model));
+  auto session = open_session(loaded);
   auto file = need(FileWriter::create(flags.out));
   const size_t piece = all ? static_cast<size_t>(loaded.model->max_tokens_per_step()) : 1;
   for (size_t i = 0; i < tokens.size(); i += piece) {

@@ -71,7 +71,7 @@ program::Program compile_gguf(const ModelFlags& flags) {
 
 void ModelFlags::add_to(CLI::App& command, const char* context_help) {
   command.add_option("MODEL", path, "A .gguf or .pte file")->required();
-  command.add_option("--device", device, "Where to run: cpu")->capture_default_str();
+  command.add_option("--device", device, "Where to run: cpu, cuda or cuda:N")->capture_default_str();
   command.add_option("--threads", threads, "CPU threads; 0: one per processor")->check(CLI::NonNegativeNumber);
   command.add_option("--context", context, context_help)->check(CLI::NonNegativeNumber);
   command.add_option("--chunk", chunk, "Tokens of one prefill step; 0: 512 for a GGUF, a program's own")
@@ -105,9 +105,6 @@ std::unique_ptr<const text::Tokenizer> load_tokenizer(const std::string& path) {
 }
 
 program::Program load_program(const ModelFlags& flags) {
-  if (flags.device != "cpu") {
-    throw Failure{fmt::format("device '{}': this build runs on 'cpu' only", flags.device)};
-  }
   if (need(kind_of(flags.path)) == FileKind::kGguf) return compile_gguf(flags);
   if (!flags.dtype.empty() || !flags.kv_dtype.empty() || flags.context > 0 || flags.turboquant)
     throw Failure{fmt::format(
@@ -117,6 +114,7 @@ program::Program load_program(const ModelFlags& flags) {
 
 LoadedModel load_model(const ModelFlags& flags, bool all_logits) {
   const auto start = std::chrono::steady_clock::now();
+  const auto gpu = open_device(flags.device);
   LoadedModel out;
   program::Program program = load_program(flags);
   out.tokenizer = tokenizer_of(program, flags.path, flags.tokenizer);
@@ -127,12 +125,14 @@ LoadedModel load_model(const ModelFlags& flags, bool all_logits) {
                                       .max_chunk = flags.chunk,
                                       .disabled_fusions = {}};
   out.model = need(runtime::Model::create(std::move(program), options));
+  if (gpu) out.device = need(runtime::DeviceModel::create(out.model, gpu));
   out.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;
 }
 
 LoadedModel load_for_logits(const ModelFlags& flags, bool& all) {
   all = true;
+  const auto gpu = open_device(flags.device);
   program::Program program = load_program(flags);
   runtime::ModelOptions options{.n_threads = flags.threads,
                                 .exact = flags.exact,
@@ -147,6 +147,7 @@ LoadedModel load_for_logits(const ModelFlags& flags, bool& all) {
     model = runtime::Model::create(std::move(program), options);
   }
   out.model = need(std::move(model));
+  if (gpu) out.device = need(runtime::DeviceModel::create(out.model, gpu));
   return out;
 }
 

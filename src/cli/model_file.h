@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "cli/device.h"
 #include "program/program.h"
 #include "runtime/session.h"
 #include "text/chat_template.h"
@@ -42,6 +43,7 @@ Result<FileKind> kind_of(const std::string& path);
 
 struct LoadedModel {
   std::shared_ptr<const runtime::Model> model;
+  std::shared_ptr<const runtime::DeviceModel> device;  // the same on a GPU; null on the CPU
   std::unique_ptr<const text::Tokenizer> tokenizer;
   text::ChatTemplate chat_template;
   double load_s = 0;

@@ -31,7 +31,7 @@ double surprise(std::span<const float> logits, int32_t token) {
 class Scorer {
  public:
   Scorer(const LoadedModel& loaded, bool all)
-      : session_(need(runtime::Session::create(loaded.model))),
+      : session_(open_session(loaded)),
         vocab_(static_cast<size_t>(loaded.model->vocab_size())),
         piece_(all ? static_cast<size_t>(loaded.model->max_tokens_per_step()) : 1) {}
 
@@ -49,7 +49,7 @@ class Scorer {
   }
 
  private:
-  std::unique_ptr<runtime::Session> session_;
+  std::unique_ptr<runtime::StepSession> session_;
   size_t vocab_, piece_;
 };
 

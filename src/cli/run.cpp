@@ -47,7 +47,7 @@ void run(const RunFlags& flags) {
   const LoadedModel loaded = load_model(flags.model);
   const std::vector<int32_t> prompt = prompt_tokens(flags, loaded);
   if (prompt.empty()) throw Failure{"the prompt is empty; give one with -p or --prompt-file"};
-  generate::SessionModel model(need(runtime::Session::create(loaded.model)));
+  generate::SessionModel model(open_session(loaded));
   generate::GenerateOptions options{.max_tokens = flags.n,
                                     .sampling = flags.sampling.resolve(loaded.tokenizer->vocabulary().sampling),
                                     .stop_strings = flags.stop,

@@ -1,0 +1,69 @@
+// The device memory of one session by purpose: slots of the program, and scratch that launches share. First every size
+// is asked for, then all is allocated at once: what is needed is known before anything happens, and addresses never
+// change, as recorded work requires.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "base/check.h"
+#include "base/result.h"
+#include "kernels/cuda/gpu.h"
+
+namespace tessera::runtime {
+
+class SessionMemory {
+ public:
+  enum class Use : int32_t {
+    kSlot,   // index: of the place (lowering.cpp)
+    kCache,  // index: of the slot
+    kIds,
+    kPosition,
+    kToken,
+    kCodes,  // a linear's input in its forms
+    kScales,
+    kSums,
+    kFloats,
+    kHalves,
+    kGate,  // a gate and an up projection that are not one launch
+    kUp,
+    kQueries,
+    kPartial,
+    kCos,  // index: of the rotation
+    kSin,
+  };
+
+  // While sizes are collected: notes the largest and returns a place that must not be touched. After allocate(): the
+  // address. Asking for more than was noted is a bug.
+  kernels::cuda::Address get(Use use, uint32_t index, uint64_t bytes) {
+    Entry& entry = entries_[{use, index}];
+    if (!is_allocated_) {
+      entry.bytes = std::max(entry.bytes, bytes);
+      return 0;
+    }
+    CHECK(bytes <= entry.bytes);
+    return entry.buffer.address();
+  }
+
+  uint64_t bytes() const {
+    uint64_t total = 0;
+    for (const auto& [key, entry] : entries_) total += entry.bytes;
+    return total;
+  }
+  Status allocate(kernels::cuda::Gpu& gpu) {
+    is_allocated_ = true;
+    for (auto& [key, entry] : entries_) entry.buffer = TRY(gpu.allocate(entry.bytes));
+    return {};
+  }
+
+ private:
+  struct Entry {
+    uint64_t bytes = 0;
+    kernels::cuda::Buffer buffer;
+  };
+  std::map<std::pair<Use, uint32_t>, Entry> entries_;
+  bool is_allocated_ = false;
+};
+
+}  // namespace tessera::runtime

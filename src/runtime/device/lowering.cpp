@@ -1,0 +1,381 @@
+#include "runtime/device/lowering.h"
+
+#include <algorithm>
+
+namespace tessera::runtime {
+namespace {
+
+using namespace kernels::cuda;  // the vocabulary of launches
+using program::Tid;
+using Use = SessionMemory::Use;
+
+uint64_t size_of_element(Element element) { return element == Element::kF32 ? 4 : 2; }
+constexpr uint32_t kVersions = 4;  // of a slot
+
+int32_t int32_of(int64_t n) { return static_cast<int32_t>(n); }
+
+Result<Element> device_element(DType dtype) {
+  const auto element = element_of(dtype);
+  if (element) return *element;
+  return not_implemented("{} activations or caches have no CUDA kernels", name_of(dtype));
+}
+
+// Values per scale of the int8 activations a format is multiplied with; 0: only with floats.
+int32_t group_of(Format format) {
+  switch (format) {
+    case Format::kQ4_K:
+    case Format::kQ5_K:
+    case Format::kQ6_K:
+      return 256;
+    case Format::kQ8_0:
+    case Format::kQ4_0:
+      return 32;
+    case Format::kF32:
+    case Format::kF16:
+    case Format::kBF16:
+      return 0;
+  }
+  return 0;
+}
+
+class Lowering final : public StepVisitor {
+ public:
+  Lowering(const DeviceModel& model, SessionMemory& memory, int64_t n_tokens)
+      : model_(model), memory_(memory), n_tokens_(n_tokens), slots_(model.model().program().n_tensors()) {
+    position_ = memory_.get(Use::kPosition, 0, sizeof(int32_t));
+  }
+  Result<DeviceStep> run();
+
+  Status embedding(const EmbeddingStep& step) override;
+  Status linear(const LinearStep& step) override;
+  Status norm(const NormStep& step) override;
+  Status residual(const ResidualStep& step) override;
+  Status soft_cap(const SoftCapStep& step) override;
+  Status attention(const AttentionStep& step) override;
+  Status same(Tid from, Tid to) override;
+  Status instruction(uint32_t chain, uint32_t index) override;
+
+ private:
+  template <typename Args>
+  void emit(int (*Api::*operation)(Device*, const Args*, Failure*), const Args& args) {
+    out_.launches.push_back([operation, args](Gpu& gpu) { return gpu.run(operation, args); });
+    out_.kinds.push_back(kind_);
+  }
+  Result<DeviceRows> get(Tid tid) const;
+  DeviceRows set(Tid tid, int64_t rows, int64_t width, Element element);
+  template <typename T>
+  Address numbers(const std::vector<T>& values) const {
+    return model_.numbers(std::as_bytes(std::span(values)));
+  }
+  // Errors: the fused kernel's case does not hold (row_steps.h, NormSpec::fits).
+  Status check_norm(const NormSpec& norm, const DeviceRows& x) const;
+  Activations prepare(const DeviceRows& x, Form form, int32_t group);
+  void multiply(const DeviceRows& x, std::span<const LinearJob> jobs, std::span<const Format> formats);
+  LinearJob job_of(const LinearSpec& spec, Address out, Element element) const;
+  Result<Address> cache(Tid tid, const AttentionStep::Spec& spec);
+  void rotation(const AttentionStep::Spec& spec, Address& cos, Address& sin);
+
+  const DeviceModel& model_;
+  SessionMemory& memory_;
+  int64_t n_tokens_;
+  std::vector<std::optional<DeviceRows>> slots_;
+  std::vector<bool> has_rotation_;
+  Address position_ = 0;
+  std::string_view kind_;
+  DeviceStep out_;
+};
+
+Result<DeviceRows> Lowering::get(Tid tid) const {
+  if (slots_[tid.idx]) return *slots_[tid.idx];
+  return not_implemented("slot t{} is read by a step, but what wrote it has no CUDA kernel", tid.idx);
+}
+
+// A slot is an untyped variable: a step may read the old contents while it writes the new, and a view of the old ones
+// may be alive. So a slot has several places, and the first is taken that no slot holds.
+DeviceRows Lowering::set(Tid tid, int64_t rows, int64_t width, Element element) {
+  const uint64_t bytes = static_cast<uint64_t>(rows * width) * size_of_element(element);
+  const auto is_read = [&](uint32_t storage) {
+    return std::any_of(slots_.begin(), slots_.end(),
+                       [&](const auto& slot) { return slot && slot->storage == storage; });
+  };
+  uint32_t storage = tid.idx * kVersions;
+  while (is_read(storage)) ++storage;
+  CHECK(storage < (tid.idx + 1) * kVersions);
+  slots_[tid.idx] = {memory_.get(Use::kSlot, storage, bytes), rows, width, element, storage};
+  return *slots_[tid.idx];
+}
+
+Status Lowering::same(Tid from, Tid to) {
+  slots_[to.idx] = TRY(get(from));
+  return {};
+}
+
+Status Lowering::instruction(uint32_t chain, uint32_t index) {
+  const program::Program& program = model_.model().program();
+  const program::Node& node = program.chains[chain][index];
+  if (classify(program, node) != DeviceInstruction::kLastToken) return {};
+  const auto& take = std::get<program::Take>(node);
+  DeviceRows x = TRY(get(take.x));
+  x.address += static_cast<uint64_t>((x.rows - 1) * x.width) * size_of_element(x.element);
+  x.rows = 1;
+  slots_[take.out.idx] = x;
+  return {};
+}
+
+Status Lowering::embedding(const EmbeddingStep& step) {
+  const EmbeddingStep::Spec& spec = step.spec();
+  if (spec.ids.idx != model_.model().program().input_map[0].idx)
+    return not_implemented("an embedding of anything but the program's tokens has no CUDA kernel");
+  const DeviceRows out = set(spec.out, n_tokens_, spec.k, TRY(device_element(spec.dtype)));
+  emit(&Api::embedding, EmbeddingArgs{.table = model_.weight(spec.weight),
+                                      .ids = memory_.get(Use::kIds, 0, static_cast<uint64_t>(n_tokens_) * 4),
+                                      .out = out.address,
+                                      .format = *format_of(*spec.format),
+                                      .element = out.element,
+                                      .m = int32_of(n_tokens_),
+                                      .k = int32_of(spec.k),
+                                      .n_rows = int32_of(spec.n_rows),
+                                      .factor = spec.factor});
+  return {};
+}
+
+// ---- linears -------------------------------------------------------------------------------------------------------
+
+// x in the form a linear's kernel reads; f32 rows are their own form.
+Activations Lowering::prepare(const DeviceRows& x, Form form, int32_t group) {
+  const auto n = static_cast<uint64_t>(x.rows * x.width);
+  Activations out{.form = form, .m = int32_of(x.rows), .k = int32_of(x.width), .group = group};
+  if (form == Form::kF32 && x.element == Element::kF32) {
+    out.values = x.address;
+    return out;
+  }
+  if (form == Form::kInt8) {
+    out.q = memory_.get(Use::kCodes, 0, n);
+    out.d = memory_.get(Use::kScales, 0, n / 8);  // for groups of 32; those of 256 need less
+    out.sums = memory_.get(Use::kSums, 0, n / 8);
+  } else {
+    out.values = form == Form::kF32 ? memory_.get(Use::kFloats, 0, 4 * n) : memory_.get(Use::kHalves, 0, 2 * n);
+  }
+  emit(&Api::activations, ActivationsArgs{.x = x.address, .element = x.element, .out = out});
+  return out;
+}
+
+LinearJob Lowering::job_of(const LinearSpec& spec, Address out, Element element) const {
+  return {.weight = model_.weight(spec.weight),
+          .gate = 0,
+          .bias = numbers(spec.bias),
+          .out = out,
+          .out_element = element,
+          .n = int32_of(spec.n)};
+}
+
+// Neighbours of one format are one launch; the input is brought into each form once.
+void Lowering::multiply(const DeviceRows& x, std::span<const LinearJob> jobs, std::span<const Format> formats) {
+  constexpr int64_t kMatrixRows = 32;  // k must be a multiple of this for the tensor cores
+  const bool exact = model_.model().options().exact;
+  const bool is_matrix = x.rows > kMaxVecTokens && !exact && x.width % kMatrixRows == 0;
+  std::optional<Activations> prepared;
+  for (size_t i = 0; i < jobs.size();) {
+    const int32_t group = exact || x.rows > kMaxVecTokens ? 0 : group_of(formats[i]);
+    const Form form = is_matrix ? Form::kBF16 : group > 0 ? Form::kInt8 : Form::kF32;
+    if (!prepared || prepared->form != form || prepared->group != group) prepared = prepare(x, form, group);
+    LinearArgs args{.x = *prepared, .format = formats[i], .n_jobs = 0};
+    const bool has_gate = jobs[i].gate != 0;
+    while (i < jobs.size() && args.n_jobs < kMaxJobs && formats[i] == args.format && (jobs[i].gate != 0) == has_gate)
+      args.jobs[args.n_jobs++] = jobs[i++];
+    emit(is_matrix ? &Api::matmul : &Api::matvec, args);
+  }
+}
+
+Status Lowering::linear(const LinearStep& step) {
+  const DeviceRows x = TRY(get(step.x()));
+  std::vector<LinearJob> jobs;
+  std::vector<Format> formats;
+  for (const LinearStep::Job& job : step.jobs()) {
+    const Element dtype = TRY(device_element(job.dtype));
+    const Element element = job.promotes && x.element != dtype ? Element::kF32 : dtype;
+    if (x.width != job.weight.k)
+      return invalid_argument("linear: input rows of {} values, expected {}", x.width, job.weight.k);
+    const DeviceRows out = set(job.out, x.rows, job.weight.n, element);
+    const Format format = *format_of(*job.weight.format);
+    if (!job.gate) {
+      jobs.push_back(job_of(job.weight, out.address, element));
+      formats.push_back(format);
+      continue;
+    }
+    const Format gate_format = *format_of(*job.gate->format);
+    const bool is_one_launch =
+        x.rows <= kMaxVecTokens && format == gate_format && job.weight.bias.empty() && job.gate->bias.empty();
+    if (is_one_launch) {
+      jobs.push_back(job_of(job.weight, out.address, element));
+      jobs.back().gate = model_.weight(job.gate->weight);
+      formats.push_back(format);
+      continue;
+    }
+    const auto n = static_cast<uint64_t>(x.rows * job.weight.n);
+    const Address gate = memory_.get(Use::kGate, 0, 4 * n), up = memory_.get(Use::kUp, 0, 4 * n);
+    const LinearJob both[] = {job_of(*job.gate, gate, Element::kF32), job_of(job.weight, up, Element::kF32)};
+    const Format both_formats[] = {gate_format, format};
+    multiply(x, both, both_formats);
+    emit(&Api::geglu, GegluArgs{gate, up, out.address, Element::kF32, element, x.rows * job.weight.n});
+  }
+  if (!jobs.empty()) multiply(x, jobs, formats);
+  return {};
+}
+
+// ---- rows ----------------------------------------------------------------------------------------------------------
+
+Status Lowering::check_norm(const NormSpec& norm, const DeviceRows& x) const {
+  const bool fits = norm.weight.empty() ||
+                    (element_of(norm.weight_dtype) == x.element && static_cast<int64_t>(norm.weight.size()) == x.width);
+  if (fits) return {};
+  return not_implemented("a norm of rows of {} values by a weight of {} {} has no CUDA kernel", x.width,
+                         norm.weight.size(), name_of(norm.weight_dtype));
+}
+
+Status Lowering::norm(const NormStep& step) {
+  const DeviceRows x = TRY(get(step.norm().x));
+  TRY(check_norm(step.norm(), x));
+  const DeviceRows out = set(step.out(), x.rows, x.width, x.element);
+  emit(&Api::norm, NormArgs{.x = x.address,
+                            .branch_weight = numbers(step.norm().weight),
+                            .residual = 0,
+                            .sum = out.address,
+                            .next_weight = 0,
+                            .next = 0,
+                            .element = x.element,
+                            .m = int32_of(x.rows),
+                            .k = int32_of(x.width),
+                            .branch_eps = step.norm().eps,
+                            .next_eps = 0,
+                            .scale = 1});
+  return {};
+}
+
+Status Lowering::residual(const ResidualStep& step) {
+  const ResidualStep::Spec& spec = step.spec();
+  const DeviceRows x = TRY(get(spec.branch.x)), residual = TRY(get(spec.residual));
+  TRY(check_norm(spec.branch, x));
+  if (spec.next) TRY(check_norm(*spec.next, x));
+  if (x.rows != residual.rows || x.width != residual.width || x.element != residual.element)
+    return not_implemented("a residual of another shape or dtype than its branch has no CUDA kernel");
+  const DeviceRows sum = set(spec.sum, x.rows, x.width, x.element);
+  const Address next = spec.next ? set(spec.next_out, x.rows, x.width, x.element).address : 0;
+  emit(&Api::norm, NormArgs{.x = x.address,
+                            .branch_weight = numbers(spec.branch.weight),
+                            .residual = residual.address,
+                            .sum = sum.address,
+                            .next_weight = spec.next ? numbers(spec.next->weight) : 0,
+                            .next = next,
+                            .element = x.element,
+                            .m = int32_of(x.rows),
+                            .k = int32_of(x.width),
+                            .branch_eps = spec.branch.eps,
+                            .next_eps = spec.next ? spec.next->eps : 0,
+                            .scale = spec.scale.value_or(1.0f)});
+  return {};
+}
+
+Status Lowering::soft_cap(const SoftCapStep& step) {
+  const DeviceRows x = TRY(get(step.x()));
+  const DeviceRows out = set(step.out(), x.rows, x.width, Element::kF32);
+  emit(&Api::soft_cap, SoftCapArgs{x.address, out.address, x.element, x.rows * x.width, step.cap()});
+  return {};
+}
+
+// ---- attention -----------------------------------------------------------------------------------------------------
+
+Result<Address> Lowering::cache(Tid tid, const AttentionStep::Spec& spec) {
+  const uint64_t n = static_cast<uint64_t>(spec.hint.n_kv_heads) * static_cast<uint64_t>(spec.n_slots) *
+                     static_cast<uint64_t>(spec.hint.head_dim);
+  return memory_.get(Use::kCache, tid.idx, n * size_of_element(TRY(device_element(spec.kv_dtype))));
+}
+
+// Of all layers that turn alike, in the first of them.
+void Lowering::rotation(const AttentionStep::Spec& spec, Address& cos, Address& sin) {
+  const auto index = static_cast<uint32_t>(spec.rope_index);
+  const uint64_t bytes = static_cast<uint64_t>(n_tokens_ * spec.hint.head_dim / 2) * 4;
+  cos = memory_.get(Use::kCos, index, bytes);
+  sin = memory_.get(Use::kSin, index, bytes);
+  if (has_rotation_.size() <= index) has_rotation_.resize(index + 1);
+  if (has_rotation_[index]) return;
+  has_rotation_[index] = true;
+  emit(&Api::rope_table,
+       RopeTableArgs{numbers(spec.rope.periods), position_, cos, sin, int32_of(n_tokens_), spec.hint.head_dim / 2});
+}
+
+Status Lowering::attention(const AttentionStep& step) {
+  const AttentionStep::Spec& spec = step.spec();
+  const program::AttentionHint& hint = spec.hint;
+  const DeviceRows q = TRY(get(hint.q));
+  const DeviceRows k = hint.k ? TRY(get(*hint.k)) : DeviceRows{}, v = hint.v ? TRY(get(*hint.v)) : DeviceRows{};
+  const int64_t n_q = int64_t{hint.n_heads} * hint.head_dim, n_kv = int64_t{hint.n_kv_heads} * hint.head_dim;
+  const bool fits =
+      q.rows == n_tokens_ && q.width == n_q &&
+      (!hint.k || (k.width == n_kv && v.width == n_kv && k.element == q.element && v.element == q.element));
+  if (!fits) return invalid_argument("attention: q, k and v do not have the shapes of their heads");
+  AttentionInputArgs input{.q = q.address,
+                           .k = k.address,
+                           .v = v.address,
+                           .q_norm = numbers(spec.q_norm),
+                           .k_norm = numbers(spec.k_norm),
+                           .position = position_,
+                           .q_out = memory_.get(Use::kQueries, 0, static_cast<uint64_t>(n_tokens_ * n_q) * 4),
+                           .k_cache = TRY(cache(hint.k_cache, spec)),
+                           .v_cache = TRY(cache(hint.v_cache, spec)),
+                           .element = q.element,
+                           .kv_element = TRY(device_element(spec.kv_dtype)),
+                           .m = int32_of(n_tokens_),
+                           .n_heads = hint.n_heads,
+                           .n_kv_heads = hint.n_kv_heads,
+                           .head_dim = hint.head_dim,
+                           .n_slots = int32_of(spec.n_slots),
+                           .eps = hint.eps};
+  rotation(spec, input.cos, input.sin);
+  emit(&Api::attention_input, input);
+  // Enough pieces that a decode step fills the card; at most 64 pieces or one a token.
+  constexpr int64_t kMaxPieces = 64, kKeysPerPiece = 64;
+  const int64_t longest = hint.window > 0 ? std::min<int64_t>(hint.window, spec.n_slots) : spec.n_slots;
+  const int64_t n_splits =
+      std::clamp<int64_t>(longest / kKeysPerPiece, 1, std::max<int64_t>(1, kMaxPieces / n_tokens_));
+  const int64_t n_partial = std::max(n_tokens_, kMaxPieces) * hint.n_heads * (hint.head_dim + 2);
+  const DeviceRows out = set(hint.out, q.rows, q.width, q.element);
+  emit(&Api::attention, AttentionArgs{.q = input.q_out,
+                                      .k_cache = input.k_cache,
+                                      .v_cache = input.v_cache,
+                                      .position = position_,
+                                      .partial = memory_.get(Use::kPartial, 0, static_cast<uint64_t>(n_partial) * 4),
+                                      .out = out.address,
+                                      .kv_element = input.kv_element,
+                                      .out_element = out.element,
+                                      .m = int32_of(n_tokens_),
+                                      .n_heads = hint.n_heads,
+                                      .n_kv_heads = hint.n_kv_heads,
+                                      .head_dim = hint.head_dim,
+                                      .n_slots = int32_of(spec.n_slots),
+                                      .window = hint.window,
+                                      .n_splits = int32_of(n_splits),
+                                      .scale = hint.scale});
+  return {};
+}
+
+Result<DeviceStep> Lowering::run() {
+  for (const StepPtr& step : model_.model().plan().steps()) {
+    kind_ = step->kind();
+    TRY(step->accept(*this));
+  }
+  kind_ = "position";
+  emit(&Api::advance, AdvanceArgs{position_, int32_of(n_tokens_)});
+  out_.logits = TRY(get(Tid{model_.model().program().output_map[0].idx}));
+  if (out_.logits.element != Element::kF32 || out_.logits.width != model_.model().vocab_size())
+    return not_implemented("logits that are not f32 rows of the vocabulary");
+  return std::move(out_);
+}
+
+}  // namespace
+
+Result<DeviceStep> lower(const DeviceModel& model, SessionMemory& memory, int64_t n_tokens) {
+  return Lowering(model, memory, n_tokens).run();
+}
+
+}  // namespace tessera::runtime

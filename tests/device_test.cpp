@@ -1,0 +1,167 @@
+// Whole models on the emulated GPU and, where one is, on the GPU: the same logits as on the CPU within the arithmetic,
+// the float64 reference's best token at every position, however the tokens are cut; decode is recorded and replayed.
+#include <gtest/gtest.h>
+
+#include "kernels/cuda/cuda_testing.h"
+#include "model_testing.h"
+#include "runtime/device/device_session.h"
+
+namespace tessera::testing {
+namespace {
+
+using kernels::cuda::Gpu;
+using runtime::DeviceModel;
+using runtime::DeviceSession;
+
+class ModelOnDevice : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    auto gpu = kernels::cuda::testing::open_gpu(std::string(GetParam()) == "emulated");
+    if (!gpu) GTEST_SKIP() << "no GPU: " << gpu.error().message;
+    gpu_ = std::move(*gpu);
+  }
+  std::unique_ptr<DeviceSession> open(const std::shared_ptr<const runtime::Model>& model) {
+    auto device = DeviceModel::create(model, gpu_);
+    EXPECT_TRUE(device) << device.error().message;
+    if (!device) return nullptr;
+    auto session = DeviceSession::create(*device);
+    EXPECT_TRUE(session) << session.error().message;
+    return session ? std::move(*session) : nullptr;
+  }
+  std::vector<float> run(DeviceSession& session, std::span<const int32_t> tokens, size_t chunk) {
+    std::vector<float> out;
+    for (size_t i = 0; i < tokens.size(); i += chunk) {
+      const auto logits = session.step(tokens.subspan(i, std::min(chunk, tokens.size() - i)));
+      EXPECT_TRUE(logits) << logits.error().message;
+      if (!logits) return out;
+      out.insert(out.end(), logits->begin(), logits->end());
+    }
+    return out;
+  }
+
+  std::shared_ptr<Gpu> gpu_;
+};
+
+TEST_P(ModelOnDevice, TinyModelsGiveTheReferencesLogits) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  for (const char* folder : {"gemma4-tiny", "gemma4-tiny-sharedkv"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(shared_dir() / "vectors" / folder)) {
+      if (entry.path().extension() != ".gguf") continue;
+      const Reference reference = load_reference(folder, entry.path().stem().string());
+      const bool is_first = entry.path().stem() == "tiny-q4km" && folder == std::string("gemma4-tiny");
+      for (const bool exact : is_first ? std::vector{true, false} : std::vector{true}) {
+        const auto model =
+            make_model(compile_model(reference.gguf, {.dtype = DType::kF32}), {.exact = exact, .all_logits = true});
+        ASSERT_TRUE(model);
+        auto session = open(model);
+        ASSERT_TRUE(session);
+        // In two pieces, which take the tensor cores unless exact, and the first few one by one, which are recorded.
+        const auto together = run(*session, reference.tokens, 24);
+        session->reset();
+        const auto first = std::span(reference.tokens).first(5);
+        const auto one_by_one = run(*session, first, 1);
+        const auto expected = std::span(reference.logits).first(one_by_one.size());
+        const double bound = exact ? 1e-3 : 5e-2;
+        EXPECT_LE(relative_error(together, reference.logits), bound) << entry.path();
+        EXPECT_LE(relative_error(one_by_one, expected), bound) << entry.path();
+        if (exact) {
+          EXPECT_EQ(argmaxes(together, reference.vocab()), argmaxes(reference.logits, reference.vocab()));
+        }
+        auto cpu = make_session(model);
+        EXPECT_LE(relative_error(one_by_one, run_tokens(*cpu, first, 5)), exact ? 1e-4 : 3e-2) << entry.path();
+      }
+    }
+  }
+}
+
+// 24 tokens at once on the tensor cores, or in pieces of eight through the mat-vec kernels; slots and caches of 16
+// bits.
+TEST_P(ModelOnDevice, PrefillEqualsDecode) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < 24; ++i) tokens.push_back(reference.tokens[static_cast<size_t>(i) % reference.tokens.size()]);
+  for (const DType dtype : {DType::kBF16, DType::kF16}) {
+    const auto model = make_model(compile_model(reference.gguf, {.dtype = dtype}), {});
+    auto session = open(model);
+    ASSERT_TRUE(session);
+    const auto at_once = run(*session, tokens, tokens.size());
+    session->reset();
+    const auto in_pieces = run(*session, tokens, 8);
+    ASSERT_EQ(in_pieces.size(), at_once.size() * 3);
+    const std::span<const float> last = std::span(in_pieces).last(at_once.size());
+    EXPECT_LE(relative_error(at_once, last), 6e-2);
+    session->reset();
+    const auto token = session->step_greedy(tokens);
+    ASSERT_TRUE(token) << token.error().message;
+    EXPECT_EQ(static_cast<size_t>(*token), argmaxes(at_once, at_once.size())[0]);
+  }
+}
+
+TEST_P(ModelOnDevice, SessionsShareWeightsAndNotTheirCaches) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  const auto device = DeviceModel::create(make_model(compile_model(reference.gguf, {}), {}), gpu_);
+  ASSERT_TRUE(device);
+  auto a = DeviceSession::create(*device), b = DeviceSession::create(*device);
+  ASSERT_TRUE(a && b);
+  const std::span<const int32_t> tokens = reference.tokens;
+  std::vector<float> of_a, of_b;
+  for (size_t i = 0; i < 3; ++i) {
+    of_a = run(**a, tokens.subspan(i, 1), 1);
+    of_b = run(**b, tokens.subspan(2 - i, 1), 1);
+  }
+  (*a)->reset();
+  EXPECT_EQ(run(**a, tokens.first(3), 1).size(), 3 * of_a.size());
+  EXPECT_EQ((*a)->position(), 3);
+  (*a)->reset();
+  std::vector<float> again;
+  for (size_t i = 0; i < 3; ++i) again = run(**a, tokens.subspan(i, 1), 1);
+  EXPECT_EQ(again, of_a);
+  EXPECT_NE(of_a, of_b);
+}
+
+TEST_P(ModelOnDevice, WhatIsRefusedNamesIt) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  const auto plain = make_model(compile_model(reference.gguf, {}), {.disabled_fusions = {"norm", "residual"}});
+  const auto refused = DeviceModel::create(plain, gpu_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kNotImplemented);
+  EXPECT_NE(refused.error().message.find("RMSNorm"), std::string::npos) << refused.error().message;
+  auto session = open(make_model(compile_model(reference.gguf, {}), {}));
+  ASSERT_TRUE(session);
+  EXPECT_FALSE(session->step({}));
+  const int32_t outside[] = {1 << 20};
+  EXPECT_FALSE(session->step(outside));
+}
+
+// A card with too little memory is refused before anything is uploaded.
+TEST(SmallCard, IsRefusedWithWhatItNeedsAndHas) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  kernels::cuda::Api small = kernels::cuda::emulated_api();
+  small.open = [](int ordinal, kernels::cuda::Device** device, kernels::cuda::DeviceInfo* info,
+                  kernels::cuda::Failure* failure) {
+    const int failed = kernels::cuda::emulated_api().open(ordinal, device, info, failure);
+    info->free_bytes = 200'000;
+    return failed;
+  };
+  small.upload = [](kernels::cuda::Device*, kernels::cuda::Address, const void*, uint64_t, kernels::cuda::Failure*) {
+    ADD_FAILURE() << "uploads before it looks";
+    return 1;
+  };
+  const auto gpu = Gpu::open(small, 0);
+  ASSERT_TRUE(gpu);
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  const auto refused = DeviceModel::create(make_model(compile_model(reference.gguf, {}), {}), *gpu);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
+  EXPECT_NE(refused.error().message.find("0.2 MB"), std::string::npos) << refused.error().message;
+  EXPECT_FALSE(Gpu::open(small, 1));  // no such device
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, ModelOnDevice, ::testing::Values("emulated", "gpu"),
+                         kernels::cuda::testing::device_name);
+
+}  // namespace
+}  // namespace tessera::testing
