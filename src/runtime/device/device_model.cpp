@@ -37,6 +37,7 @@ class Needs final : public StepVisitor {
   Status soft_cap(const SoftCapStep&) override { return {}; }
   Status attention(const AttentionStep& step) override {
     const AttentionStep::Spec& spec = step.spec();
+    if (spec.hint.compressed) return not_implemented("compressed caches (--turboquant) have no CUDA kernels");
     constexpr int kMaxHeadDim = 512;
     if (spec.hint.head_dim > kMaxHeadDim)
       return not_implemented("attention with heads of {} values has no CUDA kernel; {} at most", spec.hint.head_dim,
