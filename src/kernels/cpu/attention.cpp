@@ -9,9 +9,6 @@
 namespace tessera::kernels::cpu {
 namespace {
 
-// Up to here a tile reads 16-bit keys as they lie, one pass over each: more rows would widen them again for every pass.
-constexpr int64_t kRowsInPlace = 8;
-
 // The rows of one KV head are its tokens x the query heads of its group, token-major.
 struct Tile {
   int64_t kv_head, first_row, n_rows;
@@ -37,7 +34,7 @@ class TileRunner {
     const int64_t begin = args_.window > 0 ? std::max<int64_t>(0, oldest_pos - args_.window + 1) : 0;
     const int64_t end = newest_pos + 1;
     const CompressedKv norms = args_.compressed.value_or(CompressedKv{});
-    const bool in_place = !args_.compressed && (args_.kv_dtype == DType::kF32 || tile.n_rows <= kRowsInPlace);
+    const bool in_place = !args_.compressed;
     for (int64_t first = begin / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
       AttentionBlock block{.k = nullptr,
                            .v = nullptr,
