@@ -114,6 +114,14 @@ const std::vector<Case> kCases = {
     {1000, 1, 16, 8, 256, 64, 319},
     {300, 17, 2, 1, 512, 0, 400, DType::kBF16},
     {15, 2, 2, 2, 16, 1, 2},  // sees only itself
+    // A ring of twice the window: long before its end, around it, and in its second turn.
+    {0, 4, 2, 1, 32, 750, 1500},
+    {374, 4, 2, 1, 32, 750, 1500},
+    {750, 4, 2, 1, 32, 750, 1500, DType::kF16},
+    {812, 4, 2, 1, 32, 750, 1500},
+    {1496, 4, 2, 1, 32, 750, 1500},
+    {1498, 4, 2, 1, 32, 750, 1500, DType::kBF16},
+    {2990, 24, 2, 1, 32, 750, 1500, DType::kF16},
 };
 
 TEST(Attention, EqualsBruteForce) {
