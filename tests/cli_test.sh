@@ -112,6 +112,10 @@ done
 holds "a seed is a text" test "$(sort seeds.txt | uniq | wc -l)" -eq 2
 succeeds "chat with sampling inside" "$tessera" chat sampling.pte -n 2 < <(echo hi)
 succeeds "bench with sampling inside" "$tessera" bench sampling.pte -p 4 -n 4 --repeat 1
+tales=$source_root/models/tales-q4_k_m.gguf  # suggests a repetition penalty
+succeeds "export of a model with suggestions" "$tessera" export "$tales" -o tales.pte --with-sampling
+succeeds "a suggestion that cannot be followed" "$tessera" run tales.pte -p Once -n 3
+holds "is left out with a warning" grep -q "warning: the model suggests a repetition penalty" err
 fails 1 "min-p" "what the sampler inside does not know" "$tessera" run sampling.pte -p a -n 1 --min-p 0.1
 fails 1 "repetition penalty" "nor that" "$tessera" run sampling.pte -p a -n 1 --repetition-penalty 1.1
 fails 1 "tokens only" "a program without logits" "$tessera" logits sampling.pte --tokens '2 3' -o x.f32

@@ -28,7 +28,7 @@ class Conversation {
       : flags_(flags),
         loaded_(loaded),
         model_(open_session(loaded)),
-        sampling_(flags.sampling.resolve(loaded.tokenizer->vocabulary().sampling)) {
+        sampling_(flags.sampling.resolve(loaded)) {
     restart();
   }
 

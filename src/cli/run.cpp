@@ -49,7 +49,7 @@ void run(const RunFlags& flags) {
   if (prompt.empty()) throw Failure{"the prompt is empty; give one with -p or --prompt-file"};
   generate::SessionModel model(open_session(loaded));
   generate::GenerateOptions options{.max_tokens = flags.n,
-                                    .sampling = flags.sampling.resolve(loaded.tokenizer->vocabulary().sampling),
+                                    .sampling = flags.sampling.resolve(loaded),
                                     .stop_strings = flags.stop,
                                     .stop_at_stop_tokens = !flags.ignore_stop,
                                     .show_special = flags.show_special};

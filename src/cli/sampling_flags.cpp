@@ -1,12 +1,32 @@
 #include "cli/sampling_flags.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 
 #include "cli/command.h"
 
 namespace tessera::cli {
+namespace {
 
-generate::SamplingOptions SamplingFlags::resolve(const text::SamplingDefaults& model) const {
+text::SamplingDefaults suggestions(const LoadedModel& loaded) {
+  text::SamplingDefaults out = loaded.tokenizer->vocabulary().sampling;
+  if (!loaded.model->samples()) return out;
+  const auto drop = [](std::optional<float>& suggested, float neutral, std::string_view what) {
+    if (suggested && *suggested != neutral)
+      warn({fmt::format("the model suggests a {} of {}, which this program cannot apply: it samples inside", what,
+                        *suggested)});
+    suggested.reset();
+  };
+  drop(out.min_p, 0, "min-p");
+  drop(out.repetition_penalty, 1, "repetition penalty");
+  return out;
+}
+
+}  // namespace
+
+generate::SamplingOptions SamplingFlags::resolve(const LoadedModel& loaded) const {
+  const text::SamplingDefaults model = suggestions(loaded);
   generate::SamplingOptions out;
   const auto pick = [](const auto& flag, const auto& suggested, auto fallback) {
     return flag ? *flag : suggested ? *suggested : fallback;

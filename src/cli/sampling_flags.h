@@ -5,8 +5,8 @@
 
 #include <optional>
 
+#include "cli/model_file.h"
 #include "generate/sampler.h"
-#include "text/vocabulary.h"
 
 namespace tessera::cli {
 
@@ -24,7 +24,9 @@ struct SamplingFlags {
     command.add_option("--seed", seed, "Same seed, same text; default: from the clock");
   }
 
-  generate::SamplingOptions resolve(const text::SamplingDefaults& model) const;
+  // A program that samples inside cannot follow all of the model's suggestions: those it cannot are left out with a
+  // warning. What the user asked for stays, and fails there.
+  generate::SamplingOptions resolve(const LoadedModel& loaded) const;
 };
 
 }  // namespace tessera::cli
