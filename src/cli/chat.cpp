@@ -25,10 +25,7 @@ struct ChatFlags {
 class Conversation {
  public:
   Conversation(const ChatFlags& flags, const LoadedModel& loaded)
-      : flags_(flags),
-        loaded_(loaded),
-        model_(open_session(loaded)),
-        sampling_(flags.sampling.resolve(loaded)) {
+      : flags_(flags), loaded_(loaded), model_(open_session(loaded)), sampling_(flags.sampling.resolve(loaded)) {
     restart();
   }
 
