@@ -6,6 +6,8 @@ MODEL  := models/tales-q4_k_m.gguf
 PROMPT := Tell me the tale of the fox and the golden bird
 # What the sanitizers' thread check runs: the tests in which threads meet.
 THREADED := base kernels runtime
+# Tests that emulate GPUs: one thread, and slow where everything is.
+EMULATED := Metal*:Dispatch*:Emulated*:Devices*
 
 setup:
 	@tools/setup.sh
@@ -50,14 +52,14 @@ asan-ci: setup
 tsan: setup
 	@cmake --preset tsan >/dev/null
 	@cmake --build --preset tsan --target $(addsuffix _test,$(THREADED))
-	@tools/run_tests.py build/tsan --only $(shell echo $(THREADED) | tr ' ' ,)
+	@tools/run_tests.py build/tsan --only $(shell echo $(THREADED) | tr ' ' ,) --filter='-$(EMULATED)'
 
 # The kernels and what they stand on for AArch64, by cross compiler, run by qemu; not the GPU emulators, which would
 # emulate an emulator.
 aarch64: setup
 	@cmake --preset aarch64 >/dev/null
 	@cmake --build --preset aarch64 --target base_test quant_test ops_test kernels_test
-	@tools/run_tests.py build/aarch64 --emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu' --filter='-Metal*:Dispatch*:Emulated*:Devices*'
+	@tools/run_tests.py build/aarch64 --emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu' --filter='-$(EMULATED)'
 
 tidy: setup
 	@cmake --preset clang >/dev/null
