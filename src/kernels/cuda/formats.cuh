@@ -60,11 +60,16 @@ TESSERA_DEVICE void unpack_k_scales(const Words4& header, int j, Slice<kScales>&
   out.min = float_of_f16(static_cast<uint16_t>(header.word[0] >> 16)) * static_cast<float>(min);
 }
 
-struct Q4K {
-  using Block = quant::Q4_K;
-  static constexpr int kValues = Block::kValues, kBytes = sizeof(Block), kAlignment = 16, kGroup = 256;
-  static constexpr int kScales = 1, kBias = 0;
-  static constexpr bool kHasMin = true, kIsFloat = false;
+// What the contract asks to be known of a packed format before any block is read.
+template <typename BlockType, int alignment, int group, int scales, int bias, bool has_min>
+struct Packed {
+  using Block = BlockType;
+  static constexpr int kValues = Block::kValues, kBytes = sizeof(Block), kAlignment = alignment, kGroup = group;
+  static constexpr int kScales = scales, kBias = bias;
+  static constexpr bool kHasMin = has_min, kIsFloat = false;
+};
+
+struct Q4K : Packed<quant::Q4_K, 16, 256, 1, 0, true> {
   struct Raw {
     Words4 header, low[2];
   };
@@ -83,11 +88,7 @@ struct Q4K {
   }
 };
 
-struct Q5K {
-  using Block = quant::Q5_K;
-  static constexpr int kValues = Block::kValues, kBytes = sizeof(Block), kAlignment = 16, kGroup = 256;
-  static constexpr int kScales = 1, kBias = 0;
-  static constexpr bool kHasMin = true, kIsFloat = false;
+struct Q5K : Packed<quant::Q5_K, 16, 256, 1, 0, true> {
   struct Raw {
     Words4 header, high[2], low[2];
   };
@@ -111,11 +112,7 @@ struct Q5K {
   }
 };
 
-struct Q6K {
-  using Block = quant::Q6_K;
-  static constexpr int kValues = Block::kValues, kBytes = sizeof(Block), kAlignment = 2, kGroup = 256;
-  static constexpr int kScales = 2, kBias = 32;
-  static constexpr bool kHasMin = false, kIsFloat = false;
+struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false> {
   struct Raw {
     uint32_t low[8], high[8], scales, d;
   };
@@ -143,13 +140,11 @@ struct Q6K {
   }
 };
 
-struct Q8_0 {
-  using Block = quant::Q8_0;
-  static constexpr int kValues = Block::kValues, kBytes = sizeof(Block), kAlignment = 2, kGroup = 32;
-  static constexpr int kScales = 1, kBias = 0;
-  static constexpr bool kHasMin = false, kIsFloat = false;
+// Blocks of one slice: d, then the codes.
+template <typename BlockType, int bias>
+struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false> {
   struct Raw {
-    uint32_t codes[8], d;
+    uint32_t codes[(sizeof(BlockType) - 2) / 4], d;
   };
   template <typename P>
   TESSERA_DEVICE static Raw fetch(P block, int) {
@@ -158,6 +153,9 @@ struct Q8_0 {
     raw.d = load_u16(block);
     return raw;
   }
+};
+
+struct Q8_0 : PackedSlice<quant::Q8_0, 0> {
   TESSERA_DEVICE static Slice<1> unpack(const Raw& raw, int) {
     Slice<1> out;
     TESSERA_UNROLL
@@ -168,27 +166,13 @@ struct Q8_0 {
   }
 };
 
-struct Q4_0 {
-  using Block = quant::Q4_0;
-  static constexpr int kValues = Block::kValues, kBytes = sizeof(Block), kAlignment = 2, kGroup = 32;
-  static constexpr int kScales = 1, kBias = 8;
-  static constexpr bool kHasMin = false, kIsFloat = false;
-  struct Raw {
-    uint32_t nibbles[4], d;
-  };
-  template <typename P>
-  TESSERA_DEVICE static Raw fetch(P block, int) {
-    Raw raw;
-    load_words(block + 2, raw.nibbles);
-    raw.d = load_u16(block);
-    return raw;
-  }
+struct Q4_0 : PackedSlice<quant::Q4_0, 8> {
   TESSERA_DEVICE static Slice<1> unpack(const Raw& raw, int) {
     Slice<1> out;
     TESSERA_UNROLL
     for (int i = 0; i < 4; ++i) {
-      out.codes[i] = raw.nibbles[i] & 0x0f0f0f0fu;
-      out.codes[i + 4] = raw.nibbles[i] >> 4 & 0x0f0f0f0fu;
+      out.codes[i] = raw.codes[i] & 0x0f0f0f0fu;
+      out.codes[i + 4] = raw.codes[i] >> 4 & 0x0f0f0f0fu;
     }
     out.scale[0] = float_of_f16(static_cast<uint16_t>(raw.d));
     out.min = 0;
