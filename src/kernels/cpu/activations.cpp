@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/checked_math.h"
 #include "kernels/cpu/float_kernels.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/plain_block.h"
@@ -13,8 +14,6 @@ namespace {
 
 // Below this many values the caller's thread alone is done before the others have woken.
 constexpr int64_t kParallelValues = 32 * 1024;
-
-constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // `n` values of a row from column `begin` as f32: the row itself, or a copy in `buffer`.
 const float* load_f32(const FloatKernels& floats, const InputRows& x, int64_t token, int64_t begin, int64_t n,
@@ -48,11 +47,11 @@ void* Activations::Buffer::reserve_bytes(size_t bytes) {
 void Activations::prepare(ThreadPool& pool, Isa isa, const InputRows& x, ActivationForms forms) {
   DCHECK(!forms.blocks256 || x.k % 256 == 0);
   DCHECK(!forms.blocks32 || x.k % 32 == 0);
-  const int64_t n_blocks = round_up(x.k, 256) / 256, n_cells = n_blocks * x.m;
+  const int64_t n_blocks = align_up<int64_t>(x.k, 256) / 256, n_cells = n_blocks * x.m;
   auto* blocks256 = forms.blocks256 ? blocks256_.reserve<ActivationBlock256>(n_cells) : nullptr;
   auto* blocks32 = forms.blocks32 ? blocks32_.reserve<ActivationBlock32x8>(n_cells) : nullptr;
   const bool in_place = forms.floats && x.dtype == DType::kF32;
-  const int64_t stride = in_place ? x.row_stride : round_up(x.k, 16);
+  const int64_t stride = in_place ? x.row_stride : align_up<int64_t>(x.k, 16);
   float* copy = forms.floats && !in_place ? float_copy_.reserve<float>(x.m * stride) : nullptr;
   view_ = {.m = x.m,
            .k = x.k,

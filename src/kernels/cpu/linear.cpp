@@ -4,12 +4,11 @@
 #include <atomic>
 
 #include "base/check.h"
+#include "base/checked_math.h"
 #include "kernels/cpu/linear_kernels.h"
 
 namespace tessera::kernels::cpu {
 namespace {
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The kernel of a weight for the forms its activations hold.
 TileFn find_kernel(const LinearKernels& kernels, const LinearWeight& weight, const ActivationView& x) {
@@ -44,7 +43,7 @@ struct Place {
 // weights stay in the cache.
 class Tiles {
  public:
-  Tiles(std::span<const LinearJob> jobs, int64_t m) : jobs_(jobs), m_(m), n_chunks_(ceil_div(m, kTileTokens)) {
+  Tiles(std::span<const LinearJob> jobs, int64_t m) : jobs_(jobs), m_(m), n_chunks_(ceil_div<int64_t>(m, kTileTokens)) {
     for (const LinearJob& job : jobs) size_ += size_of_job(job);
   }
   int64_t size() const { return size_; }
@@ -60,7 +59,7 @@ class Tiles {
   }
 
  private:
-  int64_t size_of_job(const LinearJob& job) const { return ceil_div(job.weight.n, kTileRows) * n_chunks_; }
+  int64_t size_of_job(const LinearJob& job) const { return ceil_div<int64_t>(job.weight.n, kTileRows) * n_chunks_; }
 
   std::span<const LinearJob> jobs_;
   int64_t m_, n_chunks_, size_ = 0;
