@@ -8,6 +8,7 @@
 //   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies
 //   dot4                    c + four products of signed bytes
 //   load_matrices, mma      the tensor cores' 16 x 8 x 16 product of bf16 with f32 sums
+//   atomic_add, _min, _or   on words of shared or global memory; fence: writes before it are seen before those after it
 //   wait_for_previous       the launch before this one has finished and its writes are seen; let_next_start
 #pragma once
 

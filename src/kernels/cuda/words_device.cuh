@@ -69,6 +69,16 @@ TESSERA_DEVICE void wait_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kGroupsLeft) : "memory");
 }
 
+// Each returns what was there.
+TESSERA_DEVICE uint32_t atomic_add(uint32_t* p, uint32_t value) { return atomicAdd(p, value); }
+TESSERA_DEVICE uint64_t atomic_add(uint64_t* p, uint64_t value) {
+  static_assert(sizeof(unsigned long long) == sizeof(uint64_t));
+  return atomicAdd(reinterpret_cast<unsigned long long*>(p), static_cast<unsigned long long>(value));
+}
+TESSERA_DEVICE uint32_t atomic_min(uint32_t* p, uint32_t value) { return atomicMin(p, value); }
+TESSERA_DEVICE uint32_t atomic_or(uint32_t* p, uint32_t value) { return atomicOr(p, value); }
+TESSERA_DEVICE void fence() { __threadfence(); }
+
 TESSERA_DEVICE void wait_for_previous() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -102,10 +112,12 @@ TESSERA_DEVICE uint32_t bits_of_float(float value) { return __float_as_uint(valu
 TESSERA_DEVICE int round_to_int(float value) { return __float2int_rn(value); }
 
 TESSERA_DEVICE float max_of(float a, float b) { return fmaxf(a, b); }
+TESSERA_DEVICE float min_of(float a, float b) { return fminf(a, b); }
 TESSERA_DEVICE int min_of(int a, int b) { return min(a, b); }
 TESSERA_DEVICE int max_of(int a, int b) { return max(a, b); }
 TESSERA_DEVICE float abs_of(float value) { return fabsf(value); }
 TESSERA_DEVICE float exp_of(float value) { return __expf(value); }
+TESSERA_DEVICE float exact_exp_of(float value) { return expf(value); }
 TESSERA_DEVICE float tanh_of(float value) { return tanhf(value); }
 TESSERA_DEVICE float inverse_sqrt(float value) { return rsqrtf(value); }
 TESSERA_DEVICE void sine_cosine(double angle, double& sine, double& cosine) { sincos(angle, &sine, &cosine); }

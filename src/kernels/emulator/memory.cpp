@@ -14,6 +14,10 @@ bool is_ordered(Recording recording, const Epoch& then, uint32_t simd, const Acc
   return then.group != now.epoch.group || (simd == now.simd_group && then.simd != now.epoch.simd);
 }
 
+std::string name_of(uint32_t accessor) {
+  return accessor == ByteShadow::kMany ? "other threads" : fmt::format("thread {}", accessor - 1);
+}
+
 }  // namespace
 
 Region::Region(std::string_view name, void* data, size_t bytes, Recording recording)
@@ -39,8 +43,8 @@ void Region::note_read(int64_t offset, size_t size) const {
     const auto at = byte - shadow_.get();
     if (byte->writer == 0) fault(fmt::format("reads byte {} of {}, which nobody wrote", at, name_));
     if (byte->writer != me && !is_ordered(recording_, byte->written, byte->writer_simd, now))
-      fault(fmt::format("reads byte {} of {}, which thread {} wrote with no barrier between", at, name_,
-                        byte->writer - 1));
+      fault(
+          fmt::format("reads byte {} of {}, which {} wrote with no barrier between", at, name_, name_of(byte->writer)));
     const bool is_first = byte->reader == 0 || byte->read.group != now.epoch.group;
     byte->reader_simd = is_first || byte->reader_simd == now.simd_group ? now.simd_group : ByteShadow::kMany;
     byte->reader = is_first || byte->reader == me ? me : ByteShadow::kMany;
@@ -54,14 +58,34 @@ void Region::note_write(int64_t offset, size_t size) const {
   for (ByteShadow* byte = &shadow_[offset]; byte != &shadow_[offset] + size; ++byte) {
     const auto at = byte - shadow_.get();
     if (byte->writer != 0 && byte->writer != me && !is_ordered(recording_, byte->written, byte->writer_simd, now))
-      fault(fmt::format("writes byte {} of {}, which thread {} wrote with no barrier between", at, name_,
-                        byte->writer - 1));
+      fault(fmt::format("writes byte {} of {}, which {} wrote with no barrier between", at, name_,
+                        name_of(byte->writer)));
     if (byte->reader != 0 && byte->reader != me && !is_ordered(recording_, byte->read, byte->reader_simd, now))
-      fault(fmt::format(
-          "writes byte {} of {}, which {} read with no barrier between", at, name_,
-          byte->reader == ByteShadow::kMany ? "other threads" : fmt::format("thread {}", byte->reader - 1)));
+      fault(
+          fmt::format("writes byte {} of {}, which {} read with no barrier between", at, name_, name_of(byte->reader)));
     byte->writer = me;
     byte->writer_simd = now.simd_group;
+    byte->written = now.epoch;
+  }
+}
+
+// Atomic changes race with ordinary accesses, not with each other.
+void Region::note_atomic(int64_t offset, size_t size) const {
+  const Accessor now = current_accessor();
+  const uint32_t me = now.thread + 1;
+  for (ByteShadow* byte = &shadow_[offset]; byte != &shadow_[offset] + size; ++byte) {
+    const auto at = byte - shadow_.get();
+    if (byte->writer == 0) fault(fmt::format("changes byte {} of {}, which nobody wrote", at, name_));
+    const bool is_atomic = byte->writer == ByteShadow::kMany;
+    if (!is_atomic && byte->writer != me && !is_ordered(recording_, byte->written, byte->writer_simd, now))
+      fault(fmt::format("changes byte {} of {}, which {} wrote with no barrier between", at, name_,
+                        name_of(byte->writer)));
+    if (byte->reader != 0 && byte->reader != me && !is_ordered(recording_, byte->read, byte->reader_simd, now))
+      fault(fmt::format("changes byte {} of {}, which {} read with no barrier between", at, name_,
+                        name_of(byte->reader)));
+    const bool is_first = !is_atomic || byte->written.group != now.epoch.group;
+    byte->writer_simd = is_first || byte->writer_simd == now.simd_group ? now.simd_group : ByteShadow::kMany;
+    byte->writer = ByteShadow::kMany;
     byte->written = now.epoch;
   }
 }

@@ -30,7 +30,7 @@ struct Accessor {
 Accessor current_accessor();
 
 struct ByteShadow {
-  uint32_t writer = 0, reader = 0;  // thread + 1; 0: nobody; kMany: several readers
+  uint32_t writer = 0, reader = 0;  // thread + 1; 0: nobody; kMany: several readers, or whoever changes it atomically
   uint32_t writer_simd = 0, reader_simd = 0;
   Epoch written, read;
   static constexpr uint32_t kMany = UINT32_MAX;
@@ -66,6 +66,13 @@ class Region {
     if (recording_ != Recording::kNone) note_write(offset, size);
     return data_ + offset;
   }
+  // For an operation that others may do to the same bytes at the same time.
+  std::byte* for_atomic(int64_t offset, size_t size, size_t alignment) const {
+    if (outside(offset, size) || misaligned(offset, alignment)) [[unlikely]]
+      bad_access("changes", offset, size, alignment);
+    if (recording_ != Recording::kNone) note_atomic(offset, size);
+    return data_ + offset;
+  }
 
  private:
   bool outside(int64_t offset, size_t size) const {
@@ -77,6 +84,7 @@ class Region {
   [[noreturn]] void bad_access(const char* verb, int64_t offset, size_t size, size_t alignment) const;
   void note_read(int64_t offset, size_t size) const;
   void note_write(int64_t offset, size_t size) const;
+  void note_atomic(int64_t offset, size_t size) const;
 
   struct Free {
     void operator()(ByteShadow* p) const { std::free(p); }

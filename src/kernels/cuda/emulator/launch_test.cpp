@@ -78,6 +78,37 @@ TEST_F(EmulatedLaunch, PlacesOutsideMemory) {
   expect_fault("nobody wrote", fault_of([] { (void)static_cast<uint8_t>(shared_memory()[0]); }));
 }
 
+TEST_F(EmulatedLaunch, AtomicsRaceOnlyWithOrdinaryAccesses) {
+  const Address from = numbers(8);
+  const auto change = [&](bool clears, bool reads_early) {
+    return fault_of([=] {
+      const auto word = cast<uint32_t>(shared_memory());
+      if (clears && thread() == 0) word[0] = 0;
+      sync_block();
+      atomic_add(word, 2);
+      if (reads_early && thread() == 40) (void)static_cast<uint32_t>(word[0]);
+      sync_block();
+      EXPECT_EQ(static_cast<uint32_t>(word[0]), 128u);
+      atomic_add(global<uint64_t>(from), 1);
+    });
+  };
+  EXPECT_EQ(change(true, false), "");
+  EXPECT_EQ(*reinterpret_cast<const uint64_t*>(memory_.bytes_at(from, 8)), (uint64_t{8} << 32 | 1) + 128);
+  expect_fault("nobody wrote", change(false, false));
+  expect_fault("with no barrier between", change(true, true));
+  EXPECT_EQ(fault_of([] {
+              const auto word = cast<uint32_t>(shared_memory());
+              if (thread() == 0) word[0] = 100, word[1] = 0;
+              sync_block();
+              atomic_min(word, static_cast<uint32_t>(7 + thread()));
+              atomic_or(word + 1, 1u << thread() % 32);
+              sync_block();
+              EXPECT_EQ(static_cast<uint32_t>(word[0]), 7u);
+              EXPECT_EQ(static_cast<uint32_t>(word[1]), ~0u);
+            }),
+            "");
+}
+
 TEST_F(EmulatedLaunch, BarriersThatNotAllReach) {
   expect_fault("barrier", fault_of([] {
                  if (thread() < 40) sync_block();

@@ -9,6 +9,8 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 #include "base/float16.h"
 #include "kernels/cuda/api.h"
@@ -70,6 +72,29 @@ void wait_copies() {
   copies_in_flight().wait(kGroupsLeft);
 }
 
+template <emulator::Space S, typename T, typename F>
+T change(const emulator::Pointer<S, T>& p, const F& f) {
+  std::byte* place = p.region()->for_atomic(p.offset(), sizeof(T), alignof(T));
+  T old;
+  std::memcpy(&old, place, sizeof(T));
+  const T changed = f(old);
+  std::memcpy(place, &changed, sizeof(T));
+  return old;
+}
+template <emulator::Space S, typename T>
+T atomic_add(const emulator::Pointer<S, T>& p, std::type_identity_t<T> value) {
+  return change(p, [value](T old) { return static_cast<T>(old + value); });
+}
+template <emulator::Space S>
+uint32_t atomic_min(const emulator::Pointer<S, uint32_t>& p, uint32_t value) {
+  return change(p, [value](uint32_t old) { return std::min(old, value); });
+}
+template <emulator::Space S>
+uint32_t atomic_or(const emulator::Pointer<S, uint32_t>& p, uint32_t value) {
+  return change(p, [value](uint32_t old) { return old | value; });
+}
+inline void fence() {}
+
 inline void wait_for_previous() {}
 inline void let_next_start() {}
 
@@ -91,10 +116,12 @@ inline uint32_t bits_of_float(float value) { return std::bit_cast<uint32_t>(valu
 inline int round_to_int(float value) { return static_cast<int>(std::nearbyint(value)); }
 
 inline float max_of(float a, float b) { return std::fmax(a, b); }
+inline float min_of(float a, float b) { return std::fmin(a, b); }
 inline int min_of(int a, int b) { return std::min(a, b); }
 inline int max_of(int a, int b) { return std::max(a, b); }
 inline float abs_of(float value) { return std::fabs(value); }
 inline float exp_of(float value) { return std::exp(value); }
+inline float exact_exp_of(float value) { return std::exp(value); }
 inline float tanh_of(float value) { return std::tanh(value); }
 inline float inverse_sqrt(float value) { return 1.0f / std::sqrt(value); }
 inline void sine_cosine(double angle, double& sine, double& cosine) {
