@@ -26,7 +26,7 @@ endforeach()
 list(APPEND nvcc_flags -gencode=arch=compute_${last_arch},code=compute_${last_arch})
 
 set(objects "")
-foreach(file ${cuda_formats} ${cuda_folder}/library.cu)
+foreach(file ${cuda_formats} ${cuda_folder}/library.cu ${cuda_folder}/transfers.cu)
   get_filename_component(name ${file} NAME_WE)
   set(object ${PROJECT_BINARY_DIR}/generated/cuda_${name}.o)
   add_custom_command(OUTPUT ${object} DEPENDS ${file} DEPFILE ${object}.d VERBATIM

@@ -2,6 +2,7 @@
 // the float64 reference's best token at every position, however the tokens are cut; decode is recorded and replayed.
 #include <gtest/gtest.h>
 
+#include "generate/session_model.h"
 #include "kernels/cuda/cuda_testing.h"
 #include "model_testing.h"
 #include "runtime/device/device_session.h"
@@ -98,6 +99,65 @@ TEST_P(ModelOnDevice, PrefillEqualsDecode) {
   }
 }
 
+// Tokens chosen on the device are those the sampler chooses from the logits that another session brought to the host;
+// the rules change between the two conversations of a session.
+TEST_P(ModelOnDevice, DrawsWhatTheSamplerWould) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  const auto device = DeviceModel::create(make_model(compile_model(reference.gguf, {}), {}), gpu_);
+  ASSERT_TRUE(device);
+  auto drawing = DeviceSession::create(*device), giving = DeviceSession::create(*device);
+  ASSERT_TRUE(drawing && giving);
+  generate::SessionModel model(std::move(*drawing));
+  const auto prompt = std::span(reference.tokens).first(3);
+  const std::vector<int32_t> suppressed = {7, -1, 1 << 20};
+  for (const generate::SamplingOptions& options :
+       {generate::SamplingOptions{
+            .temperature = 1.5f, .top_k = 20, .top_p = 0.9f, .repetition_penalty = 1.5f, .seed = 3},
+        generate::SamplingOptions{.temperature = 0, .repetition_penalty = 1.2f},
+        generate::SamplingOptions{.temperature = 0.7f, .seed = 11}}) {
+    generate::Sampler on_device(options, suppressed), on_host(options, suppressed);
+    model.session().reset();
+    (*giving)->reset();
+    std::vector<int32_t> tokens(prompt.begin(), prompt.end());
+    for (int32_t token : tokens) on_device.accept(token), on_host.accept(token);
+    for (int i = 0; i < 5; ++i) {
+      const auto token = model.next(tokens, on_device);
+      const auto logits = (*giving)->step(tokens);
+      ASSERT_TRUE(token) << token.error().message;
+      ASSERT_TRUE(logits);
+      EXPECT_EQ(*token, *on_host.sample(*logits));
+      tokens = {*token};
+      on_device.accept(*token), on_host.accept(*token);
+    }
+  }
+}
+
+TEST_P(ModelOnDevice, GreedyStepsInARowAreThoseOneByOne) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  auto session = open(make_model(compile_model(reference.gguf, {}), {}));
+  ASSERT_TRUE(session);
+  const int32_t first = reference.tokens[0];
+  std::vector<int32_t> expected, input = {first};
+  for (int i = 0; i < 6; ++i) {
+    const auto token = session->step_greedy(input);
+    ASSERT_TRUE(token) << token.error().message;
+    expected.push_back(*token);
+    input = {*token};
+  }
+  session->reset();
+  const auto start = session->continue_greedy(first, 4);
+  ASSERT_TRUE(start) << start.error().message;
+  auto tokens = *start;
+  const auto rest = session->continue_greedy(tokens.back(), 2);
+  ASSERT_TRUE(rest) << rest.error().message;
+  tokens.insert(tokens.end(), rest->begin(), rest->end());
+  EXPECT_EQ(tokens, expected);
+  EXPECT_EQ(session->position(), 6);
+  EXPECT_FALSE(session->continue_greedy(first, session->capacity()));
+}
+
 TEST_P(ModelOnDevice, SessionsShareWeightsAndNotTheirCaches) {
   SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
   const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
@@ -146,7 +206,7 @@ TEST(SmallCard, IsRefusedWithWhatItNeedsAndHas) {
     info->free_bytes = 200'000;
     return failed;
   };
-  small.upload = [](kernels::cuda::Device*, kernels::cuda::Address, const void*, uint64_t, kernels::cuda::Failure*) {
+  small.upload = [](kernels::cuda::Device*, const kernels::cuda::UploadPart*, uint64_t, kernels::cuda::Failure*) {
     ADD_FAILURE() << "uploads before it looks";
     return 1;
   };

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "runtime/token_rules.h"
 
 namespace tessera::generate {
 namespace {
@@ -78,11 +79,10 @@ Status Sampler::adjust(std::span<const float> logits) {
   }
   if (has_bad) {
     const auto bad = std::find_if(logits_.begin(), logits_.end(), is_bad);
-    return make_error(ErrorCode::kInternal, "sampling: the logit of token {} is {}; the model's arithmetic broke down",
-                      bad - logits_.begin(), *bad);
+    return runtime::bad_logit(bad - logits_.begin(), *bad);
   }
   if (has_choice) return {};
-  return make_error(ErrorCode::kInternal, "sampling: none of the {} logits is finite", logits_.size());
+  return runtime::no_finite_logit(std::ssize(logits_));
 }
 
 int32_t Sampler::best() const {

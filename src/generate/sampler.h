@@ -43,6 +43,8 @@ class Sampler {
   void accept(int32_t token);
 
   const SamplingOptions& options() const { return options_; }
+  std::span<const int32_t> suppressed() const { return suppressed_; }
+  std::span<const int32_t> history() const { return history_; }  // every accepted token, oldest first
 
  private:
   struct Candidate {

@@ -17,9 +17,24 @@ Result<runtime::TokenSampling> for_program(const SamplingOptions& options, uint6
   return out;
 }
 
+runtime::TokenRules rules_of(Sampler& sampler) {
+  const SamplingOptions& options = sampler.options();
+  return {.temperature = options.temperature,
+          .top_k = options.top_k,
+          .top_p = options.top_p,
+          .min_p = options.min_p,
+          .repetition_penalty = options.repetition_penalty,
+          .repetition_window = options.repetition_window,
+          .seed = options.seed,
+          .n_draws = options.temperature == 0 ? 0 : sampler.count_draw(),
+          .suppressed = sampler.suppressed(),
+          .history = sampler.history()};
+}
+
 }  // namespace
 
 Result<int32_t> SessionModel::next(std::span<const int32_t> tokens, Sampler& sampler) {
+  if (session_->draws()) return session_->draw(tokens, rules_of(sampler));
   if (!session_->model().samples()) return TokenModel::next(tokens, sampler);
   return session_->sample(tokens, TRY(for_program(sampler.options(), sampler.count_draw())));
 }

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "runtime/model.h"
+#include "runtime/token_rules.h"
 
 namespace tessera::runtime {
 
@@ -28,11 +29,19 @@ class StepSession {
   virtual Result<std::span<const float>> step(std::span<const int32_t> tokens) = 0;
   // The same with a model that samples: the token chosen to follow. Errors: as step; a model that does not sample.
   virtual Result<int32_t> sample(std::span<const int32_t> tokens, const TokenSampling& sampling) = 0;
+  // Whether the session chooses tokens itself, by rules, so that logits need not leave its device: draw() is step() and
+  // a choice. Errors: as step; a logit that is NaN or +infinity, no finite one; a session that does not.
+  virtual bool draws() const { return false; }
+  virtual Result<int32_t> draw(std::span<const int32_t> tokens, const TokenRules& rules);
   virtual const Model& model() const = 0;
   virtual int64_t position() const = 0;
   virtual int64_t capacity() const = 0;
   // Position 0 again. Caches are not cleared: nothing before a session's position is ever read from them.
   virtual void reset() = 0;
 };
+
+inline Result<int32_t> StepSession::draw(std::span<const int32_t>, const TokenRules&) {
+  return not_implemented("this session gives logits, it does not draw");
+}
 
 }  // namespace tessera::runtime

@@ -142,11 +142,43 @@ struct AttentionArgs {
 // ---- the end of a step
 // -----------------------------------------------------------------------------------------------
 
-// token i32 = index of the largest logit, the lowest of equals; -1 when one is NaN.
-struct ArgmaxArgs {
-  Address logits, token;
-  int32_t n;
+// How a token is chosen, in device memory, so that recorded work follows new rules. The meaning, and the order of the
+// filters, is generate/sampler.h's. n_draws and n_history count on by themselves.
+struct SamplingRules {
+  float temperature;  // 0: the likeliest token, the lowest id of equals
+  float top_p;        // 1: off
+  float repetition_penalty;
+  int32_t top_k;     // 0: all
+  double log_min_p;  // -infinity: off
+  uint64_t seed, n_draws;
+  int32_t n_suppressed;
+  int32_t window;  // how many last tokens of the history count as repeated
+  int64_t n_history;
 };
+// token i32 = the one chosen by the rules among n logits. kNoFiniteLogit: there was none; kBadLogit - id: the logit of
+// `id`, the first such, is NaN or +infinity. Also appended to the history, a ring of history_size ids.
+inline constexpr int32_t kNoFiniteLogit = -1, kBadLogit = -2;
+struct SampleArgs {
+  Address logits;  // f32 (n)
+  Address rules;   // SamplingRules
+  Address suppressed, history;
+  Address scratch;  // sampling_scratch_bytes(n); the first kSamplingCounters bytes are zero before the first use
+  Address token;
+  int32_t n, history_size;
+  bool is_greedy;  // the rules say temperature 0: one launch is enough
+};
+inline constexpr int32_t kMaxLogits = 1 << 20, kLogitsPerBlock = 2048;
+inline constexpr int kSamplingBins = 1024, kSamplingCounters = 16;
+// A state, bins, one entry a block, the adjusted logits, and a list to sort.
+constexpr uint64_t sampling_list_size(int32_t n) {
+  uint64_t size = 1;
+  while (size < static_cast<uint64_t>(n)) size *= 2;
+  return size;
+}
+constexpr uint64_t sampling_scratch_bytes(int32_t n) {
+  const uint64_t blocks = (static_cast<uint64_t>(n) + kLogitsPerBlock - 1) / kLogitsPerBlock;
+  return 128 + kSamplingBins * 16 + blocks * (16 + kLogitsPerBlock * sizeof(float)) + sampling_list_size(n) * 8;
+}
 // position += by, in device memory.
 struct AdvanceArgs {
   Address position;
@@ -173,6 +205,13 @@ struct DeviceInfo {
   int32_t n_multiprocessors, major, minor;
 };
 
+inline constexpr uint64_t kPlacement = 256;
+struct UploadPart {
+  Address to;
+  const void* from;
+  uint64_t bytes;
+};
+
 struct Device;  // opaque
 struct Graph;
 
@@ -181,10 +220,12 @@ struct Api {
   int (*open)(int ordinal, Device** device, DeviceInfo* info, Failure* failure);
   void (*close)(Device* device);
 
-  int (*allocate)(Device* device, uint64_t bytes, Address* address, Failure* failure);
-  void (*release)(Device* device, Address address);
-  // From pageable memory through two pinned buffers; returns when `from` may be reused.
-  int (*upload)(Device* device, Address to, const void* from, uint64_t bytes, Failure* failure);
+  // n places at multiples of kPlacement, near each other in their order. All or nothing, and released together.
+  int (*allocate)(Device* device, const uint64_t* bytes, uint64_t n, Address* addresses, Failure* failure);
+  void (*release)(Device* device, const Address* addresses, uint64_t n);
+  // From pageable memory; returns when it may be reused. Between two parts less than kPlacement bytes apart anything
+  // may be written.
+  int (*upload)(Device* device, const UploadPart* parts, uint64_t n, Failure* failure);
   int (*download)(Device* device, void* to, Address from, uint64_t bytes, Failure* failure);  // waits
   int (*synchronize)(Device* device, Failure* failure);
 
@@ -208,7 +249,7 @@ struct Api {
   int (*rope_table)(Device* device, const RopeTableArgs* args, Failure* failure);
   int (*attention_input)(Device* device, const AttentionInputArgs* args, Failure* failure);
   int (*attention)(Device* device, const AttentionArgs* args, Failure* failure);
-  int (*argmax)(Device* device, const ArgmaxArgs* args, Failure* failure);
+  int (*sample)(Device* device, const SampleArgs* args, Failure* failure);  // n <= kMaxLogits
   int (*advance)(Device* device, const AdvanceArgs* args, Failure* failure);
   int (*copy)(Device* device, const CopyArgs* args, Failure* failure);
   int (*read)(Device* device, const ReadArgs* args, Failure* failure);

@@ -3,7 +3,10 @@
 
 #include <cuda_runtime.h>
 
+#include <memory>
+
 #include "kernels/cuda/api.h"
+#include "kernels/cuda/transfers.cuh"
 
 namespace tessera::kernels::cuda {
 
@@ -18,8 +21,7 @@ struct Launch {
 struct Device {
   int ordinal = 0, n_multiprocessors = 0, major = 0;
   cudaStream_t stream = nullptr;
-  void* pinned[2] = {};        // the halves an upload takes turns in
-  cudaEvent_t copied[2] = {};  // pinned[i] may be written again
+  std::unique_ptr<Transfers> transfers;
   cudaEvent_t marks[2] = {};
 };
 

@@ -2,16 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 namespace tessera::kernels::cuda {
 
-Buffer::~Buffer() {
-  if (address_ != 0) gpu_->api_.release(gpu_->device_, address_);
+Arena::~Arena() {
+  if (!addresses_.empty()) gpu_->api_.release(gpu_->device_, addresses_.data(), addresses_.size());
 }
-Buffer& Buffer::operator=(Buffer&& other) noexcept {
+Arena& Arena::operator=(Arena&& other) noexcept {
   std::swap(gpu_, other.gpu_);
-  std::swap(address_, other.address_);
-  std::swap(bytes_, other.bytes_);
+  std::swap(addresses_, other.addresses_);
   return *this;
 }
 
@@ -23,20 +23,31 @@ Result<std::shared_ptr<Gpu>> Gpu::open(const Api& api, int ordinal) {
 }
 Gpu::~Gpu() { api_.close(device_); }
 
-Result<Buffer> Gpu::allocate(uint64_t bytes) {
+Result<Arena> Gpu::allocate(std::span<const uint64_t> bytes) {
   constexpr uint64_t kPiece = 16;
-  const uint64_t padded = (std::max<uint64_t>(bytes, 1) + kPiece - 1) / kPiece * kPiece;
-  Address address = 0;
-  TRY(status([&](Failure* failure) { return api_.allocate(device_, padded, &address, failure); }));
-  return Buffer(shared_from_this(), address, padded);
+  std::vector<uint64_t> padded;
+  for (uint64_t n : bytes) padded.push_back((std::max<uint64_t>(n, 1) + kPiece - 1) / kPiece * kPiece);
+  std::vector<Address> addresses(bytes.size());
+  if (bytes.empty()) return Arena();
+  Failure failure{};
+  if (api_.allocate(device_, padded.data(), padded.size(), addresses.data(), &failure))
+    return make_error(ErrorCode::kOutOfMemory, "{}: {:.1f} MB for {} places: {}", info_.name,
+                      static_cast<double>(std::accumulate(padded.begin(), padded.end(), uint64_t{0})) / 1e6,
+                      padded.size(), failure.message);
+  return Arena(shared_from_this(), std::move(addresses));
 }
+Result<Buffer> Gpu::allocate(uint64_t bytes) { return Buffer(TRY(allocate(std::span(&bytes, 1)))); }
 Result<Buffer> Gpu::upload(std::span<const std::byte> bytes) {
   Buffer buffer = TRY(allocate(bytes.size()));
   TRY(upload(buffer.address(), bytes));
   return buffer;
 }
 Status Gpu::upload(Address to, std::span<const std::byte> bytes) {
-  return status([&](Failure* failure) { return api_.upload(device_, to, bytes.data(), bytes.size(), failure); });
+  const UploadPart part{to, bytes.data(), bytes.size()};
+  return upload(std::span(&part, 1));
+}
+Status Gpu::upload(std::span<const UploadPart> parts) {
+  return status([&](Failure* failure) { return api_.upload(device_, parts.data(), parts.size(), failure); });
 }
 Status Gpu::download(std::span<std::byte> to, Address from) {
   return status([&](Failure* failure) { return api_.download(device_, to.data(), from, to.size(), failure); });

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "base/dtype.h"
 #include "base/result.h"
@@ -17,23 +18,32 @@ namespace tessera::kernels::cuda {
 
 class Gpu;
 
-// Device memory, freed with the object.
-class Buffer {
+// Several places of device memory, freed with the object.
+class Arena {
  public:
-  Buffer() = default;
-  Buffer(std::shared_ptr<Gpu> gpu, Address address, uint64_t bytes)
-      : gpu_(std::move(gpu)), address_(address), bytes_(bytes) {}
-  ~Buffer();
-  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
-  Buffer& operator=(Buffer&& other) noexcept;
+  Arena() = default;
+  Arena(std::shared_ptr<Gpu> gpu, std::vector<Address> addresses)
+      : gpu_(std::move(gpu)), addresses_(std::move(addresses)) {}
+  ~Arena();
+  Arena(Arena&& other) noexcept { *this = std::move(other); }
+  Arena& operator=(Arena&& other) noexcept;
 
-  Address address() const { return address_; }
-  uint64_t bytes() const { return bytes_; }
+  Address operator[](size_t i) const { return addresses_[i]; }
 
  private:
   std::shared_ptr<Gpu> gpu_;
-  Address address_ = 0;
-  uint64_t bytes_ = 0;
+  std::vector<Address> addresses_;
+};
+
+// One place.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(Arena arena) : arena_(std::move(arena)) {}
+  Address address() const { return arena_[0]; }
+
+ private:
+  Arena arena_;
 };
 
 class Gpu : public std::enable_shared_from_this<Gpu> {
@@ -49,8 +59,12 @@ class Gpu : public std::enable_shared_from_this<Gpu> {
 
   // Weights are read in pieces of 16 bytes, so every allocation has room up to the next multiple.
   Result<Buffer> allocate(uint64_t bytes);
+  // One allocation in truth: a thousand would take a second.
+  Result<Arena> allocate(std::span<const uint64_t> bytes);
   Result<Buffer> upload(std::span<const std::byte> bytes);  // into a buffer of its own
   Status upload(Address to, std::span<const std::byte> bytes);
+  // Fastest in the order of the addresses they come from and go to.
+  Status upload(std::span<const UploadPart> parts);
   Status download(std::span<std::byte> to, Address from);
 
   // One of the table's operations.
@@ -70,7 +84,7 @@ class Gpu : public std::enable_shared_from_this<Gpu> {
   void release(Graph* graph) { api_.release_graph(device_, graph); }
 
  private:
-  friend class Buffer;
+  friend class Arena;
   Gpu(const Api& api, Device* device, const DeviceInfo& info) : api_(api), device_(device), info_(info) {}
   template <typename F>
   static Status status(const F& f) {

@@ -1,6 +1,5 @@
 // libtessera_cuda.so: the table of api.h over the CUDA runtime, which is linked into it.
 #include <cstdio>
-#include <cstring>
 #include <new>
 
 #include "kernels/cuda/operations.cuh"
@@ -27,8 +26,6 @@ int check(cudaError_t error, const char* what, Failure* failure) {
 int enter(Device& device, Failure* failure) { return check(cudaSetDevice(device.ordinal), "device", failure); }
 
 namespace {
-
-constexpr size_t kPinnedBytes = size_t{32} << 20;
 
 void printable_version(int version, char* out, size_t size) {
   std::snprintf(out, size, "%d.%d", version / 1000, version % 1000 / 10);
@@ -61,11 +58,9 @@ int check_machine(int ordinal, Failure* failure) {
 void close_device(Device* device) {
   if (!device) return;
   cudaSetDevice(device->ordinal);
-  for (int i = 0; i < 2; ++i) {
-    if (device->pinned[i]) cudaFreeHost(device->pinned[i]);
-    if (device->copied[i]) cudaEventDestroy(device->copied[i]);
-    if (device->marks[i]) cudaEventDestroy(device->marks[i]);
-  }
+  device->transfers.reset();
+  for (const cudaEvent_t mark : device->marks)
+    if (mark) cudaEventDestroy(mark);
   if (device->stream) cudaStreamDestroy(device->stream);
   delete device;
 }
@@ -82,11 +77,10 @@ int prepare(Device& device, DeviceInfo& info, Failure* failure) {
     return 1;
   }
   if (check(cudaStreamCreateWithFlags(&device.stream, cudaStreamNonBlocking), "stream", failure)) return 1;
-  for (int i = 0; i < 2; ++i) {
-    if (check(cudaHostAlloc(&device.pinned[i], kPinnedBytes, cudaHostAllocDefault), "pinned memory", failure)) return 1;
-    if (check(cudaEventCreateWithFlags(&device.copied[i], cudaEventDisableTiming), "event", failure)) return 1;
-    if (check(cudaEventCreate(&device.marks[i]), "event", failure)) return 1;
-  }
+  for (cudaEvent_t& mark : device.marks)
+    if (check(cudaEventCreate(&mark), "event", failure)) return 1;
+  device.transfers = Transfers::create(device.ordinal, device.stream, failure);
+  if (!device.transfers) return 1;
   size_t free_bytes = 0, total_bytes = 0;
   if (check(cudaMemGetInfo(&free_bytes, &total_bytes), "memory", failure)) return 1;
   info = {};
@@ -112,44 +106,33 @@ int open_device(int ordinal, Device** out, DeviceInfo* info, Failure* failure) {
   return 0;
 }
 
-int allocate(Device* device, uint64_t bytes, Address* address, Failure* failure) {
+// One cudaMalloc for all: each costs as much as a small one or more.
+int allocate(Device* device, const uint64_t* bytes, uint64_t n, Address* addresses, Failure* failure) {
+  uint64_t total = 0;
+  for (uint64_t i = 0; i < n; ++i) {
+    addresses[i] = total;
+    if (bytes[i] > UINT64_MAX / 2 - kPlacement - total) return fail(failure, "device memory: a size without sense");
+    total += (bytes[i] + kPlacement - 1) / kPlacement * kPlacement;
+  }
   void* data = nullptr;
-  if (enter(*device, failure) || check(cudaMalloc(&data, bytes), "device memory", failure)) return 1;
-  *address = reinterpret_cast<Address>(data);
+  if (enter(*device, failure) || check(cudaMalloc(&data, total), "device memory", failure)) return 1;
+  for (uint64_t i = 0; i < n; ++i) addresses[i] += reinterpret_cast<Address>(data);
   return 0;
 }
-void release(Device* device, Address address) {
+void release(Device* device, const Address* addresses, uint64_t) {
   cudaSetDevice(device->ordinal);
-  cudaFree(reinterpret_cast<void*>(address));
+  cudaFree(reinterpret_cast<void*>(addresses[0]));
 }
 
-// While one buffer is on its way the next one is filled from the mapping.
-int upload(Device* device, Address to, const void* from, uint64_t bytes, Failure* failure) {
-  if (enter(*device, failure)) return 1;
-  const auto* source = static_cast<const char*>(from);
-  for (uint64_t at = 0, turn = 0; at < bytes; at += kPinnedBytes, ++turn) {
-    const int half = static_cast<int>(turn % 2);
-    const size_t n = bytes - at < kPinnedBytes ? static_cast<size_t>(bytes - at) : kPinnedBytes;
-    if (check(cudaEventSynchronize(device->copied[half]), "upload", failure)) return 1;
-    std::memcpy(device->pinned[half], source + at, n);
-    if (check(cudaMemcpyAsync(reinterpret_cast<void*>(to + at), device->pinned[half], n, cudaMemcpyHostToDevice,
-                              device->stream),
-              "upload", failure) ||
-        check(cudaEventRecord(device->copied[half], device->stream), "upload", failure))
-      return 1;
-  }
-  return 0;
+int upload(Device* device, const UploadPart* parts, uint64_t n, Failure* failure) {
+  return enter(*device, failure) || device->transfers->upload({parts, n}, failure);
 }
 
 int synchronize(Device* device, Failure* failure) {
   return enter(*device, failure) || check(cudaStreamSynchronize(device->stream), "running", failure);
 }
 int download(Device* device, void* to, Address from, uint64_t bytes, Failure* failure) {
-  if (enter(*device, failure) ||
-      check(cudaMemcpyAsync(to, reinterpret_cast<const void*>(from), bytes, cudaMemcpyDeviceToHost, device->stream),
-            "download", failure))
-    return 1;
-  return synchronize(device, failure);
+  return enter(*device, failure) || device->transfers->download(to, from, bytes, failure);
 }
 int copy(Device* device, const CopyArgs* args, Failure* failure) {
   return enter(*device, failure) ||

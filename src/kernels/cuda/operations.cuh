@@ -5,6 +5,7 @@
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/format_kernels.h"
 #include "kernels/cuda/rows.cuh"
+#include "kernels/cuda/sampling.cuh"
 #include "kernels/cuda/step_end.cuh"
 
 namespace tessera::kernels::cuda {
@@ -43,7 +44,7 @@ inline void fill_operations(Api& api) {
   api.rope_table = call<RopeTableArgs, rope_table>;
   api.attention_input = call<AttentionInputArgs, attention_input>;
   api.attention = call<AttentionArgs, attention>;
-  api.argmax = call<ArgmaxArgs, argmax>;
+  api.sample = call<SampleArgs, sample>;
   api.advance = call<AdvanceArgs, advance>;
   api.read = call<ReadArgs, read_memory>;
 }

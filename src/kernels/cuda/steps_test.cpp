@@ -1,7 +1,6 @@
 // What lies between the linears, against plain loops in float64: norms and residuals, soft cap, gelu, rotation, caches
-// and attention over them, the greedy token, the position.
+// and attention over them, the position.
 #include <algorithm>
-#include <limits>
 
 #include "kernels/cuda/cuda_testing.h"
 
@@ -210,25 +209,6 @@ TEST_P(AttentionOnDevice, HeadSizesGroupsWindowsAndPieces) {
 
 // ---- the end of a step
 // ---------------------------------------------------------------------------------------------------
-
-TEST_P(StepsOnDevice, Argmax) {
-  const Address token = poisoned(4);
-  const auto best = [&](const std::vector<float>& logits) {
-    run(&Api::argmax, ArgmaxArgs{put(logits), token, static_cast<int32_t>(logits.size())});
-    return get<int32_t>(token, 1)[0];
-  };
-  for (size_t n : {size_t{1}, size_t{33}, size_t{5000}}) {
-    auto logits = random_floats(n, rng_);
-    const auto largest = std::max_element(logits.begin(), logits.end());
-    EXPECT_EQ(best(logits), largest - logits.begin());
-    const float value = *largest;
-    logits.back() = logits[n / 2] = value;  // equals: the first of them
-    EXPECT_EQ(best(logits), std::find(logits.begin(), logits.end(), value) - logits.begin());
-    logits[n / 3] = std::numeric_limits<float>::quiet_NaN();
-    EXPECT_EQ(best(logits), -1);
-  }
-  EXPECT_EQ(best(std::vector<float>(40, -std::numeric_limits<float>::infinity())), 0);
-}
 
 TEST_P(StepsOnDevice, RecordedWorkRunsAtEachReplay) {
   const Address position = put(std::vector<int32_t>{5});

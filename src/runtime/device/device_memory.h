@@ -3,9 +3,11 @@
 // change, as recorded work requires.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/result.h"
@@ -20,7 +22,10 @@ class SessionMemory {
     kCache,  // index: of the slot
     kIds,
     kPosition,
-    kToken,
+    kRules,  // how a token is chosen
+    kSuppressed,
+    kHistory,
+    kSampling,
     kCodes,  // a linear's input in its forms
     kScales,
     kSums,
@@ -43,7 +48,7 @@ class SessionMemory {
       return 0;
     }
     CHECK(bytes <= entry.bytes);
-    return entry.buffer.address();
+    return entry.address;
   }
 
   uint64_t bytes() const {
@@ -53,16 +58,21 @@ class SessionMemory {
   }
   Status allocate(kernels::cuda::Gpu& gpu) {
     is_allocated_ = true;
-    for (auto& [key, entry] : entries_) entry.buffer = TRY(gpu.allocate(entry.bytes));
+    std::vector<uint64_t> sizes;
+    for (const auto& [key, entry] : entries_) sizes.push_back(entry.bytes);
+    arena_ = TRY(gpu.allocate(sizes));
+    size_t i = 0;
+    for (auto& [key, entry] : entries_) entry.address = arena_[i++];
     return {};
   }
 
  private:
   struct Entry {
     uint64_t bytes = 0;
-    kernels::cuda::Buffer buffer;
+    kernels::cuda::Address address = 0;
   };
   std::map<std::pair<Use, uint32_t>, Entry> entries_;
+  kernels::cuda::Arena arena_;
   bool is_allocated_ = false;
 };
 

@@ -1,13 +1,16 @@
 #include "runtime/device/device_model.h"
 
+#include <algorithm>
 #include <set>
 
 #include "program/def_use.h"
+#include "runtime/device/device_session.h"
 #include "runtime/step_visitor.h"
 
 namespace tessera::runtime {
 namespace {
 
+using kernels::cuda::DeviceInfo;
 using program::Tid;
 
 // Everything the steps need on the device; fails at the first step that cannot run there.
@@ -96,25 +99,46 @@ Result<std::shared_ptr<const DeviceModel>> DeviceModel::create(std::shared_ptr<c
   Needs needs(*model);
   for (const StepPtr& step : model->plan().steps()) TRY(step->accept(needs));
   std::shared_ptr<DeviceModel> out(new DeviceModel(model, gpu));
-  std::map<uint32_t, ops::Tensor> tensors;
+  std::vector<Constant> constants;
   for (uint32_t tid : needs.weights) {
-    tensors[tid] = TRY(model->bound_slots().get(Tid{tid}));
-    out->weight_bytes_ += static_cast<int64_t>(tensors[tid].n_bytes());
+    const ops::Tensor tensor = TRY(model->bound_slots().get(Tid{tid}));
+    constants.push_back({{static_cast<const std::byte*>(tensor.data), tensor.n_bytes()}, &out->weights_[tid]});
   }
-  const auto needed = static_cast<uint64_t>(out->weight_bytes_ + model->cache_bytes());
-  if (needed > gpu->info().free_bytes)
-    return make_error(
-        ErrorCode::kOutOfMemory, "{}: weights and the caches of {} tokens need {:.1f} MB, {:.1f} MB of {:.1f} are free",
-        gpu->info().name, model->context_length(), static_cast<double>(needed) / 1e6,
-        static_cast<double>(gpu->info().free_bytes) / 1e6, static_cast<double>(gpu->info().total_bytes) / 1e6);
-  for (const auto& [tid, tensor] : tensors) {
-    const auto* bytes = static_cast<const std::byte*>(tensor.data);
-    out->weights_.emplace(tid, TRY(gpu->upload(std::span(bytes, tensor.n_bytes()))));
+  for (const auto bytes : needs.numbers) {
+    const auto [place, is_new] = out->numbers_.emplace(bytes.data(), 0);
+    if (is_new) constants.push_back({bytes, &place->second});
   }
-  for (const auto bytes : needs.numbers)
-    if (!out->numbers_.contains(bytes.data())) out->numbers_.emplace(bytes.data(), TRY(gpu->upload(bytes)));
-  TRY(gpu->synchronize());
+  for (const Constant& constant : constants) out->weight_bytes_ += std::ssize(constant.bytes);
+  SessionMemory session;
+  TRY(note_session(*out, session));
+  TRY(out->check_room(static_cast<uint64_t>(out->weight_bytes_) + session.bytes()));
+  TRY(out->upload(std::move(constants)));
   return std::shared_ptr<const DeviceModel>(std::move(out));
+}
+
+// In the order of their addresses, which is the file's for what is mapped.
+Status DeviceModel::upload(std::vector<Constant> constants) {
+  std::sort(constants.begin(), constants.end(),
+            [](const Constant& a, const Constant& b) { return a.bytes.data() < b.bytes.data(); });
+  std::vector<uint64_t> sizes;
+  for (const Constant& constant : constants) sizes.push_back(constant.bytes.size());
+  memory_ = TRY(gpu_->allocate(sizes));
+  std::vector<kernels::cuda::UploadPart> parts;
+  for (size_t i = 0; i < constants.size(); ++i) {
+    *constants[i].place = memory_[i];
+    parts.push_back({memory_[i], constants[i].bytes.data(), constants[i].bytes.size()});
+  }
+  TRY(gpu_->upload(parts));
+  return gpu_->synchronize();
+}
+
+Status DeviceModel::check_room(uint64_t needed) const {
+  const DeviceInfo& info = gpu_->info();
+  if (needed <= info.free_bytes) return {};
+  const auto mb = [](uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+  return make_error(ErrorCode::kOutOfMemory,
+                    "{}: weights and a session of {} tokens need {:.1f} MB, {:.1f} MB of {:.1f} are free", info.name,
+                    model_->context_length(), mb(needed), mb(info.free_bytes), mb(info.total_bytes));
 }
 
 }  // namespace tessera::runtime

@@ -17,7 +17,7 @@ namespace tessera::runtime {
 class DeviceModel {
  public:
   // Errors, before anything is uploaded: an instruction or a weight format without kernels (names it); kOutOfMemory
-  // when weights and the caches of one session do not fit what the card has free (needs X, has Y).
+  // when weights and one session do not fit what the card has free (needs X, has Y).
   static Result<std::shared_ptr<const DeviceModel>> create(std::shared_ptr<const Model> model,
                                                            std::shared_ptr<kernels::cuda::Gpu> gpu);
 
@@ -26,19 +26,26 @@ class DeviceModel {
   int64_t weight_bytes() const { return weight_bytes_; }
 
   // Where a packed weight, or the numbers of a step's spec, lie on the device. The spans must be those of the plan.
-  kernels::cuda::Address weight(program::Tid tid) const { return weights_.at(tid.idx).address(); }
+  kernels::cuda::Address weight(program::Tid tid) const { return weights_.at(tid.idx); }
   kernels::cuda::Address numbers(std::span<const std::byte> bytes) const {
-    return bytes.empty() ? 0 : numbers_.at(bytes.data()).address();
+    return bytes.empty() ? 0 : numbers_.at(bytes.data());
   }
 
  private:
+  struct Constant {
+    std::span<const std::byte> bytes;
+    kernels::cuda::Address* place;
+  };
+  Status upload(std::vector<Constant> constants);
+  Status check_room(uint64_t needed) const;
   DeviceModel(std::shared_ptr<const Model> model, std::shared_ptr<kernels::cuda::Gpu> gpu)
       : model_(std::move(model)), gpu_(std::move(gpu)) {}
 
   std::shared_ptr<const Model> model_;
   std::shared_ptr<kernels::cuda::Gpu> gpu_;
-  std::map<uint32_t, kernels::cuda::Buffer> weights_;          // by slot
-  std::map<const std::byte*, kernels::cuda::Buffer> numbers_;  // by where the plan has them
+  kernels::cuda::Arena memory_;                                 // of both
+  std::map<uint32_t, kernels::cuda::Address> weights_;          // by slot
+  std::map<const std::byte*, kernels::cuda::Address> numbers_;  // by where the plan has them
   int64_t weight_bytes_ = 0;
 };
 

@@ -13,105 +13,118 @@ std::span<const std::byte> bytes_of(const T& value) {
   return std::as_bytes(std::span(&value, 1));
 }
 
-Status launch_all(const DeviceStep& step, Gpu& gpu) {
-  for (const auto& launch : step.launches) TRY(launch(gpu));
+}  // namespace
+
+// The longest step of each kind: on the tensor cores, and in one pass over the weights.
+Status note_session(const DeviceModel& model, SessionMemory& memory) {
+  DeviceSampler::note_sizes(model.model(), memory);
+  const int64_t chunk = model.model().max_tokens_per_step();
+  for (const int64_t n : {chunk, std::min<int64_t>(chunk, kMaxVecTokens), int64_t{1}}) TRY(lower(model, memory, n));
   return {};
 }
 
-}  // namespace
-
 Result<std::unique_ptr<DeviceSession>> DeviceSession::create(std::shared_ptr<const DeviceModel> model) {
   std::unique_ptr<DeviceSession> session(new DeviceSession(std::move(model)));
-  SessionMemory& memory = session->memory_;
-  memory.get(Use::kToken, 0, sizeof(int32_t));
-  // The sizes of the longest step of each kind: on the tensor cores, and in one pass over the weights.
-  for (const int64_t n : {session->chunk(), std::min<int64_t>(session->chunk(), kMaxVecTokens), int64_t{1}})
-    TRY(lower(*session->model_, memory, n));
-  const DeviceInfo& info = session->gpu().info();
-  const uint64_t used = static_cast<uint64_t>(session->model_->weight_bytes());
-  if (memory.bytes() > info.free_bytes - std::min(info.free_bytes, used))
-    return make_error(ErrorCode::kOutOfMemory,
-                      "{}: a session of {} tokens needs {:.1f} MB beside the weights' {:.1f}, {:.1f} MB were free",
-                      info.name, session->capacity(), static_cast<double>(memory.bytes()) / 1e6,
-                      static_cast<double>(used) / 1e6, static_cast<double>(info.free_bytes) / 1e6);
-  TRY(memory.allocate(session->gpu()));
+  TRY(note_session(*session->model_, session->memory_));
+  TRY(session->memory_.allocate(session->gpu()));
+  session->sampler_.emplace(session->gpu(), session->memory_, session->model());
+  TRY(session->sampler_->init());
   session->reset();
   return session;
 }
 
 DeviceSession::~DeviceSession() {
-  if (graph_) gpu().release(graph_);
+  for (const Recorded& decode : decode_)
+    if (decode.graph) gpu().release(decode.graph);
 }
 
 void DeviceSession::reset() {
   position_ = 0;
   failed_ = false;
+  sampler_->forget();
 }
 
-// The ids, and the position when the device's own cannot be it.
+// The ids unless the device has them from the step before, and the position when the device's own cannot be it.
 Status DeviceSession::start_chunk(std::span<const int32_t> tokens) {
   const auto position = static_cast<int32_t>(position_);
   if (position_ == 0) TRY(gpu().upload(memory_.get(Use::kPosition, 0, sizeof(position)), bytes_of(position)));
+  const bool is_there = tokens.size() == 1 && next_input_ == tokens[0];
+  next_input_.reset();
+  if (is_there) return {};
   return gpu().upload(memory_.get(Use::kIds, 0, tokens.size_bytes()), std::as_bytes(tokens));
 }
 
-// The first run is not recorded: it loads the kernels.
-Result<DeviceRows> DeviceSession::run_decode() {
-  if (!decode_) decode_ = TRY(lower(*model_, memory_, 1));
-  if (!has_decoded_) {
-    has_decoded_ = true;
-    TRY(launch_all(*decode_, gpu()));
-    return decode_->logits;
+Result<const DeviceStep*> DeviceSession::lowered(int64_t n_tokens) {
+  const auto known = steps_.find(n_tokens);
+  if (known != steps_.end()) return &known->second;
+  std::erase_if(steps_, [&](const auto& step) { return step.first != 1 && step.first != chunk(); });
+  return &steps_.emplace(n_tokens, TRY(lower(*model_, memory_, n_tokens))).first->second;
+}
+
+// The token goes where the next step reads it.
+Status DeviceSession::launch_all(const DeviceStep& step, End end) {
+  for (const auto& launch : step.launches) TRY(launch(gpu()));
+  if (end == End::kLogits) return {};
+  return sampler_->choose(step.logits, memory_.get(Use::kIds, 0, sizeof(int32_t)), end == End::kGreedy);
+}
+
+Status DeviceSession::run_decode(const DeviceStep& step, End end) {
+  Recorded& decode = decode_[static_cast<size_t>(end)];
+  if (!decode.has_run) {
+    decode.has_run = true;
+    return launch_all(step, end);
   }
-  if (!graph_) {
+  if (!decode.graph) {
     TRY(gpu().begin_capture());
-    const Status status = launch_all(*decode_, gpu());
+    const Status status = launch_all(step, end);
     auto graph = gpu().end_capture();  // also after a failure: the stream must leave the state
-    if (graph) graph_ = *graph;
+    if (graph) decode.graph = *graph;
     TRY(status);
     TRY(std::move(graph));
   }
-  TRY(gpu().replay(graph_));
-  return decode_->logits;
+  return gpu().replay(decode.graph);
 }
 
-Result<DeviceRows> DeviceSession::run_chunk(std::span<const int32_t> tokens) {
+Result<DeviceRows> DeviceSession::run_chunk(std::span<const int32_t> tokens, End end) {
   TRY(start_chunk(tokens));
-  if (tokens.size() == 1) return run_decode();
-  const DeviceStep step = TRY(lower(*model_, memory_, std::ssize(tokens)));
-  TRY(launch_all(step, gpu()));
+  const DeviceStep& step = *TRY(lowered(std::ssize(tokens)));
+  TRY(tokens.size() == 1 ? run_decode(step, end) : launch_all(step, end));
   return step.logits;
 }
 
 template <typename F>
-Status DeviceSession::run(std::span<const int32_t> tokens, const F& after_chunk) {
-  if (failed_) return invalid_argument("the session failed in an earlier step; reset it first");
-  TRY(model_->model().check_tokens(tokens, position_));
-  std::lock_guard lock(model_->model().step_mutex());
+Status DeviceSession::run(std::span<const int32_t> tokens, End end, const F& after_chunk) {
   failed_ = true;  // until the whole step went through
   while (!tokens.empty()) {
     const auto part = tokens.subspan(0, std::min(tokens.size(), static_cast<size_t>(chunk())));
-    const DeviceRows logits = TRY(run_chunk(part));
-    position_ += std::ssize(part);
     tokens = tokens.subspan(part.size());
+    const DeviceRows logits = TRY(run_chunk(part, tokens.empty() ? end : End::kLogits));
+    position_ += std::ssize(part);
     TRY(after_chunk(logits, tokens.empty()));
   }
   failed_ = false;
   return {};
 }
 
+Status DeviceSession::check(std::span<const int32_t> tokens) const {
+  if (failed_) return invalid_argument("the session failed in an earlier step; reset it first");
+  return model_->model().check_tokens(tokens, position_);
+}
+
 Result<std::span<const float>> DeviceSession::step(std::span<const int32_t> tokens) {
+  TRY(check(tokens));
+  std::lock_guard lock(model_->model().step_mutex());
+  const bool all = model_->model().options().all_logits;
   logits_.clear();
+  logits_.reserve((all ? tokens.size() : 1) * static_cast<size_t>(model_->model().vocab_size()));
   const auto fetch = [&](const DeviceRows& rows, bool is_last) -> Status {
-    const bool all = model_->model().options().all_logits;
     if (!all && !is_last) return {};
     const auto n = static_cast<size_t>((all ? rows.rows : 1) * rows.width), before = logits_.size();
-    const auto skipped = static_cast<uint64_t>(rows.rows * rows.width) - n;
     logits_.resize(before + n);
     return gpu().download(std::as_writable_bytes(std::span(logits_).subspan(before)),
-                          rows.address + skipped * sizeof(float));
+                          all ? rows.address : rows.last_row());
   };
-  TRY(run(tokens, fetch));
+  TRY(run(tokens, End::kLogits, fetch));
   return std::span<const float>(logits_);
 }
 
@@ -119,34 +132,58 @@ Result<int32_t> DeviceSession::sample(std::span<const int32_t>, const TokenSampl
   return not_implemented("programs that sample inside have no CUDA kernels");
 }
 
-Result<int32_t> DeviceSession::step_greedy(std::span<const int32_t> tokens) {
-  int32_t token = -1;
-  const auto choose = [&](const DeviceRows& rows, bool is_last) -> Status {
-    if (!is_last) return {};
-    const Address to = memory_.get(Use::kToken, 0, sizeof(token));
-    const Address last = rows.address + static_cast<uint64_t>((rows.rows - 1) * rows.width) * sizeof(float);
-    TRY(gpu().run(&Api::argmax, ArgmaxArgs{last, to, static_cast<int32_t>(rows.width)}));
-    return gpu().download(std::as_writable_bytes(std::span(&token, 1)), to);
+Result<int32_t> DeviceSession::draw(std::span<const int32_t> tokens, const TokenRules& rules) {
+  TRY(check(tokens));
+  std::lock_guard lock(model_->model().step_mutex());
+  TRY(sampler_->follow(rules));
+  DeviceRows logits;
+  const auto keep = [&](const DeviceRows& rows, bool) -> Status {
+    logits = rows;
+    return {};
   };
-  TRY(run(tokens, choose));
-  if (token < 0) return make_error(ErrorCode::kInternal, "a logit after position {} is not a number", position_ - 1);
+  TRY(run(tokens, rules.temperature == 0 ? End::kGreedy : End::kDraw, keep));
+  const int32_t token = TRY(sampler_->fetch(logits, memory_.get(Use::kIds, 0, sizeof(int32_t))));
+  next_input_ = token;
   return token;
 }
 
+Result<std::vector<int32_t>> DeviceSession::continue_greedy(int32_t token, int64_t n_steps) {
+  TRY(check(std::span(&token, 1)));
+  if (n_steps < 1 || n_steps > capacity() - position_)
+    return make_error(ErrorCode::kOutOfRange, "{} steps at position {} of {}", n_steps, position_, capacity());
+  std::lock_guard lock(model_->model().step_mutex());
+  TRY(sampler_->follow({}));
+  failed_ = true;
+  TRY(start_chunk(std::span(&token, 1)));
+  const DeviceStep& step = *TRY(lowered(1));
+  for (int64_t i = 0; i < n_steps; ++i) TRY(run_decode(step, End::kGreedy));
+  position_ += n_steps;
+  failed_ = false;
+  auto tokens = TRY(sampler_->fetch_last(n_steps, step.logits, memory_.get(Use::kIds, 0, sizeof(token))));
+  next_input_ = tokens.back();
+  return tokens;
+}
+
 Result<std::map<std::string, double>> DeviceSession::profile(std::span<const int32_t> tokens) {
-  TRY(model_->model().check_tokens(tokens, position_));
+  TRY(check(tokens));
   if (std::ssize(tokens) > chunk()) return invalid_argument("a profile is of one step: {} tokens at most", chunk());
   std::lock_guard lock(model_->model().step_mutex());
+  TRY(sampler_->follow({}));
   TRY(start_chunk(tokens));
-  const DeviceStep step = TRY(lower(*model_, memory_, std::ssize(tokens)));
+  const DeviceStep& step = *TRY(lowered(std::ssize(tokens)));
+  const Address token = memory_.get(Use::kIds, 0, sizeof(int32_t));
   std::map<std::string, double> seconds;
-  for (size_t i = 0; i < step.launches.size(); ++i) {
+  const auto timed = [&](std::string_view kind, const auto& launch) -> Status {
     TRY(gpu().mark(0));
-    TRY(step.launches[i](gpu()));
+    TRY(launch());
     TRY(gpu().mark(1));
-    seconds[std::string(step.kinds[i])] += TRY(gpu().seconds_between_marks());
-  }
+    seconds[std::string(kind)] += TRY(gpu().seconds_between_marks());
+    return {};
+  };
+  for (size_t i = 0; i < step.launches.size(); ++i) TRY(timed(step.kinds[i], [&] { return step.launches[i](gpu()); }));
+  TRY(timed("sampling", [&] { return sampler_->choose(step.logits, token, true); }));
   position_ += std::ssize(tokens);
+  TRY(sampler_->fetch(step.logits, token));
   return seconds;
 }
 

@@ -17,6 +17,11 @@ struct DeviceRows {
   int64_t rows = 0, width = 0;
   kernels::cuda::Element element = kernels::cuda::Element::kF32;
   uint32_t storage = 0;  // which of the slots' places; views share it
+
+  kernels::cuda::Address last_row() const {
+    const uint64_t size = element == kernels::cuda::Element::kF32 ? 4 : 2;
+    return address + static_cast<uint64_t>((rows - 1) * width) * size;
+  }
 };
 
 struct DeviceStep {

@@ -45,16 +45,25 @@ int open_device(int ordinal, Device** out, DeviceInfo* info, Failure* failure) {
 }
 void close_device(Device* device) { delete device; }
 
-int allocate(Device* device, uint64_t bytes, Address* address, Failure*) {
-  *address = device->memory.allocate(bytes);
+// Each of its own, so that a kernel that leaves one is found.
+int allocate(Device* device, const uint64_t* bytes, uint64_t n, Address* addresses, Failure* failure) {
+  uint64_t total = 0;
+  for (uint64_t i = 0; i < n; ++i)
+    if (bytes[i] > kCardBytes || (total += bytes[i]) > kCardBytes) return fail(failure, "device memory: out of memory");
+  for (uint64_t i = 0; i < n; ++i) addresses[i] = device->memory.allocate(bytes[i]);
   return 0;
 }
-void release(Device* device, Address address) { device->memory.release(address); }
+void release(Device* device, const Address* addresses, uint64_t n) {
+  for (uint64_t i = 0; i < n; ++i) device->memory.release(addresses[i]);
+}
 
-int upload(Device* device, Address to, const void* from, uint64_t bytes, Failure* failure) {
-  std::byte* place = device->memory.bytes_at(to, bytes);
-  if (!place || device->capturing) return fail(failure, "upload outside an allocation, or while capturing");
-  if (bytes > 0) std::memcpy(place, from, bytes);
+int upload(Device* device, const UploadPart* parts, uint64_t n, Failure* failure) {
+  for (uint64_t i = 0; i < n; ++i) {
+    const UploadPart& part = parts[i];
+    std::byte* place = device->memory.bytes_at(part.to, part.bytes);
+    if (!place || device->capturing) return fail(failure, "upload outside an allocation, or while capturing");
+    if (part.bytes > 0) std::memcpy(place, part.from, part.bytes);
+  }
   return 0;
 }
 int download(Device* device, void* to, Address from, uint64_t bytes, Failure* failure) {
