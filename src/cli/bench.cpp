@@ -19,6 +19,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
+constexpr int64_t kWarmUp = 2;  // decode steps that are not measured: a device loads kernels in one, records the other
+
 struct BenchFlags {
   ModelFlags model;
   int64_t n_prompt = 512, n_generate = 64;
@@ -59,17 +61,22 @@ class Bench {
         session_(open_session(loaded)),
         on_cpu_(dynamic_cast<runtime::Session*>(session_.get())),
         on_device_(dynamic_cast<runtime::DeviceSession*>(session_.get())) {
-    const int64_t need_tokens = flags.model.context + flags.n_generate + 1;
+    const int64_t need_tokens = flags.model.context + flags.n_generate + kWarmUp;
     if (need_tokens > session_->capacity() || flags.n_prompt > session_->capacity()) {
       throw Failure{fmt::format("{} tokens of context do not fit the {} this model was made for (a GGUF: fewer tokens)",
                                 std::max(need_tokens, flags.n_prompt), session_->capacity())};
     }
   }
 
+  // Pages in, sizes the buffers, loads kernels.
+  void first_step() {
+    step(random_tokens(std::min<int64_t>(flags_.n_prompt, 8)));
+    session_->reset();
+  }
+
   json prefill() {
     std::vector<double> times;
     const auto tokens = random_tokens(flags_.n_prompt);
-    step(std::span(tokens).first(std::min<size_t>(tokens.size(), 8)));  // page in, size the buffers
     for (int i = 0; i < flags_.repeat; ++i) {
       session_->reset();
       const auto start = Clock::now();
@@ -85,12 +92,12 @@ class Bench {
     session_->reset();
     if (flags_.model.context > 0) step(random_tokens(flags_.model.context));
     const auto tokens = random_tokens(flags_.n_generate);
-    step(std::span(tokens).first(1));
+    decode_steps(random_tokens(kWarmUp));
     const int64_t piece = std::max<int64_t>(1, flags_.n_generate / std::max(1, flags_.repeat));
     std::vector<double> times;
     for (int64_t i = 0; i + piece <= flags_.n_generate; i += piece) {
       const auto start = Clock::now();
-      for (int64_t t = 0; t < piece; ++t) decode_step(std::span(tokens).subspan(static_cast<size_t>(i + t), 1));
+      decode_steps(std::span(tokens).subspan(static_cast<size_t>(i), static_cast<size_t>(piece)));
       times.push_back(seconds_since(start));
     }
     return rates(times, piece);
@@ -123,17 +130,19 @@ class Bench {
     return out;
   }
   void step(std::span<const int32_t> tokens) {
-    if (model_.samples())
+    if (on_device_)
+      need(on_device_->step_greedy(tokens));  // only the token comes back
+    else if (model_.samples())
       need(session_->sample(tokens, {.temperature = 1}));  // the draw is work, too
     else
       need(session_->step(tokens));
   }
-  // On a device greedy decoding is measured: only the token comes back.
-  void decode_step(std::span<const int32_t> tokens) {
+  // One token at a time; on a device greedily from the first, each step fed the token of the one before.
+  void decode_steps(std::span<const int32_t> tokens) {
     if (on_device_)
-      need(on_device_->step_greedy(tokens));
+      need(on_device_->continue_greedy(tokens[0], std::ssize(tokens)));
     else
-      step(tokens);
+      for (size_t i = 0; i < tokens.size(); ++i) step(tokens.subspan(i, 1));
   }
 
   static json rates(std::vector<double> times, int64_t tokens) {
@@ -163,14 +172,17 @@ json measure(const BenchFlags& flags) {
   // --context counts tokens before the decode; the caches must hold those, the prompt and what is generated.
   ModelFlags model = flags.model;
   if (need(kind_of(model.path)) == FileKind::kGguf)
-    model.context = std::max(flags.model.context + flags.n_generate + 1, flags.n_prompt + 16);
+    model.context = std::max(flags.model.context + flags.n_generate + kWarmUp, flags.n_prompt + 16);
   else
     model.context = 0;
+  const auto start = Clock::now();
   const LoadedModel loaded = load_model(model);
   const runtime::Model& m = *loaded.model;
+  Bench bench(flags, loaded);
+  bench.first_step();
+  const double first_token_s = seconds_since(start);
   Limits limits;
   limits.measure(loaded);
-  Bench bench(flags, loaded);
   json out;
   out["prefill"] = bench.prefill();
   out["decode"] = bench.decode();
@@ -196,6 +208,7 @@ json measure(const BenchFlags& flags) {
   out["isa"] = std::string(kernels::cpu::name_of(m.isa()));
   out["device"] = loaded.device ? loaded.device->gpu().info().name : "cpu";
   out["load_s"] = loaded.load_s;
+  out["first_token_s"] = first_token_s;
   out["peak_rss_bytes"] = peak_rss_bytes();
   return out;
 }
@@ -205,8 +218,10 @@ void print(const json& r) {
   const bool on_cpu = r["device"] == "cpu";
   const std::string where = on_cpu ? fmt::format("{} threads, {}", r["threads"].get<int>(), r["isa"].get<std::string>())
                                    : r["device"].get<std::string>();
-  fmt::print("{}: {}; loaded in {:.3f} s, peak memory {:.0f} MB (mapped weights included)\n",
-             r["model"].get<std::string>(), where, r["load_s"].get<double>(), r["peak_rss_bytes"].get<double>() / 1e6);
+  fmt::print(
+      "{}: {}; loaded in {:.3f} s, first token after {:.3f} s, peak memory {:.0f} MB (mapped weights included)\n",
+      r["model"].get<std::string>(), where, r["load_s"].get<double>(), r["first_token_s"].get<double>(),
+      r["peak_rss_bytes"].get<double>() / 1e6);
   fmt::print("limits   read {:.1f} GB/s", number("limits", "read_gb_s"));
   if (on_cpu)
     fmt::print(", int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s", number("limits", "int8_gop_s"),

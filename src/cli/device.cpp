@@ -8,8 +8,11 @@
 
 namespace tessera::cli {
 
-std::shared_ptr<kernels::cuda::Gpu> open_device(const std::string& device) {
-  if (device == "cpu") return nullptr;
+namespace {
+
+// -1: the CPU.
+int parse_ordinal(const std::string& device) {
+  if (device == "cpu") return -1;
   const std::string prefix = "cuda";
   int ordinal = device == prefix ? 0 : -1;
   if (device.starts_with(prefix + ":")) {
@@ -18,12 +21,25 @@ std::shared_ptr<kernels::cuda::Gpu> open_device(const std::string& device) {
     if (parsed.ec != std::errc() || parsed.ptr != end) ordinal = -1;
   }
   if (ordinal < 0) throw Failure{fmt::format("device '{}': expected cpu, cuda or cuda:N", device)};
+  return ordinal;
+}
+
+std::shared_ptr<kernels::cuda::Gpu> open_gpu(const std::string& device, int ordinal) {
+  if (ordinal < 0) return nullptr;
   const auto open = [&]() -> Result<std::shared_ptr<kernels::cuda::Gpu>> {
     return kernels::cuda::Gpu::open(*TRY(kernels::cuda::load_library()), ordinal);
   };
   auto gpu = open();
   if (!gpu) throw Failure{fmt::format("device '{}': {}", device, gpu.error().message)};
   return std::move(*gpu);
+}
+
+}  // namespace
+
+std::future<std::shared_ptr<kernels::cuda::Gpu>> open_device(const std::string& device) {
+  const int ordinal = parse_ordinal(device);
+  const auto policy = ordinal < 0 ? std::launch::deferred : std::launch::async;
+  return std::async(policy, [device, ordinal] { return open_gpu(device, ordinal); });
 }
 
 std::unique_ptr<runtime::StepSession> open_session(const LoadedModel& loaded) {

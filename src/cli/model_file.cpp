@@ -114,7 +114,7 @@ program::Program load_program(const ModelFlags& flags) {
 
 LoadedModel load_model(const ModelFlags& flags, bool all_logits) {
   const auto start = std::chrono::steady_clock::now();
-  const auto gpu = open_device(flags.device);
+  auto opening = open_device(flags.device);
   LoadedModel out;
   program::Program program = load_program(flags);
   out.tokenizer = tokenizer_of(program, flags.path, flags.tokenizer);
@@ -125,14 +125,14 @@ LoadedModel load_model(const ModelFlags& flags, bool all_logits) {
                                       .max_chunk = flags.chunk,
                                       .disabled_fusions = {}};
   out.model = need(runtime::Model::create(std::move(program), options));
-  if (gpu) out.device = need(runtime::DeviceModel::create(out.model, gpu));
+  if (const auto gpu = opening.get()) out.device = need(runtime::DeviceModel::create(out.model, gpu));
   out.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;
 }
 
 LoadedModel load_for_logits(const ModelFlags& flags, bool& all) {
   all = true;
-  const auto gpu = open_device(flags.device);
+  auto opening = open_device(flags.device);
   program::Program program = load_program(flags);
   runtime::ModelOptions options{.n_threads = flags.threads,
                                 .exact = flags.exact,
@@ -147,7 +147,7 @@ LoadedModel load_for_logits(const ModelFlags& flags, bool& all) {
     model = runtime::Model::create(std::move(program), options);
   }
   out.model = need(std::move(model));
-  if (gpu) out.device = need(runtime::DeviceModel::create(out.model, gpu));
+  if (const auto gpu = opening.get()) out.device = need(runtime::DeviceModel::create(out.model, gpu));
   return out;
 }
 
