@@ -32,6 +32,7 @@ class Scorer {
  public:
   Scorer(const LoadedModel& loaded, bool all)
       : session_(open_session(loaded)),
+        pool_(loaded.model->pool()),
         vocab_(static_cast<size_t>(loaded.model->vocab_size())),
         piece_(all ? static_cast<size_t>(loaded.model->max_tokens_per_step()) : 1) {}
 
@@ -43,14 +44,21 @@ class Scorer {
     for (size_t i = 0; i < inputs.size(); i += piece_) {
       const size_t n = std::min(piece_, inputs.size() - i);
       const auto logits = need(session_->step(inputs.subspan(i, n)));
-      for (size_t t = 0; t < n; ++t) total += surprise(logits.subspan(t * vocab_, vocab_), window[i + t + 1]);
+      surprises_.resize(n);
+      pool_.parallel_for(static_cast<int64_t>(n), 1, [&](int64_t begin, int64_t end) {
+        for (auto t = static_cast<size_t>(begin); t < static_cast<size_t>(end); ++t)
+          surprises_[t] = surprise(logits.subspan(t * vocab_, vocab_), window[i + t + 1]);
+      });
+      for (double x : surprises_) total += x;
     }
     return total;
   }
 
  private:
   std::unique_ptr<runtime::StepSession> session_;
+  ThreadPool& pool_;
   size_t vocab_, piece_;
+  std::vector<double> surprises_;
 };
 
 void run(const PerplexityFlags& flags) {

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <new>
 
+#include "kernels/cuda/machine.h"
 #include "kernels/cuda/operations.cuh"
 
 namespace tessera::kernels::cuda {
@@ -27,32 +28,15 @@ int enter(Device& device, Failure* failure) { return check(cudaSetDevice(device.
 
 namespace {
 
-void printable_version(int version, char* out, size_t size) {
-  std::snprintf(out, size, "%d.%d", version / 1000, version % 1000 / 10);
-}
-
-// No driver, one too old for this library, no device, an ordinal out of range: each in its own words.
 int check_machine(int ordinal, Failure* failure) {
-  int driver = 0, runtime = 0, n_devices = 0;
-  char has[16], needs[16];
-  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0)
-    return fail(failure, "no NVIDIA driver on this machine (libcuda.so.1 was not found)");
-  cudaRuntimeGetVersion(&runtime);
-  printable_version(driver, has, sizeof(has));
-  printable_version(runtime, needs, sizeof(needs));
-  const cudaError_t error = cudaGetDeviceCount(&n_devices);
-  if (error == cudaErrorInsufficientDriver) {
-    std::snprintf(failure->message, sizeof(failure->message),
-                  "the NVIDIA driver is too old: it knows CUDA %s, this library needs %s", has, needs);
-    return 1;
-  }
-  if (error == cudaErrorNoDevice || (error == cudaSuccess && n_devices == 0))
-    return fail(failure, "no NVIDIA GPU on this machine");
-  if (check(error, "looking for GPUs", failure)) return 1;
-  if (ordinal < n_devices) return 0;
-  std::snprintf(failure->message, sizeof(failure->message), "GPU %d of %d: the last one is cuda:%d", ordinal, n_devices,
-                n_devices - 1);
-  return 1;
+  Machine machine{};
+  if (cudaDriverGetVersion(&machine.driver) != cudaSuccess) machine.driver = 0;
+  cudaRuntimeGetVersion(&machine.runtime);
+  cudaError_t error = cudaSuccess;
+  if (machine.driver != 0) error = cudaGetDeviceCount(&machine.n_devices);
+  machine.is_driver_too_old = error == cudaErrorInsufficientDriver;
+  if (!machine.is_driver_too_old && error != cudaErrorNoDevice && check(error, "looking for GPUs", failure)) return 1;
+  return check_machine(machine, ordinal, failure);
 }
 
 void close_device(Device* device) {
@@ -71,11 +55,10 @@ int prepare(Device& device, DeviceInfo& info, Failure* failure) {
   if (check(cudaGetDeviceProperties(&properties, device.ordinal), "properties", failure)) return 1;
   device.n_multiprocessors = properties.multiProcessorCount;
   device.major = properties.major;
-  if (properties.major < 8) {
-    std::snprintf(failure->message, sizeof(failure->message), "%s has compute capability %d.%d; 8.0 or later is needed",
-                  properties.name, properties.major, properties.minor);
-    return 1;
-  }
+  cudaFuncAttributes code{};
+  const bool has_code = cudaFuncGetAttributes(&code, advance_kernel) != cudaErrorNoKernelImageForDevice;
+  cudaGetLastError();
+  if (check_capability({properties.name, properties.major, properties.minor, has_code}, failure)) return 1;
   if (check(cudaStreamCreateWithFlags(&device.stream, cudaStreamNonBlocking), "stream", failure)) return 1;
   for (cudaEvent_t& mark : device.marks)
     if (check(cudaEventCreate(&mark), "event", failure)) return 1;

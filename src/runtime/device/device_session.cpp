@@ -115,14 +115,13 @@ Result<std::span<const float>> DeviceSession::step(std::span<const int32_t> toke
   TRY(check(tokens));
   std::lock_guard lock(model_->model().step_mutex());
   const bool all = model_->model().options().all_logits;
-  logits_.clear();
-  logits_.reserve((all ? tokens.size() : 1) * static_cast<size_t>(model_->model().vocab_size()));
+  logits_.resize((all ? tokens.size() : 1) * static_cast<size_t>(model_->model().vocab_size()));
+  size_t n_fetched = 0;
   const auto fetch = [&](const DeviceRows& rows, bool is_last) -> Status {
     if (!all && !is_last) return {};
-    const auto n = static_cast<size_t>((all ? rows.rows : 1) * rows.width), before = logits_.size();
-    logits_.resize(before + n);
-    return gpu().download(std::as_writable_bytes(std::span(logits_).subspan(before)),
-                          all ? rows.address : rows.last_row());
+    const auto part = std::span(logits_).subspan(n_fetched, static_cast<size_t>((all ? rows.rows : 1) * rows.width));
+    n_fetched += part.size();
+    return gpu().download(std::as_writable_bytes(part), all ? rows.address : rows.last_row());
   };
   TRY(run(tokens, End::kLogits, fetch));
   return std::span<const float>(logits_);
