@@ -65,6 +65,12 @@ TESSERA_DEVICE uint64_t weight_of(float logit, float best, float temperature) {
   constexpr float kOne = 1099511627776.0f;  // 2^40
   return static_cast<uint64_t>(exact_exp_of((logit - best) / temperature) * kOne);
 }
+// This thread's logits of the block, all on their way at once; -infinity past the end.
+TESSERA_DEVICE int id_of(int j) { return block_x() * kLogitsPerBlock + j * kSelectThreads + thread(); }
+TESSERA_DEVICE void load_logits(Global<const float> logits, int n, float (&out)[kLogitsPerThread]) {
+  TESSERA_UNROLL
+  for (int j = 0; j < kLogitsPerThread; ++j) out[j] = id_of(j) < n ? logits[id_of(j)] : -INFINITY;
+}
 // -1: too far from the best to weigh anything.
 TESSERA_DEVICE int bin_of(float logit, const SamplingState& state) {
   const float distance = state.best - logit;
