@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -131,6 +132,53 @@ class Ladder {
     is_right_ &= error <= 1e-3;
   }
 
+  // The choice of a token among Gemma's vocabulary, logits as a model gives them.
+  void sampling(const char* name, float temperature, int top_k, float top_p) {
+    constexpr int32_t n = 262144;
+    auto logits = normal(n);
+    for (float& x : logits) x = 3 * x - 4;
+    const SamplingRules rules{.temperature = temperature,
+                              .top_p = top_p,
+                              .repetition_penalty = 1,
+                              .top_k = top_k,
+                              .log_min_p = -INFINITY,
+                              .seed = 1};
+    const Buffer x = upload(logits), on_device = upload(std::vector{rules}), ids = upload(std::vector<int32_t>(1024)),
+                 scratch = upload(std::vector<uint8_t>(sampling_scratch_bytes(n))),
+                 token = need(gpu_->allocate(sizeof(int32_t)));
+    const SampleArgs args{.logits = x.address(),
+                          .rules = on_device.address(),
+                          .suppressed = ids.address(),
+                          .history = ids.address(),
+                          .scratch = scratch.address(),
+                          .token = token.address(),
+                          .n = n,
+                          .history_size = 1024,
+                          .is_greedy = temperature == 0};
+    const Times t = time(8, [&](int) { need(gpu_->run(&Api::sample, args)); });
+    int32_t chosen = -1;
+    need(gpu_->download(std::as_writable_bytes(std::span(&chosen, 1)), token.address()));
+    const bool is_best = chosen >= 0 && logits[static_cast<size_t>(chosen)] == *std::ranges::max_element(logits);
+    is_right_ &= chosen >= 0 && (temperature != 0 || is_best);
+    fmt::print("sampling {:16} {:9.2f} us (median {:9.2f})\n", name, t.best * 1e6, t.median * 1e6);
+  }
+
+  // From pageable memory that is there: what loading a model from the page cache can reach.
+  void uploading() {
+    constexpr uint64_t kBytes = uint64_t{4} << 30;
+    const std::vector<std::byte> bytes(kBytes, std::byte{1});
+    const Buffer to = need(gpu_->allocate(kBytes));
+    double best = 0;
+    for (int i = 0; i < 4; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      need(gpu_->upload(to.address(), bytes));
+      need(gpu_->synchronize());
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+      best = std::max(best, static_cast<double>(kBytes) / seconds.count() / 1e9);
+    }
+    fmt::print("upload {:.1f} GB/s\n", best);
+  }
+
   bool is_right() const { return is_right_; }
 
  private:
@@ -235,6 +283,11 @@ int run(bool quick) {
     ladder.attention(32, 16, 256, context);
     ladder.attention(32, 4, 512, context);
   }
+  ladder.sampling("greedy", 0, 0, 1);
+  ladder.sampling("top-k 64, p 0.95", 1, 64, 0.95f);
+  ladder.sampling("top-p 0.9", 1, 0, 0.9f);
+  ladder.sampling("temperature", 1, 0, 1);
+  ladder.uploading();
   return ladder.is_right() ? 0 : 1;
 }
 
