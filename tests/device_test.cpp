@@ -220,6 +220,52 @@ TEST(SmallCard, IsRefusedWithWhatItNeedsAndHas) {
   EXPECT_FALSE(Gpu::open(small, 1));  // no such device
 }
 
+// Memory that another program took after the card was opened, and a transfer that breaks off: what was loaded is given
+// back, and the card can be tried again.
+TEST(SmallCard, LosesNothingWhenLoadingFails) {
+  SKIP_WITHOUT_SHARED("vectors/gemma4-tiny");
+  using namespace kernels::cuda;
+  const Reference reference = load_reference("gemma4-tiny", "tiny-q4km");
+  const auto model = make_model(compile_model(reference.gguf, {}), {});
+  static int n_allocated;
+  n_allocated = 0;
+  Api api = emulated_api();
+  api.allocate = [](kernels::cuda::Device* device, const uint64_t* bytes, uint64_t n, Address* to, Failure* failure) {
+    ++n_allocated;
+    return emulated_api().allocate(device, bytes, n, to, failure);
+  };
+  api.release = [](kernels::cuda::Device* device, const Address* addresses, uint64_t n) {
+    --n_allocated;
+    emulated_api().release(device, addresses, n);
+  };
+  Api full = api, broken = api;
+  full.allocate = [](kernels::cuda::Device*, const uint64_t*, uint64_t, Address*, Failure* failure) {
+    return std::snprintf(failure->message, sizeof(failure->message), "device memory: taken"), 1;
+  };
+  broken.upload = [](kernels::cuda::Device*, const UploadPart*, uint64_t, Failure* failure) {
+    return std::snprintf(failure->message, sizeof(failure->message), "upload: unplugged"), 1;
+  };
+  {
+    const auto refused = DeviceModel::create(model, *Gpu::open(full, 0));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
+    EXPECT_NE(refused.error().message.find("device memory: taken"), std::string::npos) << refused.error().message;
+  }
+  {
+    const auto refused = DeviceModel::create(model, *Gpu::open(broken, 0));
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("upload: unplugged"), std::string::npos) << refused.error().message;
+  }
+  EXPECT_EQ(n_allocated, 0);
+  {
+    const auto loaded = DeviceModel::create(model, *Gpu::open(api, 0));
+    ASSERT_TRUE(loaded);
+    EXPECT_TRUE(DeviceSession::create(*loaded));
+    EXPECT_EQ(n_allocated, 1);  // the weights; the session is gone
+  }
+  EXPECT_EQ(n_allocated, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Devices, ModelOnDevice, ::testing::Values("emulated", "gpu"),
                          kernels::cuda::testing::device_name);
 
