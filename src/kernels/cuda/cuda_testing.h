@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "base/float16.h"
 #include "kernels/cuda/emulator/device.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/library.h"
@@ -39,6 +40,28 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
   }
   // Filled with bytes that are NaN in every float type: what a kernel forgets to write, or reads too early, shows.
   Address poisoned(size_t bytes) { return put(std::vector<uint8_t>(bytes, 0xff)); }
+  // Poisoned places for m rows of k in a form.
+  struct FormBytes {
+    size_t q = 0, d = 0, sums = 0, values = 0;
+  };
+  static FormBytes bytes_of(Form form, int m, int64_t k, int group) {
+    const auto mk = static_cast<size_t>(m * k), codes = static_cast<size_t>(code_rows(m) * k);
+    if (form == Form::kInt8) return {codes, mk / static_cast<size_t>(group) * 4, codes / 8, 0};
+    if (form == Form::kF32) return {0, 0, 0, mk * 4};
+    return {0, static_cast<size_t>(m) * 4, 0, static_cast<size_t>(padded_tokens(m) * ((k + 63) / 64 * 64)) * 2};
+  }
+  Activations empty_form(Form form, int m, int64_t k, int group) {
+    const FormBytes n = bytes_of(form, m, k, group);
+    const auto place = [&](size_t bytes) { return bytes == 0 ? 0 : poisoned(bytes); };
+    return {.form = form,
+            .m = m,
+            .k = static_cast<int32_t>(k),
+            .group = group,
+            .q = place(n.q),
+            .d = place(n.d),
+            .sums = place(n.sums),
+            .values = place(n.values)};
+  }
   std::vector<float> floats(Address from, size_t n) {
     std::vector<float> out(n);
     expect_ok(gpu_->download(std::as_writable_bytes(std::span(out)), from));
@@ -48,6 +71,20 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
   std::vector<T> get(Address from, size_t n) {
     std::vector<T> out(n);
     expect_ok(gpu_->download(std::as_writable_bytes(std::span(out)), from));
+    return out;
+  }
+  // Values as a slot or a cache of this type keeps them.
+  Address put_as(const std::vector<float>& values, Element element) {
+    if (element == Element::kF32) return put(values);
+    std::vector<uint16_t> bits;
+    for (const float x : values) bits.push_back(element == Element::kF16 ? to_f16(x).bits : to_bf16(x).bits);
+    return put(bits);
+  }
+  std::vector<float> get_as(Address from, size_t n, Element element) {
+    if (element == Element::kF32) return floats(from, n);
+    std::vector<float> out;
+    for (const uint16_t bits : get<uint16_t>(from, n))
+      out.push_back(element == Element::kF16 ? to_f32(F16{bits}) : to_f32(BF16{bits}));
     return out;
   }
   template <typename Args>

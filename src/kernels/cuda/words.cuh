@@ -7,9 +7,13 @@
 //   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes
 //   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies
 //   dot4                    c + four products of signed bytes
-//   load_matrices, mma      the tensor cores' 16 x 8 x 16 product of bf16 with f32 sums
+//   load_matrices; mma_f16, mma_bf16   the tensor cores' 16 x 8 x 16 product with f32 sums
+//   mma_int8_32, _16        their 16 x 8 x 32 (16) product of signed bytes
+//   multiply_tile           a warpgroup's product with a tile in shared memory (warpgroup.cuh)
 //   atomic_add, _min, _or   on words of shared or global memory; fence: writes before it are seen before those after it
-//   wait_for_previous       the launch before this one has finished and its writes are seen; let_next_start
+//   let_next_start          the next launch may begin: it prefetches, and waits for this one to finish
+//   wait_for_previous       the launch before this one has finished and its writes are seen. Every thread of every
+//                           kernel comes here, so that what finishes after a launch finishes after all before it
 #pragma once
 
 #ifdef __CUDACC__
@@ -29,6 +33,16 @@ struct alignas(8) Words2 {
   uint32_t word[2];
 };
 
+// Two f16 of an integer of up to 11 bits.
+constexpr uint32_t f16x2(int value) {
+  uint32_t rest = static_cast<uint32_t>(value < 0 ? -value : value), exponent = 15 + 10;
+  if (rest == 0) return 0;
+  for (; rest < 1024; rest *= 2) --exponent;
+  const uint32_t bits = (value < 0 ? 0x8000u : 0u) | exponent << 10 | (rest - 1024);
+  return bits | bits << 16;
+}
+static_assert(f16x2(1) == 0x3c003c00u && f16x2(-1024) == 0xe400e400u && f16x2(16) == 0x4c004c00u);
+
 template <typename P>
 TESSERA_DEVICE Words4 load_words4(P p) {
   return *cast<const Words4>(p);
@@ -44,7 +58,7 @@ TESSERA_DEVICE float warp_max(float value) {
   return value;
 }
 
-// The sum over a block of n_warps warps; `scratch` has room for them.
+// The sum and the largest over a block of n_warps warps, in every thread; `scratch` has room for the warps' own.
 TESSERA_DEVICE float block_sum(float value, int n_warps, Shared<float> scratch) {
   value = warp_sum(value);
   if (lane() == 0) scratch[warp()] = value;
@@ -53,6 +67,14 @@ TESSERA_DEVICE float block_sum(float value, int n_warps, Shared<float> scratch) 
   for (int i = 0; i < n_warps; ++i) total += scratch[i];
   sync_block();  // scratch may be used again
   return total;
+}
+TESSERA_DEVICE float block_max(float value, int n_warps, Shared<float> scratch) {
+  value = warp_max(value);
+  if (lane() == 0) scratch[warp()] = value;
+  sync_block();
+  for (int i = 0; i < n_warps; ++i) value = max_of(value, scratch[i]);
+  sync_block();
+  return value;
 }
 
 // Floats of a type known at run time. Uniform branches: every thread of a launch takes the same.

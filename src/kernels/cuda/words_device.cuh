@@ -41,8 +41,7 @@ TESSERA_DEVICE Shared<uint8_t> shared_memory() {
 
 TESSERA_DEVICE int thread() { return static_cast<int>(threadIdx.x); }
 TESSERA_DEVICE int lane() { return static_cast<int>(threadIdx.x % 32); }
-// Through a shuffle the compiler knows that a warp agrees on it.
-TESSERA_DEVICE int warp() { return __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x / 32), 0); }
+TESSERA_DEVICE int warp() { return static_cast<int>(threadIdx.x / 32); }
 TESSERA_DEVICE int block_x() { return static_cast<int>(blockIdx.x); }
 TESSERA_DEVICE int block_y() { return static_cast<int>(blockIdx.y); }
 TESSERA_DEVICE int block_z() { return static_cast<int>(blockIdx.z); }
@@ -98,6 +97,12 @@ TESSERA_DEVICE uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift
   return __funnelshift_r(low, high, shift);
 }
 
+// Byte i of the result is byte (selector >> 4 i) % 8 of the eight in low, high.
+TESSERA_DEVICE uint32_t permute_bytes(uint32_t low, uint32_t high, uint32_t selector) {
+  return __byte_perm(low, high, selector);
+}
+TESSERA_DEVICE int32_t signed_byte(uint32_t word, int i) { return static_cast<int32_t>(word << (24 - 8 * i)) >> 24; }
+
 TESSERA_DEVICE float float_of_f16(uint16_t bits) { return __half2float(__ushort_as_half(bits)); }
 TESSERA_DEVICE float float_of_bf16(uint16_t bits) { return __uint_as_float(static_cast<uint32_t>(bits) << 16); }
 TESSERA_DEVICE uint16_t f16_of(float value) { return __half_as_ushort(__float2half_rn(value)); }
@@ -105,6 +110,27 @@ TESSERA_DEVICE uint16_t bf16_of(float value) { return __bfloat16_as_ushort(__flo
 TESSERA_DEVICE uint32_t bf16x2_of(float low, float high) {
   uint32_t out;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(out) : "f"(high), "f"(low));
+  return out;
+}
+// Pairs of f16 in a word.
+TESSERA_DEVICE uint32_t f16x2_of(float low, float high) {
+  uint32_t out;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(out) : "f"(high), "f"(low));
+  return out;
+}
+TESSERA_DEVICE uint32_t add_f16x2(uint32_t a, uint32_t b) {
+  uint32_t out;
+  asm("add.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(a), "r"(b));
+  return out;
+}
+TESSERA_DEVICE uint32_t mul_f16x2(uint32_t a, uint32_t b) {
+  uint32_t out;
+  asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(a), "r"(b));
+  return out;
+}
+TESSERA_DEVICE uint32_t fma_f16x2(uint32_t a, uint32_t b, uint32_t c) {
+  uint32_t out;
+  asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(c));
   return out;
 }
 TESSERA_DEVICE float float_of_bits(uint32_t bits) { return __uint_as_float(bits); }
@@ -138,12 +164,33 @@ TESSERA_DEVICE void load_matrices_transposed(uint32_t (&out)[4], Shared<const ui
                : "memory");
 }
 // d += a b: a 16 x 16 by rows, b 16 x 8 by columns, fragments as PTX's mma.m16n8k16 has them.
-TESSERA_DEVICE void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+TESSERA_DEVICE void mma_f16(float* d, const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+TESSERA_DEVICE void mma_bf16(float* d, const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+// d = a b of signed bytes: a 16 x 32 (x 16) by rows, b 32 (16) x 8 by columns, fragments as PTX's mma.m16n8k32 and
+// m16n8k16 have them.
+TESSERA_DEVICE void mma_int8_32(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
+                                uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, "
+      "%10};"
+      : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1), "r"(0));
+}
+TESSERA_DEVICE void mma_int8_16(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t b) {
+  asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %7, %7, %7};"
+      : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+      : "r"(a0), "r"(a1), "r"(b), "r"(0));
 }
 
 }  // namespace tessera::kernels::cuda

@@ -18,6 +18,7 @@ struct Launch {
 
 struct Device {
   int n_multiprocessors = 2;  // few, so that persistent kernels take more than one round
+  int shared_bytes = 227 * 1024;
   DeviceMemory memory;
   Graph* capturing = nullptr;
 };

@@ -126,20 +126,20 @@ TEST_F(EmulatedLaunch, MatrixProduct) {
   std::vector<float> out(16 * 8, -1);
   ASSERT_TRUE(launch_emulated({}, 32, 1024, [&] {
     const auto tile_a = shared_memory(), tile_b = shared_memory() + 512;  // (16, 16) and, by columns, (8, 16)
-    for (int i = lane(); i < 256; i += 32) cast<uint16_t>(tile_a)[i] = bf16_of(a[static_cast<size_t>(i)]);
+    for (int i = lane(); i < 256; i += 32) cast<uint16_t>(tile_a)[i] = f16_of(a[static_cast<size_t>(i)]);
     for (int i = lane(); i < 128; i += 32)
-      cast<uint16_t>(tile_b)[i] = bf16_of(b[static_cast<size_t>(i % 16 * 8 + i / 16)]);
+      cast<uint16_t>(tile_b)[i] = f16_of(b[static_cast<size_t>(i % 16 * 8 + i / 16)]);
     sync_block();
     const int matrix = lane() / 8, row = lane() % 8;
     uint32_t fa[4], fb[4], across[4];
     load_matrices(fa, tile_a + ((matrix % 2 * 8 + row) * 32 + matrix / 2 * 16));
     load_matrices(fb, tile_b + (row * 32 + matrix % 2 * 16));
     float d[4] = {};
-    mma(d, fa, fb[0], fb[1]);
+    mma_f16(d, fa, fb[0], fb[1]);
     for (int i = 0; i < 4; ++i) out[static_cast<size_t>((lane() / 4 + i / 2 * 8) * 8 + lane() % 4 * 2 + i % 2)] = d[i];
     // Transposed, lane l has of matrix 0 the elements (2 (l % 4), l / 4) and the one below.
     load_matrices_transposed(across, tile_a + ((matrix % 2 * 8 + row) * 32 + matrix / 2 * 16));
-    const auto expected = [&](int r) { return uint32_t{bf16_of(a[static_cast<size_t>(r * 16 + lane() / 4)])}; };
+    const auto expected = [&](int r) { return uint32_t{f16_of(a[static_cast<size_t>(r * 16 + lane() / 4)])}; };
     EXPECT_EQ(across[0], expected(lane() % 4 * 2 + 1) << 16 | expected(lane() % 4 * 2));
   }));
   for (size_t r = 0; r < 16; ++r)
@@ -148,6 +148,37 @@ TEST_F(EmulatedLaunch, MatrixProduct) {
       for (size_t i = 0; i < 16; ++i) sum += a[r * 16 + i] * b[i * 8 + c];
       EXPECT_EQ(out[r * 8 + c], sum) << r << ", " << c;
     }
+}
+
+// The same with bytes: a lane has four of a row, and four 16 (in the product of 16: none) further on.
+TEST_F(EmulatedLaunch, MatrixProductOfBytes) {
+  for (const int depth : {32, 16}) {
+    const auto a = [](int r, int i) { return (r * 37 + i * 11) % 255 - 127; };
+    const auto b = [](int i, int c) { return (c * 53 + i * 29) % 255 - 127; };
+    std::vector<int32_t> out(16 * 8, -1);
+    ASSERT_TRUE(launch_emulated({}, 32, 0, [&] {
+      const int g = lane() / 4, p = 4 * (lane() % 4);
+      const auto word = [&](const auto& byte) {
+        uint32_t four = 0;
+        for (int j = 0; j < 4; ++j) four |= (static_cast<uint32_t>(byte(j)) & 0xff) << 8 * j;
+        return four;
+      };
+      const auto row = [&](int r, int first) { return word([&](int j) { return a(r, first + p + j); }); };
+      const auto column = [&](int first) { return word([&](int j) { return b(first + p + j, g); }); };
+      int32_t d[4];
+      if (depth == 32)
+        mma_int8_32(d, row(g, 0), row(g + 8, 0), row(g, 16), row(g + 8, 16), column(0), column(16));
+      else
+        mma_int8_16(d, row(g, 0), row(g + 8, 0), column(0));
+      for (int i = 0; i < 4; ++i) out[static_cast<size_t>((g + i / 2 * 8) * 8 + lane() % 4 * 2 + i % 2)] = d[i];
+    }));
+    for (int r = 0; r < 16; ++r)
+      for (int c = 0; c < 8; ++c) {
+        int32_t sum = 0;
+        for (int i = 0; i < depth; ++i) sum += a(r, i) * b(i, c);
+        EXPECT_EQ(out[static_cast<size_t>(r * 8 + c)], sum) << r << ", " << c << " of " << depth;
+      }
+  }
 }
 
 }  // namespace

@@ -106,11 +106,35 @@ inline uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift) {
   return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (shift & 31));
 }
 
+inline uint32_t permute_bytes(uint32_t low, uint32_t high, uint32_t selector) {
+  const uint64_t all = uint64_t{high} << 32 | low;
+  uint32_t out = 0;
+  for (int i = 0; i < 4; ++i) out |= static_cast<uint32_t>(all >> 8 * (selector >> 4 * i & 7) & 0xff) << 8 * i;
+  return out;
+}
+inline int32_t signed_byte(uint32_t word, int i) { return static_cast<int8_t>(word >> 8 * i); }
+
 inline float float_of_f16(uint16_t bits) { return to_f32(F16{bits}); }
 inline float float_of_bf16(uint16_t bits) { return to_f32(BF16{bits}); }
 inline uint16_t f16_of(float value) { return to_f16(value).bits; }
 inline uint16_t bf16_of(float value) { return to_bf16(value).bits; }
 inline uint32_t bf16x2_of(float low, float high) { return uint32_t{bf16_of(high)} << 16 | bf16_of(low); }
+inline uint32_t f16x2_of(float low, float high) { return uint32_t{f16_of(high)} << 16 | f16_of(low); }
+template <typename Operation>
+uint32_t for_each_f16(const Operation& operation, uint32_t a, uint32_t b, uint32_t c) {
+  const auto low = [](uint32_t word) { return float_of_f16(static_cast<uint16_t>(word)); };
+  const auto high = [](uint32_t word) { return float_of_f16(static_cast<uint16_t>(word >> 16)); };
+  return f16x2_of(operation(low(a), low(b), low(c)), operation(high(a), high(b), high(c)));
+}
+inline uint32_t add_f16x2(uint32_t a, uint32_t b) {
+  return for_each_f16([](float x, float y, float) { return x + y; }, a, b, 0);
+}
+inline uint32_t mul_f16x2(uint32_t a, uint32_t b) {
+  return for_each_f16([](float x, float y, float) { return x * y; }, a, b, 0);
+}
+inline uint32_t fma_f16x2(uint32_t a, uint32_t b, uint32_t c) {
+  return for_each_f16([](float x, float y, float z) { return std::fma(x, y, z); }, a, b, c);
+}
 inline float float_of_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t bits_of_float(float value) { return std::bit_cast<uint32_t>(value); }
 inline int round_to_int(float value) { return static_cast<int>(std::nearbyint(value)); }
@@ -155,35 +179,63 @@ inline void load_matrices_transposed(uint32_t (&out)[4], Shared<const uint8_t> r
 
 // PTX ISA, mma.m16n8k16: with g = lane / 4 and p = 2 (lane % 4), a holds (g, p), (g + 8, p), (g, p + 8), (g + 8, p + 8)
 // and the columns after, b holds (p, g), (p + 8, g) and the rows after, d holds (g, p), (g, p + 1), (g + 8, p) ...
-inline void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const Site& site = Site::current()) {
-  struct alignas(16) A {
-    uint32_t word[4];
-  };
-  const auto all_a = emulator::exchange_values(A{{a[0], a[1], a[2], a[3]}}, site);
-  float rows[2][16], columns[2][16];
+// With bytes it is 4 (lane % 4) and three more, and half of k apart; `product(row, column, k)` sums for one d.
+struct alignas(16) FragmentA {
+  uint32_t word[4];
+};
+struct FragmentB {
+  uint32_t word[2];
+};
+// The words of rows g and g + 8 and of columns p and p + 1, by the lanes that hold them.
+inline void gather_fragments(const uint32_t (&a)[4], uint32_t b0, uint32_t b1, FragmentA (&of_rows)[4],
+                             FragmentB (&of_columns)[2][4], const Site& site) {
   const auto g = static_cast<uint32_t>(lane() / 4), p = static_cast<uint32_t>(lane() % 4) * 2;
-  const auto low = [](uint32_t word) { return float_of_bf16(static_cast<uint16_t>(word)); };
-  const auto high = [](uint32_t word) { return float_of_bf16(static_cast<uint16_t>(word >> 16)); };
-  for (uint32_t j = 0; j < 4; ++j) {
-    const A from = all_a[4 * g + j];
-    for (uint32_t half = 0; half < 2; ++half) {
-      rows[half][2 * j] = low(from.word[half]), rows[half][2 * j + 1] = high(from.word[half]);
-      rows[half][2 * j + 8] = low(from.word[half + 2]), rows[half][2 * j + 9] = high(from.word[half + 2]);
-    }
-  }
-  struct B {
-    uint32_t word[2];
-  };
-  const auto all_b = emulator::exchange_values(B{{b0, b1}}, site);
-  for (uint32_t j = 0; j < 4; ++j) {
-    for (uint32_t c = 0; c < 2; ++c) {
-      const B from = all_b[4 * (p + c) + j];
-      columns[c][2 * j] = low(from.word[0]), columns[c][2 * j + 1] = high(from.word[0]);
-      columns[c][2 * j + 8] = low(from.word[1]), columns[c][2 * j + 9] = high(from.word[1]);
-    }
-  }
-  for (int i = 0; i < 4; ++i)
-    for (int k = 0; k < 16; ++k) d[i] += rows[i / 2][k] * columns[i % 2][k];
+  const auto all_a = emulator::exchange_values(FragmentA{{a[0], a[1], a[2], a[3]}}, site);
+  for (uint32_t j = 0; j < 4; ++j) of_rows[j] = all_a[4 * g + j];
+  const auto all_b = emulator::exchange_values(FragmentB{{b0, b1}}, site);
+  for (uint32_t c = 0; c < 2; ++c)
+    for (uint32_t j = 0; j < 4; ++j) of_columns[c][j] = all_b[4 * (p + c) + j];
 }
+
+template <float (*kWiden)(uint16_t)>
+void mma_16(float* d, const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const Site& site) {
+  FragmentA rows[4];
+  FragmentB columns[2][4];
+  gather_fragments(a, b0, b1, rows, columns, site);
+  const auto element = [](uint32_t word, uint32_t i) { return kWiden(static_cast<uint16_t>(word >> 16 * i)); };
+  for (uint32_t e = 0; e < 4; ++e)
+    for (uint32_t j = 0; j < 4; ++j)
+      for (uint32_t half = 0; half < 2; ++half)
+        for (uint32_t i = 0; i < 2; ++i)
+          d[e] += element(rows[j].word[2 * half + e / 2], i) * element(columns[e % 2][j].word[half], i);
+}
+inline void mma_f16(float* d, const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const Site& site = Site::current()) {
+  mma_16<float_of_f16>(d, a, b0, b1, site);
+}
+inline void mma_bf16(float* d, const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const Site& site = Site::current()) {
+  mma_16<float_of_bf16>(d, a, b0, b1, site);
+}
+inline void mma_int8_32(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1,
+                        const Site& site = Site::current()) {
+  FragmentA rows[4];
+  FragmentB columns[2][4];
+  gather_fragments({a0, a1, a2, a3}, b0, b1, rows, columns, site);
+  for (uint32_t e = 0; e < 4; ++e) {
+    d[e] = 0;
+    for (uint32_t j = 0; j < 4; ++j)
+      for (uint32_t half = 0; half < 2; ++half)
+        d[e] = dot4(rows[j].word[2 * half + e / 2], columns[e % 2][j].word[half], d[e]);
+  }
+}
+inline void mma_int8_16(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t b, const Site& site = Site::current()) {
+  mma_int8_32(d, a0, a1, 0, 0, b, 0, site);
+}
+
+// The tensor cores work when they are told to; fences and waits have nothing to order.
+inline void fence_async_proxy() {}
+inline void warpgroup_arrive() {}
+inline void warpgroup_commit() {}
+template <int kGroupsLeft>
+void warpgroup_wait() {}
 
 }  // namespace tessera::kernels::cuda
