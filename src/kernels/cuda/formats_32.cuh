@@ -1,0 +1,90 @@
+// Formats of 32 values, a slice each: d, then the codes. Q8_0, Q4_0. The contract: formats.cuh.
+#pragma once
+
+#include "kernels/cuda/formats_common.cuh"
+#include "quant/q4_0.h"
+#include "quant/q8_0.h"
+
+namespace tessera::kernels::cuda {
+
+template <typename BlockType, int bias>
+struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true> {
+  static constexpr int kWords = (sizeof(BlockType) - 2) / 4;  // of codes
+  struct Raw {
+    uint32_t codes[kWords], d;
+  };
+  template <typename P>
+  TESSERA_DEVICE static Raw fetch(P block, int) {
+    Raw raw;
+    load_words(block + 2, raw.codes);
+    raw.d = load_u16(block);
+    return raw;
+  }
+
+  static constexpr int kMatmulUnit = 64;
+  static constexpr int kHalves = kWords / 4;  // words a lane has of a slice
+  template <int n>
+  struct Quad {
+    uint32_t words[n][kHalves], d[n];
+  };
+  template <int n, typename P>
+  TESSERA_DEVICE static Quad<n> fetch_quad(P unit, int t, int n_slices) {
+    Quad<n> out;
+    TESSERA_UNROLL
+    for (int s = 0; s < n; ++s) {
+      const bool is_there = s < n_slices;
+      const P block = unit + s * static_cast<int>(sizeof(BlockType));
+      TESSERA_UNROLL
+      for (int i = 0; i < kHalves; ++i) out.words[s][i] = is_there ? load_word<2>(block + (2 + 16 * i + 4 * t)) : 0;
+      out.d[s] = is_there ? load_u16(block) : 0;
+    }
+    return out;
+  }
+  template <int n>
+  TESSERA_DEVICE static float scale(const Quad<n>& q, int s) {
+    return float_of_f16(static_cast<uint16_t>(q.d[s]));
+  }
+  template <int n>
+  TESSERA_DEVICE static uint32_t half_scale(const Quad<n>& q, int s, int) {
+    return half_weight(q.d[s]);
+  }
+};
+
+struct Q8_0 : PackedSlice<quant::Q8_0, 0> {
+  TESSERA_DEVICE static Slice<1> unpack(const Raw& raw, int) {
+    Slice<1> out;
+    TESSERA_UNROLL
+    for (int i = 0; i < 8; ++i) out.codes[i] = raw.codes[i];
+    out.scale[0] = float_of_f16(static_cast<uint16_t>(raw.d));
+    out.min = 0;
+    return out;
+  }
+  template <int n>
+  TESSERA_DEVICE static Words2 codes(const Quad<n>& q, int s) {
+    return {{q.words[s][0], q.words[s][1]}};
+  }
+};
+
+struct Q4_0 : PackedSlice<quant::Q4_0, 8> {
+  TESSERA_DEVICE static Slice<1> unpack(const Raw& raw, int) {
+    Slice<1> out;
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      out.codes[i] = raw.codes[i] & 0x0f0f0f0fu;
+      out.codes[i + 4] = raw.codes[i] >> 4 & 0x0f0f0f0fu;
+    }
+    out.scale[0] = float_of_f16(static_cast<uint16_t>(raw.d));
+    out.min = 0;
+    return out;
+  }
+  // Signed: 8 less, without a borrow from byte to byte.
+  TESSERA_DEVICE static uint32_t centered(uint32_t nibbles) {
+    return ((nibbles | 0x80808080u) - 0x08080808u) ^ 0x80808080u;
+  }
+  template <int n>
+  TESSERA_DEVICE static Words2 codes(const Quad<n>& q, int s) {
+    return {{centered(q.words[s][0] & 0x0f0f0f0fu), centered(q.words[s][0] >> 4 & 0x0f0f0f0fu)}};
+  }
+};
+
+}  // namespace tessera::kernels::cuda

@@ -1,0 +1,67 @@
+// What the packed formats have in common: the views of formats.cuh as types, and loads from addresses that are only
+// multiples of 2.
+#pragma once
+
+#include "kernels/cuda/words.cuh"
+
+namespace tessera::kernels::cuda {
+
+inline constexpr int kSlice = 32;
+inline constexpr int kUnitValues = 256, kUnitSlices = kUnitValues / kSlice;
+// Weights on their way to the tensor cores as f16 are this many times themselves: scales down to 4e-6 keep all their
+// bits, and weights up to 4000 stay finite.
+inline constexpr int kHalfWeight = 16;
+
+template <int kScales>
+struct Slice {
+  uint32_t codes[8];
+  float scale[kScales];
+  float min;
+};
+
+// What the contract asks to be known of a packed format before any block is read.
+template <typename BlockType, int alignment, int group, int scales, int bias, bool has_min, bool signed_codes>
+struct Packed {
+  using Block = BlockType;
+  static constexpr int kValues = Block::kValues, kBytes = sizeof(Block), kAlignment = alignment, kGroup = group;
+  static constexpr int kScales = scales, kBias = bias;
+  static constexpr bool kHasMin = has_min, kSignedCodes = signed_codes, kIsFloat = false;
+};
+
+// n words from an address that is a multiple of 2.
+template <int n, typename P>
+TESSERA_DEVICE void load_words(P p, uint32_t (&out)[n]) {
+  const uint32_t shift = misalignment(p, 4);
+  const auto words = cast<const uint32_t>(p - static_cast<int>(shift));
+  uint32_t low = words[0];
+  TESSERA_UNROLL
+  for (int i = 0; i < n; ++i) {
+    // The last word is read only when it holds bytes of ours: it may lie past the end of the buffer.
+    const uint32_t high = i + 1 < n ? words[i + 1] : words[n - 1 + (shift != 0)];
+    out[i] = funnel_right(low, high, 8 * shift);
+    low = high;
+  }
+}
+template <int kAlignment, typename P>
+TESSERA_DEVICE uint32_t load_word(P p) {
+  if constexpr (kAlignment >= 4) {
+    return *cast<const uint32_t>(p);
+  } else {
+    uint32_t out[1];
+    load_words(p, out);
+    return out[0];
+  }
+}
+template <typename P>
+TESSERA_DEVICE uint32_t load_u16(P p) {
+  return *cast<const uint16_t>(p);
+}
+
+// Two f16 of the value with these bits; of kHalfWeight times it.
+TESSERA_DEVICE uint32_t twice(uint32_t bits) { return permute_bytes(bits, 0, 0x1010); }
+TESSERA_DEVICE uint32_t half_weight(uint32_t d) {
+  constexpr uint32_t kFactor = f16x2(kHalfWeight);
+  return mul_f16x2(twice(d), kFactor);
+}
+
+}  // namespace tessera::kernels::cuda
