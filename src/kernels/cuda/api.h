@@ -11,7 +11,7 @@
 
 namespace tessera::kernels::cuda {
 
-inline constexpr uint32_t kApiVersion = 1;
+inline constexpr uint32_t kApiVersion = 2;
 inline constexpr char kApiSymbol[] = "tessera_cuda_api";
 
 using Address = uint64_t;
@@ -37,12 +37,18 @@ struct Failure {
 // ---- activations
 // -----------------------------------------------------------------------------------------------------
 
-// Forms of the input of a linear, made of (m, k) floats.
-//   kInt8    q i8 (m, k), d f32 (m, k / group), sums (m, k / 32): two int16, of the first and the last 16 codes;
-//            arithmetic as in kernels/cpu/arithmetic.md
-//   kF32     values f32 (m, k)
-//   kBF16    values bf16 (m, k), for the tensor cores
-enum class Form : int32_t { kInt8, kF32, kBF16 };
+// Forms of the input of a linear, made of (m, k) floats. Token t is row t % 8 of tile t / 8; tiles have min(m, 8) rows.
+//   kInt8      arithmetic as in kernels/cpu/arithmetic.md; for up to kMaxVecTokens tokens.
+//              q i8 (tiles, k / 32, rows, 32): of each 32 codes the words of four in the order 0 4 1 5 2 6 3 7
+//              d f32 (m, k / group)
+//              sums i8 (tiles, k / 256, rows, 32), with groups of 256: of each 16 codes the sum as 128 h + l; words of
+//              four in the order l h l h l h l h
+//   kF32       values f32 (m, k)
+//   kF16Tiles  for the tensor cores. values f16 (k / 64 rounded up, padded_tokens(m), 64), swizzled by 128 bytes and
+//   zero
+//              past k; of each 16 values the order is 0 1 4 5 8 9 12 13 2 3 6 7 10 11 14 15.
+//              d f32 (m): what a token's products are to be multiplied by
+enum class Form : int32_t { kInt8, kF32, kF16Tiles };
 struct Activations {
   Form form;
   int32_t m, k;
@@ -50,6 +56,9 @@ struct Activations {
   Address q, d, sums;
   Address values;
 };
+constexpr int32_t padded_tokens(int32_t m) { return m <= 64 ? 64 : (m + 127) / 128 * 128; }
+// Rows of k bytes that q takes; of k / 8 bytes that sums take.
+constexpr int64_t code_rows(int32_t m) { return m <= 8 ? m : (m + 7) / 8 * 8; }
 struct ActivationsArgs {
   Address x;
   Element element;
@@ -89,9 +98,11 @@ struct EmbeddingArgs {
   float factor;
 };
 // sum = (residual + norm(x) branch_weight) * scale, next = norm(sum) next_weight. Without `residual` only a norm: sum
-// is its output. Without `next` the second norm is left out. Weights are f32 (k) or 0.
+// is its output. Without `next` the second norm is left out. Weights are f32 (k) or 0. The last result can also be left
+// in the form kInt8 or kF16Tiles: `made`, whose m is 0 where it is not wanted.
 struct NormArgs {
   Address x, branch_weight, residual, sum, next_weight, next;
+  Activations made;
   Element element;
   int32_t m, k;
   float branch_eps, next_eps, scale;
@@ -195,6 +206,13 @@ struct ReadArgs {
   Address data, checksum;
   uint64_t n_bytes;
 };
+// Multiplies on the tensor cores: kPeakFlops a round and block; sums f32 (n_blocks, kPeakThreads).
+inline constexpr int kPeakThreads = 256;
+inline constexpr double kPeakFlops = 2.0 * 256 * 128 * 64;  // rows, tokens, depth
+struct PeakArgs {
+  Address sums;
+  int32_t n_blocks, n_rounds;
+};
 
 // ---- the device
 // ------------------------------------------------------------------------------------------------------
@@ -241,7 +259,7 @@ struct Api {
 
   int (*activations)(Device* device, const ActivationsArgs* args, Failure* failure);
   int (*matvec)(Device* device, const LinearArgs* args, Failure* failure);  // m <= kMaxVecTokens
-  int (*matmul)(Device* device, const LinearArgs* args, Failure* failure);  // form kBF16, no gate
+  int (*matmul)(Device* device, const LinearArgs* args, Failure* failure);  // form kF16Tiles
   int (*embedding)(Device* device, const EmbeddingArgs* args, Failure* failure);
   int (*norm)(Device* device, const NormArgs* args, Failure* failure);
   int (*soft_cap)(Device* device, const SoftCapArgs* args, Failure* failure);
@@ -253,6 +271,7 @@ struct Api {
   int (*advance)(Device* device, const AdvanceArgs* args, Failure* failure);
   int (*copy)(Device* device, const CopyArgs* args, Failure* failure);
   int (*read)(Device* device, const ReadArgs* args, Failure* failure);
+  int (*peak)(Device* device, const PeakArgs* args, Failure* failure);
 };
 
 using ApiFunction = const Api* (*)();

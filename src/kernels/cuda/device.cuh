@@ -20,6 +20,7 @@ struct Launch {
 
 struct Device {
   int ordinal = 0, n_multiprocessors = 0, major = 0;
+  int shared_bytes = 0;  // a block may have
   cudaStream_t stream = nullptr;
   std::unique_ptr<Transfers> transfers;
   cudaEvent_t marks[2] = {};

@@ -8,22 +8,17 @@
 namespace tessera::kernels::cuda {
 
 template <typename F>
-TESSERA_DEVICE int64_t table_row_bytes(int k) {
-  return F::kIsFloat ? int64_t{k} * F::kAlignment : int64_t{k / F::kValues} * F::kBytes;
-}
-
-template <typename F>
 TESSERA_KERNEL(kWarp, 1)
 embedding_kernel(EmbeddingArgs a) {
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const int slice = block_x() * kWarp + lane();
   const int64_t token = block_y();
   if (slice * kSlice >= a.k) return;
   const int id = global<const int32_t>(a.ids)[token];
   float values[kSlice];
   if (id >= 0 && id < a.n_rows) {
-    const Global<const uint8_t> row = global<const uint8_t>(a.table) + id * table_row_bytes<F>(a.k);
+    const Global<const uint8_t> row = global<const uint8_t>(a.table) + id * row_bytes<F>(a.k);
     dequantize_slice<F>(row, slice, a.k, values);
   } else {
     for (int i = 0; i < kSlice; ++i) values[i] = float_of_bits(0x7fc00000u);

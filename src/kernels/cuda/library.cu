@@ -55,6 +55,7 @@ int prepare(Device& device, DeviceInfo& info, Failure* failure) {
   if (check(cudaGetDeviceProperties(&properties, device.ordinal), "properties", failure)) return 1;
   device.n_multiprocessors = properties.multiProcessorCount;
   device.major = properties.major;
+  device.shared_bytes = static_cast<int>(properties.sharedMemPerBlockOptin);
   cudaFuncAttributes code{};
   const bool has_code = cudaFuncGetAttributes(&code, advance_kernel) != cudaErrorNoKernelImageForDevice;
   cudaGetLastError();

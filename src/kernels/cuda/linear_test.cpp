@@ -43,15 +43,7 @@ class LinearOnDevice : public OnDevice {
 
   // x in the form the weight's kernels read.
   Activations activations(const std::vector<float>& x, int m, int64_t k, Form form, int group) {
-    const auto mk = static_cast<size_t>(m) * static_cast<size_t>(k);
-    Activations out{.form = form, .m = m, .k = static_cast<int32_t>(k), .group = group};
-    if (form == Form::kInt8) {
-      out.q = poisoned(mk);
-      out.d = poisoned(mk / static_cast<size_t>(group) * 4);
-      out.sums = poisoned(mk / 32 * 4);
-    } else {
-      out.values = poisoned(mk * (form == Form::kF32 ? 4 : 2));
-    }
+    const Activations out = empty_form(form, m, k, group);
     run(&Api::activations, ActivationsArgs{.x = put(x), .element = Element::kF32, .out = out});
     return out;
   }
@@ -99,7 +91,7 @@ class LinearOnDevice : public OnDevice {
                     .format = *format_of(*w.format),
                     .n_jobs = 1,
                     .jobs = {job(w, m)}};
-    run(form == Form::kBF16 ? &Api::matmul : &Api::matvec, args);
+    run(form == Form::kF16Tiles ? &Api::matmul : &Api::matvec, args);
     const auto got = floats(args.jobs[0].out, static_cast<size_t>(m * n));
     if (form == Form::kInt8) {
       EXPECT_LE(relative_error(got, cpu_int8(w, x, m)), 1e-5) << w.format->name << " m " << m;
@@ -132,9 +124,10 @@ TEST_P(LinearOnDevice, MatvecExact) {
       for (int m : {1, 6}) EXPECT_LE(error_of(type, m, 9, k, Form::kF32), 1e-5) << static_cast<int>(type) << " k " << k;
 }
 TEST_P(LinearOnDevice, Matmul) {
-  for (GgmlType type : kBlocks) EXPECT_LE(error_of(type, 130, 131, 512, Form::kBF16), 4e-3) << static_cast<int>(type);
-  for (GgmlType type : kFloats) EXPECT_LE(error_of(type, 17, 40, 96, Form::kBF16), 4e-3) << static_cast<int>(type);
-  EXPECT_LE(error_of(GgmlType::kQ8_0, 20, 30, 32, Form::kBF16), 4e-3);
+  for (GgmlType type : kBlocks)
+    EXPECT_LE(error_of(type, 130, 131, 512, Form::kF16Tiles), 4e-3) << static_cast<int>(type);
+  for (GgmlType type : kFloats) EXPECT_LE(error_of(type, 17, 40, 96, Form::kF16Tiles), 4e-3) << static_cast<int>(type);
+  EXPECT_LE(error_of(GgmlType::kQ8_0, 20, 30, 32, Form::kF16Tiles), 4e-3);
 }
 
 // The queries, keys and values of a layer in one launch.

@@ -1,184 +1,227 @@
-// gguf_linear for many tokens on the tensor cores: out[t, n] = sum_k x[t, k] w[n, k] (+ bias), x in bf16, w dequantized
-// tile by tile to bf16 in shared memory, sums in f32. Bound of the rounding: each factor within 2^-9 of its value.
+// gguf_linear for many tokens on the tensor cores: out[t, n] = sum_k x[t, k] w[n, k] (+ bias), or gelu_tanh of a gate's
+// product times it. x in f16, each token scaled by a power of two so that nothing overflows; w dequantized to f16 in
+// registers; sums in f32. Bound of the rounding: each factor within 2^-10 of its value.
 //
-// A block computes 128 tokens x 128 rows in steps of 64 along k. Copies of x run two steps ahead in a ring of three
-// stages; of the weights, each thread fetches the slice of 32 values it will unpack in the next step before it
-// multiplies in this one. Eight warps hold 64 x 32 outputs each: 64 accumulators a lane.
-//
-// Shared memory holds rows of 64 bf16 = eight chunks of 16 bytes; chunk c of row r lies at c ^ (r % 8), so that the
-// eight rows a matrix load touches fall into different banks.
+// Each warp has a tile of sixteen rows, whose packed units it streams through a ring of its own in shared memory
+// (row_tiles.cuh); the block's warps share a ring of tiles of kTokens x 64 of x. Slice by slice a warp makes f16 of
+// its rows' codes, in the registers the product takes them from, while the product of the slice before still runs. So
+// the order of values within 16 is the lanes' (half_values), and x was laid out in that order (activations.cuh).
 #pragma once
 
-#include "kernels/cuda/formats.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/row_tiles.cuh"
+#include "kernels/cuda/tile_copies.cuh"
+#include "kernels/cuda/warpgroup.cuh"
 
 namespace tessera::kernels::cuda {
 
-struct MatmulTile {
-  static constexpr int kTokens = 128, kRows = 128, kDepth = 64, kWarps = 8, kThreads = kWarps * kWarp, kStages = 3;
-  static constexpr int kRowBytes = kDepth * 2, kTileBytes = 128 * kRowBytes;
-  static constexpr int kSharedBytes = (kStages + 2) * kTileBytes;  // x, and weights of this and the next step
-  static constexpr int kWarpTokens = 64, kWarpRows = 32;
+template <typename F, int kWarps, int kTokens>
+struct MatmulShape {
+  static constexpr int kThreads = kWarps * kWarp;
+  static constexpr int kStages = 4, kAhead = kStages - 2;  // a stage is free when the step after its own has begun
+  static constexpr int kTileBytes = kTokens * kTileRowBytes;
+  using U = Unit<F, F::kMatmulUnit>;
+  static constexpr int kStepSlices = kTileDepth / kSlice, kUnitSteps = F::kMatmulUnit / kTileDepth;
+  static constexpr int kUnits = (kAhead + kUnitSteps - 1) / kUnitSteps + 1;  // in a warp's ring
+  static constexpr int kWarpBytes = kUnits * U::kStageBytes;
+  using Copies = TileCopies<kStages, kThreads>;
+  static constexpr int kRings = kStages * kTileBytes + kWarps * kWarpBytes;
+  static constexpr int kSharedBytes = kRings + copies_bytes(kStages);
+  // Products on their way out: (tokens of a piece, rows of the block and 4) floats, with which the four tokens and
+  // eight rows of a warp fall into different banks; and the scales of all tokens.
+  static constexpr int kPieceTokens = 32, kPieceStride = kWarps * kTileRows + 4;
+  static_assert((kPieceTokens * kPieceStride + kTokens) * 4 <= kRings);
 };
 
-TESSERA_DEVICE int swizzled(int row, int chunk) { return row * MatmulTile::kRowBytes + ((chunk ^ (row % 8)) * 16); }
+template <typename F, int kWarps, int kTokens>
+struct MatmulStreams {
+  using S = MatmulShape<F, kWarps, kTokens>;
+  const Activations& x;
+  typename S::U::Source source;
+  Shared<uint8_t> x_ring, w_ring;  // of the block, of this warp
+  typename S::Copies copies;
+  int n_steps;
 
-// A slice on its way from global to shared memory.
-template <typename F, bool kIsFloat = F::kIsFloat>
-struct SliceInFlight {
-  typename F::Raw raw = {};
-  TESSERA_DEVICE void fetch(Global<const uint8_t> row, int s, int) { raw = fetch_slice<F>(row, s); }
-  TESSERA_DEVICE void unpack(int s, float (&out)[kSlice]) const {
-    const auto slice = F::unpack(raw, s % (F::kValues / kSlice));
-    TESSERA_UNROLL
-    for (int i = 0; i < kSlice; ++i) out[i] = value_of<F>(slice, i);
+  TESSERA_DEVICE Shared<uint8_t> unit_place(int unit) const { return w_ring + unit % S::kUnits * S::U::kStageBytes; }
+  // Starts the copies that step `step` is the first to need, and closes their group in any case.
+  TESSERA_DEVICE void copy_weights(int step) const {
+    if (step >= n_steps || step % S::kUnitSteps != 0) return;
+    const int unit = step / S::kUnitSteps;
+    source.copy(unit, unit_place(unit));
+  }
+  TESSERA_DEVICE void copy_tokens(int step) const {
+    if (step >= n_steps) return;
+    const auto first = int64_t{step} * padded_tokens(x.m) + block_x() * kTokens;
+    const auto from = global<const uint8_t>(x.values) + first * kTileRowBytes;
+    copies.start(x_ring + step % S::kStages * S::kTileBytes, from, S::kTileBytes, step % S::kStages);
   }
 };
-template <typename F>
-struct SliceInFlight<F, true> {
-  float values[kSlice];
-  TESSERA_DEVICE void fetch(Global<const uint8_t> row, int s, int k) { dequantize_slice<F>(row, s, k, values); }
-  TESSERA_DEVICE void unpack(int, float (&out)[kSlice]) const {
-    TESSERA_UNROLL
-    for (int i = 0; i < kSlice; ++i) out[i] = values[i];
-  }
-};
 
-// Tokens [first, first + 128) of step `step` into a stage; a chunk past k is zero, a token past m repeats the last.
-TESSERA_DEVICE void copy_tokens(const Activations& x, int first, int step, Shared<uint8_t> stage) {
-  using T = MatmulTile;
-  for (int i = thread(); i < T::kTokens * 8; i += T::kThreads) {
-    const int row = i / 8, chunk = i % 8, at = step * T::kDepth + chunk * 8;
-    const auto to = stage + swizzled(row, chunk);
-    const int64_t token = min_of(first + row, x.m - 1);
-    if (at < x.k)
-      copy_async16(to, global<const uint8_t>(x.values) + (token * x.k + at) * 2);
-    else
-      *cast<Words4>(to) = Words4{{0, 0, 0, 0}};
+// Four neighbours of a row of outputs, of which the first `n` exist.
+TESSERA_DEVICE void store_four(const LinearJob& job, int64_t at, int n, const float (&x)[4]) {
+  if (n < 4 || job.n % 4 != 0) {
+    for (int i = 0; i < min_of(n, 4); ++i) store_float(job.out, job.out_element, at + i, x[i]);
+  } else if (job.out_element == Element::kF32) {
+    *cast<Words4>(global<float>(job.out) + at) =
+        Words4{{bits_of_float(x[0]), bits_of_float(x[1]), bits_of_float(x[2]), bits_of_float(x[3])}};
+  } else {
+    const bool is_f16 = job.out_element == Element::kF16;
+    *cast<Words2>(global<uint16_t>(job.out) + at) = Words2{
+        {is_f16 ? f16x2_of(x[0], x[1]) : bf16x2_of(x[0], x[1]), is_f16 ? f16x2_of(x[2], x[3]) : bf16x2_of(x[2], x[3])}};
   }
 }
 
-// Two threads per row of the tile, a slice each; slices past k are zero.
-template <typename F>
-struct WeightTile {
-  Global<const uint8_t> row;
-  int row_in_tile, half, k;
-  SliceInFlight<F> slice;
+// A block's products, a few tokens at a time through shared memory, so that a warp stores neighbours of one token.
+template <typename F, int kWarps, int kTokens>
+struct ProductStore {
+  using S = MatmulShape<F, kWarps, kTokens>;
+  static constexpr int kFours = kWarps * kTileRows / 4;  // of one token; a thread always has the same one
+  static_assert(S::kThreads % kFours == 0);
+  const LinearArgs& args;
+  Shared<float> piece, scales;
+  RowTile tile;  // of the thread's four
+  bool exists;
 
-  TESSERA_DEVICE WeightTile(const LinearJob& job, int first_row, int of_k) : k(of_k) {
-    row_in_tile = thread() / 2;
-    half = thread() % 2;
-    const int64_t r = min_of(first_row + row_in_tile, job.n - 1);
-    const int64_t bytes = F::kIsFloat ? int64_t{k} * F::kAlignment : int64_t{k / F::kValues} * F::kBytes;
-    row = global<const uint8_t>(job.weight) + r * bytes;
+  TESSERA_DEVICE ProductStore(const LinearArgs& a, Shared<uint8_t> memory, int n_tiles)
+      : args(a), piece(cast<float>(memory)), scales(piece + S::kPieceTokens * S::kPieceStride) {
+    const int at = block_y() * kWarps + thread() % kFours / 4;
+    exists = at < n_tiles;
+    tile = RowTile::among<F>(a, min_of(at, n_tiles - 1));
+    for (int i = thread(); i < kTokens; i += S::kThreads)
+      scales[i] = global<const float>(a.x.d)[min_of(block_x() * kTokens + i, a.x.m - 1)];
+    sync_block();
   }
-  TESSERA_DEVICE int index(int step) const { return 2 * step + half; }
-  TESSERA_DEVICE void fetch(int step) {
-    if (index(step) * kSlice < k) slice.fetch(row, index(step), k);
-  }
-  TESSERA_DEVICE void store(int step, Shared<uint8_t> tile) const {
-    float values[kSlice];
-    if (index(step) * kSlice < k) {
-      slice.unpack(index(step), values);
-    } else {
-      TESSERA_UNROLL
-      for (int i = 0; i < kSlice; ++i) values[i] = 0;
+  // The eight tokens of accumulators [4 j, 4 j + 4) of a warp, tokens 8 in_piece .. of the piece.
+  TESSERA_DEVICE void put(const float (&acc)[kTokens / 2], bool is_gated, int j, int in_piece) const {
+    TESSERA_UNROLL
+    for (int e = 0; e < 2; ++e) {
+      const int token = lane() % 4 * 2 + e;
+      const auto to = piece + ((8 * in_piece + token) * S::kPieceStride + warp() * kTileRows + lane() / 4);
+      const float scale = scales[8 * j + token];
+      const float low = acc[4 * j + e] * scale, high = acc[4 * j + 2 + e] * scale;
+      to[0] = is_gated ? high * gelu_tanh(low) : low;
+      to[8] = high;
     }
-    TESSERA_UNROLL
-    for (int c = 0; c < 4; ++c) {
-      Words4 chunk;
+  }
+  TESSERA_DEVICE void store(int first_token) const {
+    const LinearJob& job = args.jobs[tile.job];
+    const int four = thread() % kFours, in_tile = four % 4 * 4, row = tile.first + in_tile;
+    const int rows = rows_of_tile(job);
+    if (!exists || in_tile >= rows || row >= job.n) return;
+    for (int t = thread() / kFours; t < S::kPieceTokens; t += S::kThreads / kFours) {
+      const int token = first_token + t;
+      if (token >= args.x.m) return;
+      float x[4];
       TESSERA_UNROLL
-      for (int i = 0; i < 4; ++i) chunk.word[i] = bf16x2_of(values[8 * c + 2 * i], values[8 * c + 2 * i + 1]);
-      *cast<Words4>(tile + swizzled(row_in_tile, half * 4 + c)) = chunk;
+      for (int i = 0; i < 4; ++i) x[i] = piece[t * S::kPieceStride + 4 * four + i];
+      if (job.bias != 0)
+        for (int i = 0; i < 4; ++i) x[i] += global<const float>(job.bias)[min_of(row + i, job.n - 1)];
+      store_four(job, int64_t{token} * job.n + row, job.n - row, x);
     }
   }
 };
 
-using Accumulators = float[4][4][4];  // 16 tokens x 8 rows each: (tokens / 16, rows / 8, of the lane)
-
-// One step: 64 values of k for the warp's 64 tokens x 32 rows.
-TESSERA_DEVICE void multiply_tiles(Shared<const uint8_t> x, Shared<const uint8_t> w, Accumulators& acc) {
-  using T = MatmulTile;
-  const int first_token = warp() / 4 * T::kWarpTokens, first_row = warp() % 4 * T::kWarpRows;
-  const int matrix = lane() / 8, in_matrix = lane() % 8;
-  TESSERA_UNROLL
-  for (int depth = 0; depth < T::kDepth / 16; ++depth) {
-    uint32_t a[4][4], b[2][4];
-    TESSERA_UNROLL
-    for (int i = 0; i < 4; ++i)
-      load_matrices(a[i], x + swizzled(first_token + 16 * i + matrix % 2 * 8 + in_matrix, 2 * depth + matrix / 2));
-    TESSERA_UNROLL
-    for (int j = 0; j < 2; ++j)
-      load_matrices(b[j], w + swizzled(first_row + 16 * j + matrix / 2 * 8 + in_matrix, 2 * depth + matrix % 2));
-    TESSERA_UNROLL
-    for (int i = 0; i < 4; ++i) TESSERA_UNROLL
-    for (int j = 0; j < 4; ++j) mma(acc[i][j], a[i], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
-  }
-}
-
-TESSERA_DEVICE void store_tile(const LinearArgs& args, int first_token, int first_row, const Accumulators& acc) {
-  const LinearJob& job = args.jobs[0];
-  TESSERA_UNROLL
-  for (int i = 0; i < 4; ++i) TESSERA_UNROLL
-  for (int j = 0; j < 4; ++j) TESSERA_UNROLL
-  for (int e = 0; e < 4; ++e) {
-    const int token = first_token + 16 * i + e / 2 * 8 + lane() / 4;
-    const int row = first_row + 8 * j + lane() % 4 * 2 + e % 2;
-    if (token >= args.x.m || row >= job.n) continue;
-    const float bias = job.bias != 0 ? global<const float>(job.bias)[row] : 0.0f;
-    store_float(job.out, job.out_element, int64_t{token} * job.n + row, acc[i][j][e] + bias);
-  }
-}
-
-template <typename F>
-TESSERA_KERNEL(MatmulTile::kThreads, 1)
+template <typename F, int kWarps, int kTokens>
+TESSERA_KERNEL(kWarps* kWarp, 1)
 matmul_kernel(LinearArgs args) {
-  using T = MatmulTile;
-  const auto x_ring = shared_memory();
-  const auto w_tiles = x_ring + T::kStages * T::kTileBytes;
-  const int first_row = block_x() * T::kRows, first_token = block_y() * T::kTokens;
-  const int n_steps = (args.x.k + T::kDepth - 1) / T::kDepth;
-  WeightTile<F> weights(args.jobs[0], first_row, args.x.k);
-  weights.fetch(0);
-  weights.store(0, w_tiles);
-  weights.fetch(1);
+  using S = MatmulShape<F, kWarps, kTokens>;
+  const auto memory = shared_memory();
+  const int n_tiles = tiles_of(args);
+  const RowTile tile = RowTile::among<F>(args, min_of(block_y() * kWarps + warp(), n_tiles - 1));
+  const Address rows[2] = {tile.address(lane() / 4), tile.address(lane() / 4 + 8)};
+  MatmulStreams<F, kWarps, kTokens> streams{args.x,
+                                            {},
+                                            memory,
+                                            memory + (S::kStages * S::kTileBytes + warp() * S::kWarpBytes),
+                                            typename S::Copies(memory + S::kRings),
+                                            (args.x.k + kTileDepth - 1) / kTileDepth};
+  streams.source.set(tile);
+  for (int step = 0; step < S::kAhead; ++step) streams.copy_weights(step);  // do not depend on the launch before
   wait_for_previous();
   let_next_start();
-  for (int step = 0; step < T::kStages - 1; ++step) {
-    if (step < n_steps) copy_tokens(args.x, first_token, step, x_ring + step * T::kTileBytes);
+  for (int step = 0; step < S::kAhead; ++step) {
+    streams.copy_tokens(step);
     commit_copies();
   }
-  Accumulators acc = {};
-  for (int step = 0; step < n_steps; ++step) {
-    wait_copies<T::kStages - 2>();
-    sync_block();  // this step's tiles are there, those of the step before have been read
-    const int ahead = step + T::kStages - 1;
-    if (ahead < n_steps) copy_tokens(args.x, first_token, ahead, x_ring + ahead % T::kStages * T::kTileBytes);
-    commit_copies();
-    multiply_tiles(x_ring + step % T::kStages * T::kTileBytes, w_tiles + step % 2 * T::kTileBytes, acc);
-    if (step + 1 < n_steps) weights.store(step + 1, w_tiles + (step + 1) % 2 * T::kTileBytes);
-    weights.fetch(step + 2);
+  float acc[kTokens / 2];
+  uint32_t a[2][2][4];                                                 // of two slices in turn: (slice % 2, half)
+  for (int step = 0; step < streams.n_steps; step += S::kUnitSteps) {  // whole units: rows are made of them
+    TESSERA_UNROLL
+    for (int within = 0; within < S::kUnitSteps; ++within) {
+      const int at = step + within, unit = at / S::kUnitSteps;
+      wait_copies<S::kAhead - 1>();
+      sync_block();  // the products of the step before the last have been made
+      streams.copies.wait(at % S::kStages, at / S::kStages);
+      streams.copy_weights(at + S::kAhead);
+      streams.copy_tokens(at + S::kAhead);
+      commit_copies();
+      const auto x_tile = memory + at % S::kStages * S::kTileBytes;
+      TESSERA_UNROLL
+      for (int slice = 0; slice < S::kStepSlices; ++slice) {
+        const auto w = QuadPair<F, F::kMatmulUnit>::fetch(streams.unit_place(unit), rows, unit, args.x.k);
+        uint32_t low[4], high[4];
+        half_values<F>(w.row[0], within * S::kStepSlices + slice, low);
+        half_values<F>(w.row[1], within * S::kStepSlices + slice, high);
+        TESSERA_UNROLL
+        for (int half = 0; half < 2; ++half) TESSERA_UNROLL
+        for (int pair = 0; pair < 2; ++pair) {
+          a[slice % 2][half][2 * pair] = low[2 * half + pair];
+          a[slice % 2][half][2 * pair + 1] = high[2 * half + pair];
+        }
+        sync_warp();
+        warpgroup_arrive();
+        TESSERA_UNROLL
+        for (int half = 0; half < 2; ++half)
+          multiply_tile<kTokens>(acc, a[slice % 2][half], x_tile, 2 * slice + half, at + slice + half > 0);
+        warpgroup_commit();
+        warpgroup_wait<1>();  // those of the slice before: its registers are free
+      }
+    }
   }
-  store_tile(args, first_token + warp() / 4 * T::kWarpTokens, first_row + warp() % 4 * T::kWarpRows, acc);
+  warpgroup_wait<0>();
+  wait_copies<0>();
+  sync_block();  // the rings are free
+  const ProductStore<F, kWarps, kTokens> out(args, memory, n_tiles);
+  const bool is_gated = args.jobs[tile.job].gate != 0;
+  TESSERA_UNROLL
+  for (int j = 0; j < kTokens / 8; ++j) {
+    out.put(acc, is_gated, j, j % 4);
+    if (j % 4 != 3) continue;
+    sync_block();
+    out.store(block_x() * kTokens + 8 * (j - 3));
+    sync_block();
+  }
+}
+
+template <typename F, int kWarps, int kTokens>
+int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
+  using S = MatmulShape<F, kWarps, kTokens>;
+  int n_tiles = 0;
+  for (int i = 0; i < args.n_jobs; ++i) n_tiles += pieces_of(args.jobs[i].n, args.jobs[i].gate != 0 ? 8 : 16);
+  Launch shape;
+  shape.threads = S::kThreads;
+  shape.shared_bytes = S::kSharedBytes;
+  // Tokens vary first: blocks that run at the same time read the same weights.
+  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(n_tiles, kWarps), 1};
+  return launch(device, shape, matmul_kernel<F, kWarps, kTokens>, args, failure);
+}
+
+// Sixteen warps hide the unpacking behind the products; cards with less shared memory hold the rings of eight.
+template <typename F, int kTokens>
+int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
+  if (device.shared_bytes >= MatmulShape<F, 16, kTokens>::kSharedBytes)
+    return launch_matmul<F, 16, kTokens>(device, args, failure);
+  if (device.shared_bytes >= MatmulShape<F, 8, kTokens>::kSharedBytes)
+    return launch_matmul<F, 8, kTokens>(device, args, failure);
+  return launch_matmul<F, 8, 64>(device, args, failure);
 }
 
 template <typename F>
 int matmul(Device& device, const LinearArgs& args, Failure* failure) {
-  using T = MatmulTile;
-  if (args.x.form != Form::kBF16) return fail(failure, "matmul needs the activations as bf16");
+  if (args.x.form != Form::kF16Tiles) return fail(failure, "matmul needs the activations as tiles of f16");
   if (args.x.k % kSlice != 0) return fail(failure, "matmul needs rows of a multiple of 32");
-  Launch shape;
-  shape.threads = T::kThreads;
-  shape.shared_bytes = T::kSharedBytes;
-  for (int i = 0; i < args.n_jobs; ++i) {
-    if (args.jobs[i].gate != 0) return fail(failure, "matmul does not know gates");
-    LinearArgs one = args;
-    one.n_jobs = 1;
-    one.jobs[0] = args.jobs[i];
-    shape.blocks = {pieces_of(one.jobs[0].n, T::kRows), pieces_of(args.x.m, T::kTokens), 1};
-    if (launch(device, shape, matmul_kernel<F>, one, failure)) return 1;
-  }
-  return 0;
+  if (args.x.m <= 64) return launch_matmul<F, 64>(device, args, failure);
+  return launch_matmul<F, 128>(device, args, failure);
 }
 
 }  // namespace tessera::kernels::cuda

@@ -4,6 +4,7 @@
 #include "kernels/cuda/activations.cuh"
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/format_kernels.h"
+#include "kernels/cuda/limits.cuh"
 #include "kernels/cuda/rows.cuh"
 #include "kernels/cuda/sampling.cuh"
 #include "kernels/cuda/step_end.cuh"
@@ -47,6 +48,7 @@ inline void fill_operations(Api& api) {
   api.sample = call<SampleArgs, sample>;
   api.advance = call<AdvanceArgs, advance>;
   api.read = call<ReadArgs, read_memory>;
+  api.peak = call<PeakArgs, measure_peak>;
 }
 
 }  // namespace tessera::kernels::cuda

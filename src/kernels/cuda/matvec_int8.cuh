@@ -1,0 +1,277 @@
+// gguf_linear for up to 16 tokens with int8 activations, on the tensor cores' integer product, in one pass over the
+// packed rows. Arithmetic: kernels/cpu/arithmetic.md. Bytes moved: the rows once (n row_bytes); activations come from
+// the caches.
+//
+// A block takes tiles of sixteen rows, one after the other. The units of its tiles are one long list that its warps
+// deal out among themselves, each with a ring of units in shared memory: kStages - 1 units of every warp are on their
+// way all the time, from one tile to the next and, as weights do not depend on it, before the launch before this one
+// has ended. A warp's product of 16 rows, 32 values and 8 tokens is one mma; what is integer in a block of 256 values
+// stays so. Every few tiles the warps' parts are added, always in the same order.
+#pragma once
+
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/row_tiles.cuh"
+
+namespace tessera::kernels::cuda {
+
+inline constexpr int kTileTokens = 8;
+
+// kTokens: 1, 4, 8 or 16 tokens at most.
+template <typename F, int kTokens, int kWarpsOfBlock>
+struct MatvecShape {
+  using U = Unit<F, kUnitValues>;
+  static constexpr int kWarps = kWarpsOfBlock, kThreads = kWarps * kWarp;
+  static constexpr int kStages = kWarps == 16 && 3 * kWarps * U::kStageBytes <= 190 * 1024 ? 3 : 2;
+  static constexpr int kWarpBytes = kStages * U::kStageBytes, kRingBytes = kWarps * kWarpBytes;
+  static constexpr int kTiles = (kTokens + kTileTokens - 1) / kTileTokens;  // of tokens
+  // The warps' parts of as many tiles of rows as are finished together, floats (2, tiles, warps, tokens, 16 rows): the
+  // half that is filled and the half that is added up.
+  static constexpr int kGroup = kTokens == 1 ? 8 : 16 / kTokens, kPart = kTokens * kTileRows;
+  static constexpr int kTurnFloats = kGroup * kWarps * kPart;
+  static constexpr int kSharedBytes = kRingBytes + 2 * kTurnFloats * static_cast<int>(sizeof(float));
+};
+
+// The activations as one lane reads them: of each tile of 8 tokens, those of token lane / 4.
+struct TokenCodes {
+  const Activations& x;
+  int tile_rows, n_slices, last;
+  TESSERA_DEVICE explicit TokenCodes(const Activations& of)
+      : x(of), tile_rows(min_of(of.m, kTileTokens)), n_slices(of.k / kSlice), last(of.m - 1) {}
+  // Row (tile, i of n) of 32 bytes: two words of the lane.
+  TESSERA_DEVICE Words2 words(Address from, int tile, int i, int n) const {
+    const int token = min_of(lane() / 4, min_of(last - tile * kTileTokens, kTileTokens - 1));
+    const int row = (tile * n + i) * tile_rows + token;
+    return *cast<const Words2>(global<const uint8_t>(from) + (row * kSlice + 8 * (lane() % 4)));
+  }
+  TESSERA_DEVICE Words2 codes(int tile, int slice) const { return words(x.q, tile, slice, n_slices); }
+  TESSERA_DEVICE Words2 sums(int tile, int block) const { return words(x.sums, tile, block, n_slices / 8); }
+  // Scale of token 2 (lane % 4) + e of the tile.
+  TESSERA_DEVICE float scale(int tile, int e, int group, int n_groups) const {
+    const int token = min_of(tile * kTileTokens + 2 * (lane() % 4) + e, last);
+    return global<const float>(x.d)[token * n_groups + group];
+  }
+};
+
+// Sums of a lane: rows lane / 4 and + 8, tokens 2 (lane % 4) and the next: of[i][e] is of row e / 2, token e % 2 of
+// token tile i. With one token those of the next are left out: kStep is 2.
+template <int kTokens>
+struct TileSums {
+  static constexpr int kTiles = (kTokens + kTileTokens - 1) / kTileTokens, kStep = kTokens == 1 ? 2 : 1;
+  float of[kTiles][4];
+};
+
+// One block of 256 values, all integer inside.
+template <typename F, int kTokens>
+TESSERA_DEVICE void multiply_unit_of_256(const QuadPair<F, kUnitValues>& w, const TokenCodes& x, int unit,
+                                         TileSums<kTokens>& acc) {
+  constexpr int kTiles = TileSums<kTokens>::kTiles, kStep = TileSums<kTokens>::kStep;
+  int32_t sum[kTiles][4] = {};
+  TESSERA_UNROLL
+  for (int s = 0; s < kUnitSlices; ++s) {
+    const Words2 a0 = F::codes(w.row[0], s), a1 = F::codes(w.row[1], s);
+    TESSERA_UNROLL
+    for (int i = 0; i < kTiles; ++i) {
+      const Words2 b = x.codes(i, unit * kUnitSlices + s);
+      int32_t part[2][4];
+      if constexpr (F::kScales == 1) {
+        mma_int8_32(part[0], a0.word[0], a1.word[0], a0.word[1], a1.word[1], b.word[0], b.word[1]);
+      } else {
+        mma_int8_16(part[0], a0.word[0], a1.word[0], b.word[0]);
+        mma_int8_16(part[1], a0.word[1], a1.word[1], b.word[1]);
+      }
+      TESSERA_UNROLL
+      for (int e = 0; e < 4; e += kStep) TESSERA_UNROLL
+      for (int j = 0; j < F::kScales; ++j) sum[i][e] += part[j][e] * F::integer_scale(w.row[e / 2], F::kScales * s + j);
+    }
+  }
+  const uint32_t o0 = F::offset_word(w.row[0], lane() % 4), o1 = F::offset_word(w.row[1], lane() % 4);
+  const float d[2] = {F::d(w.row[0]), F::d(w.row[1])}, dmin[2] = {F::dmin(w.row[0]), F::dmin(w.row[1])};
+  TESSERA_UNROLL
+  for (int i = 0; i < kTiles; ++i) {
+    const Words2 b = x.sums(i, unit);  // of each 16 codes: the remainder and the quotient by 128
+    int32_t low[4], high[4];
+    mma_int8_16(low, o0, o1, b.word[0]);
+    mma_int8_16(high, o0, o1, b.word[1]);
+    const float scale[2] = {x.scale(i, 0, unit, x.n_slices / 8), x.scale(i, 1, unit, x.n_slices / 8)};
+    TESSERA_UNROLL
+    for (int e = 0; e < 4; e += kStep) {
+      const int32_t offset = low[e] + 128 * high[e];
+      if constexpr (F::kHasMin) {
+        const float inner = d[e / 2] * static_cast<float>(sum[i][e]) - dmin[e / 2] * static_cast<float>(offset);
+        acc.of[i][e] += scale[e % 2] * inner;
+      } else {
+        acc.of[i][e] += d[e / 2] * scale[e % 2] * static_cast<float>(sum[i][e] - F::kBias * offset);
+      }
+    }
+  }
+}
+
+// Up to eight blocks of 32 values, each with scales of its own.
+template <typename F, int kTokens>
+TESSERA_DEVICE void multiply_unit_of_32(const QuadPair<F, kUnitValues>& w, const TokenCodes& x, int unit,
+                                        TileSums<kTokens>& acc) {
+  constexpr int kTiles = TileSums<kTokens>::kTiles, kStep = TileSums<kTokens>::kStep;
+  TESSERA_UNROLL
+  for (int s = 0; s < kUnitSlices; ++s) {
+    const int slice = unit * kUnitSlices + s;
+    if (slice >= x.n_slices) return;
+    const Words2 a0 = F::codes(w.row[0], s), a1 = F::codes(w.row[1], s);
+    const float d[2] = {F::scale(w.row[0], s), F::scale(w.row[1], s)};
+    TESSERA_UNROLL
+    for (int i = 0; i < kTiles; ++i) {
+      const Words2 b = x.codes(i, slice);
+      int32_t part[4];
+      mma_int8_32(part, a0.word[0], a1.word[0], a0.word[1], a1.word[1], b.word[0], b.word[1]);
+      const float scale[2] = {x.scale(i, 0, slice, x.n_slices), x.scale(i, 1, slice, x.n_slices)};
+      TESSERA_UNROLL
+      for (int e = 0; e < 4; e += kStep) acc.of[i][e] += d[e / 2] * scale[e % 2] * static_cast<float>(part[e]);
+    }
+  }
+}
+
+// The units of a block's tiles in order; a warp's are every S::kWarps-th.
+template <typename F, typename S>
+struct UnitStream {
+  const LinearArgs& args;
+  Shared<uint8_t> ring;
+  int n_tiles, units_per_tile;
+  typename S::U::Source source;
+  int at_tile, unit, stage = 0;  // what is copied next
+
+  TESSERA_DEVICE UnitStream(const LinearArgs& a, Shared<uint8_t> memory)
+      : args(a), ring(memory), n_tiles(tiles_of(a)), units_per_tile(S::U::count(a.x.k)) {
+    at_tile = block_x(), unit = warp();
+    if (at_tile < n_tiles) source.set(RowTile::among<F>(args, at_tile));
+    settle();
+  }
+  // A unit past the end of its tile belongs to the block's next one.
+  TESSERA_DEVICE void settle() {
+    if (unit < units_per_tile) return;
+    while (unit >= units_per_tile) unit -= units_per_tile, at_tile += n_blocks_x();
+    if (at_tile < n_tiles) source.set(RowTile::among<F>(args, at_tile));
+  }
+  // Starts the copy of the next unit, if there is one, and closes its group in any case.
+  TESSERA_DEVICE void copy_next() {
+    if (at_tile < n_tiles) {
+      source.copy(unit, ring + stage * S::U::kStageBytes);
+      unit += S::kWarps;
+      settle();
+    }
+    commit_copies();
+    stage = stage + 1 == S::kStages ? 0 : stage + 1;
+  }
+};
+
+// This warp's part of a tile.
+template <typename F, int kTokens>
+TESSERA_DEVICE void store_part(const TileSums<kTokens>& acc, Shared<float> part) {
+  const int row = lane() / 4, token = 2 * (lane() % 4);
+  TESSERA_UNROLL
+  for (int i = 0; i < TileSums<kTokens>::kTiles; ++i) TESSERA_UNROLL
+  for (int e = 0; e < 4; e += TileSums<kTokens>::kStep)
+    if (kTokens >= kTileTokens || token < kTokens)
+      part[(i * kTileTokens + token + e % 2) * kTileRows + row + e / 2 * 8] = acc.of[i][e];
+}
+
+// Adds the warps' parts of the tiles of a group and stores their outputs: a thread for each row below 8 and the one 8
+// above it, and token. parts: (tiles, warps, tokens, rows).
+template <typename F, typename S>
+TESSERA_DEVICE void finish_tiles(const LinearArgs& args, int first_tile, int n_tiles, Shared<const float> parts) {
+  constexpr int kPairs = S::kPart / 2;
+  for (int i = thread(); i < S::kGroup * kPairs; i += S::kThreads) {
+    const int at = first_tile + i / kPairs * n_blocks_x(), token = i % kPairs / 8, row_in_tile = i % 8;
+    if (at >= n_tiles || token >= args.x.m) continue;
+    float low = 0, high = 0;
+    TESSERA_UNROLL
+    for (int w = 0; w < S::kWarps; ++w) {
+      const auto part = parts + ((i / kPairs * S::kWarps + w) * S::kPart + token * kTileRows + row_in_tile);
+      low += part[0], high += part[8];
+    }
+    const RowTile tile = RowTile::among<F>(args, at);
+    const LinearJob& job = args.jobs[tile.job];
+    const int row = tile.first + row_in_tile;
+    const auto store = [&](int to, float value) {
+      if (to >= job.n) return;
+      const float bias = job.bias != 0 ? global<const float>(job.bias)[to] : 0.0f;
+      store_float(job.out, job.out_element, int64_t{token} * job.n + to, value + bias);
+    };
+    if (job.gate != 0) {
+      store(row, high * gelu_tanh(low));
+    } else {
+      store(row, low);
+      store(row + kTileRows / 2, high);
+    }
+  }
+}
+
+template <typename F, int kTokens, int kWarps>
+TESSERA_KERNEL(kWarps* kWarp, 1)
+matvec_int8_kernel(LinearArgs args) {
+  using S = MatvecShape<F, kTokens, kWarps>;
+  const auto memory = shared_memory();
+  const auto parts = cast<float>(memory + S::kRingBytes);
+  UnitStream<F, S> stream(args, memory + warp() * S::kWarpBytes);
+  for (int i = 0; i < S::kStages - 1; ++i) stream.copy_next();  // weights do not depend on the launch before
+  let_next_start();
+  wait_for_previous();
+  const TokenCodes x(args.x);
+  const int n_units = stream.units_per_tile, n_tiles = stream.n_tiles;
+  int stage = 0, unit = warp(), turn = 0;
+  for (int first = block_x(); first < n_tiles; first += S::kGroup * n_blocks_x(), turn ^= 1) {
+    const auto of_turn = parts + turn * S::kTurnFloats;
+    for (int in_group = 0; in_group < S::kGroup; ++in_group, unit -= n_units) {
+      const int at = first + in_group * n_blocks_x();
+      if (at >= n_tiles) break;
+      const RowTile tile = RowTile::among<F>(args, at);
+      const Address rows[2] = {tile.address(lane() / 4), tile.address(lane() / 4 + 8)};
+      TileSums<kTokens> acc = {};
+      for (; unit < n_units; unit += S::kWarps) {
+        wait_copies<S::kStages - 2>();
+        sync_warp();         // every lane's part of this unit is there, and the unit before it has been read
+        stream.copy_next();  // over the unit before it
+        const auto w = QuadPair<F, kUnitValues>::fetch(stream.ring + stage * S::U::kStageBytes, rows, unit, args.x.k);
+        if constexpr (F::kValues == kUnitValues)
+          multiply_unit_of_256<F, kTokens>(w, x, unit, acc);
+        else
+          multiply_unit_of_32<F, kTokens>(w, x, unit, acc);
+        stage = stage + 1 == S::kStages ? 0 : stage + 1;
+      }
+      store_part<F, kTokens>(acc, of_turn + (in_group * S::kWarps + warp()) * S::kPart);
+    }
+    sync_block();  // the next group's parts go to the other half
+    finish_tiles<F, S>(args, first, n_tiles, of_turn);
+  }
+}
+
+template <typename F, int kTokens, int kWarps>
+int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
+  using S = MatvecShape<F, kTokens, kWarps>;
+  int n_tiles = 0;
+  for (int i = 0; i < args.n_jobs; ++i) n_tiles += pieces_of(args.jobs[i].n, args.jobs[i].gate != 0 ? 8 : 16);
+  Launch shape;
+  shape.threads = S::kThreads;
+  shape.shared_bytes = S::kSharedBytes;
+  shape.blocks.x = min_of_sizes(n_tiles, device.n_multiprocessors);
+  return launch(device, shape, matvec_int8_kernel<F, kTokens, kWarps>, args, failure);
+}
+
+// Sixteen warps keep the memory busy; cards with less shared memory hold the rings of eight.
+template <typename F, int kTokens>
+int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
+  if (device.shared_bytes >= MatvecShape<F, kTokens, 16>::kSharedBytes)
+    return launch_matvec_int8<F, kTokens, 16>(device, args, failure);
+  return launch_matvec_int8<F, kTokens, 8>(device, args, failure);
+}
+
+template <typename F>
+int matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
+  if (args.x.group != F::kGroup) return fail(failure, "matvec: activations quantized in groups of another size");
+  for (int i = 0; i < args.n_jobs; ++i)
+    if (args.jobs[i].gate != 0 && args.jobs[i].bias != 0) return fail(failure, "matvec: a gated job has no bias");
+  if (args.x.m == 1) return launch_matvec_int8<F, 1>(device, args, failure);
+  if (args.x.m <= 4) return launch_matvec_int8<F, 4>(device, args, failure);
+  if (args.x.m <= kTileTokens) return launch_matvec_int8<F, 8>(device, args, failure);
+  return launch_matvec_int8<F, 16>(device, args, failure);
+}
+
+}  // namespace tessera::kernels::cuda
