@@ -1,66 +1,136 @@
 // Work on rows between the linears, as the CPU's fused steps do it (runtime/steps/row_steps.cpp): rows are loaded to
-// f32, computed there and rounded once. Reference: ops/norm.h.
+// f32, computed there and rounded once. A norm can leave its result in the form the linears after it read, too.
+// Reference: ops/norm.h.
 #pragma once
 
-#include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/words.cuh"
+#include "kernels/cuda/activations.cuh"
 
 namespace tessera::kernels::cuda {
 
-inline constexpr int kNormThreads = 256, kElementThreads = 256;
+inline constexpr int kNormThreads = 768, kElementThreads = 256;
 
-TESSERA_DEVICE float weight_at(Address weight, int i) { return weight != 0 ? global<const float>(weight)[i] : 1.0f; }
+TESSERA_DEVICE void load_weights(Address weight, int first, int k, float (&w)[8]) {
+  TESSERA_UNROLL
+  for (int i = 0; i < 8; ++i) w[i] = 1;
+  if (weight != 0) load_eight(weight, Element::kF32, 0, first, k, w);
+}
+// As a slot of type `element` keeps it.
+TESSERA_DEVICE float rounded(float value, Element element) {
+  if (element == Element::kF32) return value;
+  return element == Element::kF16 ? float_of_f16(f16_of(value)) : float_of_bf16(bf16_of(value));
+}
 
-// A block per row, which it keeps in shared memory: x, residual in; sum, next out, each once.
-TESSERA_KERNEL(kNormThreads, 1) norm_kernel(NormArgs a) {
-  const auto values = cast<float>(shared_memory());
-  const auto scratch = values + a.k;  // (warps)
+// The part of a row that a thread keeps in registers: kRounds times eight values, kNormThreads apart.
+template <int kRounds>
+struct NormRow {
+  float x[kRounds][8];
+  TESSERA_DEVICE static int first(int round) { return 8 * (thread() + round * kNormThreads); }
+  TESSERA_DEVICE float squares() const {
+    float sum = 0;
+    TESSERA_UNROLL
+    for (int i = 0; i < 8 * kRounds; ++i) sum += x[i / 8][i % 8] * x[i / 8][i % 8];
+    return sum;
+  }
+};
+
+// In the form the linears after it read.
+template <int kRounds>
+TESSERA_DEVICE void make_form(const Activations& out, int64_t token, const NormRow<kRounds>& row,
+                              Shared<float> scratch) {
+  if (out.form == Form::kInt8) {
+    TESSERA_UNROLL
+    for (int round = 0; round < kRounds; ++round)
+      quantize_eight(out, token, row.first(round), row.first(round) < out.k, row.x[round]);
+    return;
+  }
+  float largest = 0;
+  TESSERA_UNROLL
+  for (int i = 0; i < 8 * kRounds; ++i) largest = max_of(largest, abs_of(row.x[i / 8][i % 8]));
+  const PowerOfTwo scale(block_max(largest, kNormThreads / kWarp, scratch));
+  if (thread() == 0) store_token_scale(out, token, scale);
+  TESSERA_UNROLL
+  for (int round = 0; round < kRounds; ++round)
+    if (row.first(round) < tiled_values(out.k)) tile_eight(out, token, row.first(round), scale.factor, row.x[round]);
+}
+
+// A block per row: x, residual in; sum, next out, each once. Everything a thread needs is asked for before it is used,
+// the weights even before the launch before this one has ended: with one row, the time is that of the memory's answer.
+template <int kRounds>
+TESSERA_KERNEL(kNormThreads, 1)
+norm_kernel(NormArgs a) {
+  const auto scratch = cast<float>(shared_memory());
   constexpr int kWarps = kNormThreads / kWarp;
-  wait_for_previous();
   let_next_start();
-  const int64_t row = int64_t{block_x()} * a.k;
-  float squares = 0;
-  for (int i = thread(); i < a.k; i += kNormThreads) {
-    const float x = load_float(a.x, a.element, row + i);
-    values[i] = x;
-    squares += x * x;
+  const int64_t start = int64_t{block_x()} * a.k;
+  float weight[kRounds][8] = {}, next_weight[kRounds][8] = {}, residual[kRounds][8] = {};
+  NormRow<kRounds> row = {};
+  TESSERA_UNROLL
+  for (int round = 0; round < kRounds; ++round) {
+    load_weights(a.branch_weight, row.first(round), a.k, weight[round]);
+    if (a.next != 0) load_weights(a.next_weight, row.first(round), a.k, next_weight[round]);
   }
-  const float factor = inverse_sqrt(block_sum(squares, kWarps, scratch) / static_cast<float>(a.k) + a.branch_eps);
-  squares = 0;
-  for (int i = thread(); i < a.k; i += kNormThreads) {  // each thread its own elements: no barrier
-    float x = values[i] * factor * weight_at(a.branch_weight, i);
-    if (a.residual != 0) x = (load_float(a.residual, a.element, row + i) + x) * a.scale;
-    store_float(a.sum, a.element, row + i, x);
-    values[i] = x;
-    squares += x * x;
+  wait_for_previous();
+  TESSERA_UNROLL
+  for (int round = 0; round < kRounds; ++round) {
+    load_eight(a.x, a.element, start, row.first(round), a.k, row.x[round]);
+    if (a.residual != 0) load_eight(a.residual, a.element, start, row.first(round), a.k, residual[round]);
   }
-  if (a.next == 0) return;
-  const float next_factor = inverse_sqrt(block_sum(squares, kWarps, scratch) / static_cast<float>(a.k) + a.next_eps);
-  for (int i = thread(); i < a.k; i += kNormThreads)
-    store_float(a.next, a.element, row + i, values[i] * next_factor * weight_at(a.next_weight, i));
+  const auto factor_of = [&](float eps) {
+    return inverse_sqrt(block_sum(row.squares(), kWarps, scratch) / static_cast<float>(a.k) + eps);
+  };
+  const float factor = factor_of(a.branch_eps);
+  TESSERA_UNROLL
+  for (int round = 0; round < kRounds; ++round) {
+    TESSERA_UNROLL
+    for (int i = 0; i < 8; ++i) {
+      float& x = row.x[round][i];
+      x = x * factor * weight[round][i];
+      if (a.residual != 0) x = (residual[round][i] + x) * a.scale;
+    }
+    store_eight(a.sum, a.element, start, row.first(round), a.k, row.x[round]);
+  }
+  if (a.next != 0) {
+    const float next_factor = factor_of(a.next_eps);
+    TESSERA_UNROLL
+    for (int round = 0; round < kRounds; ++round) {
+      TESSERA_UNROLL
+      for (int i = 0; i < 8; ++i) row.x[round][i] = row.x[round][i] * next_factor * next_weight[round][i];
+      store_eight(a.next, a.element, start, row.first(round), a.k, row.x[round]);
+    }
+  }
+  if (a.made.m == 0) return;
+  TESSERA_UNROLL
+  for (int i = 0; i < 8 * kRounds; ++i) row.x[i / 8][i % 8] = rounded(row.x[i / 8][i % 8], a.element);
+  make_form(a.made, block_x(), row, scratch);
 }
 
 TESSERA_KERNEL(kElementThreads, 1) soft_cap_kernel(SoftCapArgs a) {
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const int64_t i = int64_t{block_x()} * kElementThreads + thread();
   if (i < a.n) global<float>(a.out)[i] = a.cap * tanh_of(load_float(a.x, a.element, i) / a.cap);
 }
 
 TESSERA_KERNEL(kElementThreads, 1) geglu_kernel(GegluArgs a) {
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const int64_t i = int64_t{block_x()} * kElementThreads + thread();
   if (i < a.n)
     store_float(a.out, a.out_element, i, gelu_tanh(load_float(a.gate, a.element, i)) * load_float(a.up, a.element, i));
 }
 
 inline int norm(Device& device, const NormArgs& args, Failure* failure) {
+  if (args.made.m != 0 && (args.made.m != args.m || args.made.k != args.k || args.made.form == Form::kF32))
+    return fail(failure, "norm: its result cannot be made in this form");
   Launch shape;
   shape.threads = kNormThreads;
   shape.blocks.x = args.m;
-  shape.shared_bytes = (args.k + kNormThreads / kWarp) * static_cast<int>(sizeof(float));
-  return launch(device, shape, norm_kernel, args, failure);
+  shape.shared_bytes = kNormThreads / kWarp * static_cast<int>(sizeof(float));
+  constexpr int kRoundValues = 8 * kNormThreads;
+  if (args.k <= kRoundValues) return launch(device, shape, norm_kernel<1>, args, failure);
+  if (args.k <= 2 * kRoundValues) return launch(device, shape, norm_kernel<2>, args, failure);
+  if (args.k <= 4 * kRoundValues) return launch(device, shape, norm_kernel<4>, args, failure);
+  return fail(failure, "norm: rows of up to 24576 values");
 }
 inline int soft_cap(Device& device, const SoftCapArgs& args, Failure* failure) {
   Launch shape;

@@ -10,16 +10,16 @@ namespace tessera::kernels::cuda {
 inline constexpr int kReadThreads = 256;
 
 TESSERA_KERNEL(kWarp, 1) advance_kernel(AdvanceArgs a) {
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   if (lane() == 0) global<int32_t>(a.position)[0] = global<int32_t>(a.position)[0] + a.by;
 }
 
 // Four 16-byte loads in flight a thread; the checksum keeps the compiler from dropping them.
 TESSERA_KERNEL(kReadThreads, 1) read_kernel(ReadArgs a) {
   constexpr int kInFlight = 4;
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const auto n = static_cast<int64_t>(a.n_bytes / 16);
   const int64_t step = int64_t{n_blocks_x()} * kReadThreads;
   uint32_t sum = 0;
