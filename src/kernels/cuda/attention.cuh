@@ -7,6 +7,7 @@
 // values once per token.
 #pragma once
 
+#include "kernels/cuda/flash_attention.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/words.cuh"
 
@@ -15,15 +16,14 @@ namespace tessera::kernels::cuda {
 inline constexpr int kAttentionWarps = 4, kAttentionThreads = kAttentionWarps * kWarp;
 inline constexpr int kMaxHeadDim = 512, kMaxPerLane = kMaxHeadDim / kWarp;
 inline constexpr int kMaxGroup = 16;  // heads that share a KV head
-inline constexpr float kNoScore = -3.0e38f;
 
 // ---- before: rotation table, head norms, cache
 // -------------------------------------------------------------------------
 
 // Angles in f64: at position 262143 an f32 angle would be off by up to 0.008.
 TESSERA_KERNEL(kWarp, 1) rope_table_kernel(RopeTableArgs a) {
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const int i = block_x() * kWarp + lane(), token = block_y();
   if (i >= a.half) return;
   const double position = global<const int32_t>(a.position)[0] + token;
@@ -80,8 +80,8 @@ TESSERA_DEVICE void store_head(const Head& head, int head_dim, Address to, Eleme
 
 // block_x: a head of q, then of k, then of v; block_y: token.
 TESSERA_KERNEL(kWarp, 1) attention_input_kernel(AttentionInputArgs a) {
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const int token = block_y(), index = block_x();
   Head head;
   if (index < a.n_heads) {
@@ -102,18 +102,6 @@ TESSERA_KERNEL(kWarp, 1) attention_input_kernel(AttentionInputArgs a) {
 
 // ---- attention over a piece of the keys
 // ----------------------------------------------------------------------------------
-
-// Keys [begin, end) of a token's piece.
-struct KeyRange {
-  int begin, end;
-};
-TESSERA_DEVICE KeyRange keys_of(const AttentionArgs& a, int token, int piece) {
-  const int position = global<const int32_t>(a.position)[0] + token;
-  const int first = a.window > 0 ? max_of(0, position - a.window + 1) : 0;
-  const int n = position + 1 - first, size = (n + a.n_splits - 1) / a.n_splits;
-  const int begin = first + piece * size;
-  return {begin, min_of(begin + size, position + 1)};
-}
 
 // What one warp knows of its keys: for each head of the group the largest score, the sum of exponentials, and the
 // weighted sum of values, of which a lane holds elements lane, lane + 32, ...
@@ -180,8 +168,8 @@ TESSERA_DEVICE void join_warps(const AttentionArgs& a, int head, int token, int 
 template <int kPerLane, int kGroup>
 TESSERA_KERNEL(kAttentionThreads, 1)
 attention_kernel(AttentionArgs a) {
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const int group = a.n_heads / a.n_kv_heads, n_parts = (group + kGroup - 1) / kGroup;
   const int kv_head = block_y() / n_parts, first = block_y() % n_parts * kGroup, token = block_z();
   float q[kGroup][kPerLane];
@@ -197,7 +185,7 @@ attention_kernel(AttentionArgs a) {
       state.sum[h][j] = 0;
     }
   }
-  const KeyRange keys = keys_of(a, token, block_x());
+  const KeyRange keys = keys_of_piece(a, token, token, block_x());
   for (int key = keys.begin + warp(); key < keys.end; key += kAttentionWarps)
     attend_key<kPerLane, kGroup>(a, kv_head, key, q, state);
   TESSERA_UNROLL
@@ -205,20 +193,24 @@ attention_kernel(AttentionArgs a) {
     if (first + h < group) join_warps<kPerLane, kGroup>(a, kv_head * group + first + h, token, h, state);
 }
 
-// block_x: head, block_y: token. Joins the pieces and divides.
+// block_x: head, block_y: token. Joins the pieces and divides. With few keys the last pieces are empty and not looked
+// at.
 TESSERA_KERNEL(kAttentionThreads, 1) combine_kernel(AttentionArgs a) {
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const int64_t row = int64_t{block_y()} * a.n_heads + block_x();
   const int stride = a.head_dim + 2;
   const auto pieces = global<const float>(a.partial) + row * a.n_splits * stride;
+  const int n_keys = global<const int32_t>(a.position)[0] + a.m;  // at most
+  const int n_pieces = min_of(a.n_splits, (n_keys + kLeastKeys - 1) / kLeastKeys);
   float largest = kNoScore, total = 0;
-  for (int s = 0; s < a.n_splits; ++s) largest = max_of(largest, pieces[s * stride + a.head_dim]);
-  for (int s = 0; s < a.n_splits; ++s)
+  for (int s = 0; s < n_pieces; ++s) largest = max_of(largest, pieces[s * stride + a.head_dim]);
+  for (int s = 0; s < n_pieces; ++s)
     total += pieces[s * stride + a.head_dim + 1] * exp_of(pieces[s * stride + a.head_dim] - largest);
   for (int i = thread(); i < a.head_dim; i += kAttentionThreads) {
     float sum = 0;
-    for (int s = 0; s < a.n_splits; ++s)
+    TESSERA_UNROLL
+    for (int s = 0; s < n_pieces; ++s)
       sum += pieces[s * stride + i] * exp_of(pieces[s * stride + a.head_dim] - largest);
     store_float(a.out, a.out_element, row * a.head_dim + i, sum / total);
   }
@@ -241,6 +233,13 @@ inline int attention_input(Device& device, const AttentionInputArgs& args, Failu
   return launch(device, shape, attention_input_kernel, args, failure);
 }
 
+inline int combine(Device& device, const AttentionArgs& args, Failure* failure) {
+  Launch shape;
+  shape.threads = kAttentionThreads;
+  shape.blocks = {args.n_heads, args.m, 1};
+  return launch(device, shape, combine_kernel, args, failure);
+}
+
 template <int kPerLane, int kGroup>
 int launch_attention(Device& device, const AttentionArgs& args, Failure* failure) {
   const int group = args.n_heads / args.n_kv_heads;
@@ -249,14 +248,18 @@ int launch_attention(Device& device, const AttentionArgs& args, Failure* failure
   shape.shared_bytes = kAttentionWarps * (args.head_dim + 2) * static_cast<int>(sizeof(float));
   shape.blocks = {args.n_splits, args.n_kv_heads * pieces_of(group, kGroup), args.m};
   if (launch(device, shape, attention_kernel<kPerLane, kGroup>, args, failure)) return 1;
-  Launch combine;
-  combine.threads = kAttentionThreads;
-  combine.blocks = {args.n_heads, args.m, 1};
-  return launch(device, combine, combine_kernel, args, failure);
+  return combine(device, args, failure);
 }
 
 inline int attention(Device& device, const AttentionArgs& args, Failure* failure) {
   if (args.head_dim > kMaxHeadDim) return fail(failure, "attention: heads of up to 512 values");
+  if (has_flash_attention(device, args)) {
+    const bool is_bf16 = args.kv_element == Element::kBF16;
+    if (is_bf16 ? launch_flash_attention<true>(device, args, failure)
+                : launch_flash_attention<false>(device, args, failure))
+      return 1;
+    return args.n_splits > 1 ? combine(device, args, failure) : 0;
+  }
   // Query and sum of a head take 2 kPerLane registers: as many heads at once as leave room for the rest.
   if (args.head_dim <= 64) return launch_attention<2, 8>(device, args, failure);
   if (args.head_dim <= 128) return launch_attention<4, 8>(device, args, failure);

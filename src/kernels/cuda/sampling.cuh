@@ -108,8 +108,8 @@ TESSERA_DEVICE void count_bins(const SampleArgs& a, const SamplingState& state) 
 TESSERA_KERNEL(kSelectThreads, 1) measure_kernel(SampleArgs a) {
   const Select s = select_scratch();
   const SamplingScratch scratch = scratch_of(a);
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const SamplingRules rules = global<const SamplingRules>(a.rules)[0];
   const SamplingState state = scratch.state[0];
   if (state.choice == Choice::kMade) return;
@@ -191,8 +191,8 @@ TESSERA_DEVICE void draw_from(P list, const SampleArgs& a, const SamplingRules& 
 TESSERA_KERNEL(kSelectThreads, 1) finish_kernel(SampleArgs a) {
   const Select s = select_scratch();
   const SamplingScratch scratch = scratch_of(a);
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const SamplingState state = scratch.state[0];
   if (state.choice != Choice::kSorted) return;
   list_candidates(a, state);

@@ -57,8 +57,8 @@ TESSERA_KERNEL(kSelectThreads, 1) scan_kernel(SampleArgs a) {
   const Select s = select_scratch();
   const auto suppressed = cast<uint32_t>(shared_memory() + kSelectBytes), repeated = suppressed + kMarkWords;
   const SamplingScratch scratch = scratch_of(a);
-  wait_for_previous();
   let_next_start();
+  wait_for_previous();
   const SamplingRules rules = global<const SamplingRules>(a.rules)[0];
   float logits[kLogitsPerThread];
   load_logits(global<const float>(a.logits), a.n, logits);

@@ -2,6 +2,7 @@
 // and attention over them, the position.
 #include <algorithm>
 
+#include "base/float16.h"
 #include "kernels/cuda/cuda_testing.h"
 
 namespace tessera::kernels::cuda::testing {
@@ -39,6 +40,7 @@ TEST_P(StepsOnDevice, NormResidualAndNextNorm) {
                   .sum = poisoned(n * 4),
                   .next_weight = 0,
                   .next = 0,
+                  .made = {},
                   .element = Element::kF32,
                   .m = m,
                   .k = k,
@@ -55,6 +57,39 @@ TEST_P(StepsOnDevice, NormResidualAndNextNorm) {
     for (size_t i = 0; i < n; ++i) expected[i] = (expected[i] + static_cast<double>(residual[i])) * 0.75;
     EXPECT_LE(relative_error(floats(args.sum, n), expected), 1e-5);
     EXPECT_LE(relative_error(floats(args.next, n), norm_of(expected, next, static_cast<size_t>(k), kEps)), 1e-5);
+  }
+}
+
+// What a norm leaves in a linear's form is what making that form of its result gives, to the bit.
+TEST_P(StepsOnDevice, NormInTheFormOfALinear) {
+  struct Case {
+    Form form;
+    int32_t m, k, group;
+    Element element;
+  };
+  for (const Case& c : {Case{Form::kInt8, 1, 1536, 256, Element::kBF16}, Case{Form::kInt8, 11, 768, 256, Element::kF32},
+                        Case{Form::kInt8, 2, 96, 32, Element::kF16}, Case{Form::kF16Tiles, 17, 288, 0, Element::kBF16},
+                        Case{Form::kF16Tiles, 70, 64, 0, Element::kF32}}) {
+    const auto n = static_cast<size_t>(c.m * c.k);
+    const Address x = put_as(random_floats(n, rng_), c.element), sum = poisoned(n * 4);
+    NormArgs args{.x = x, .branch_weight = put(random_floats(static_cast<size_t>(c.k), rng_)), .sum = sum};
+    args.made = empty_form(c.form, c.m, c.k, c.group);
+    args.element = c.element, args.m = c.m, args.k = c.k, args.scale = 1, args.branch_eps = 1e-6f;
+    run(&Api::norm, args);
+    const ActivationsArgs alone{.x = sum, .element = c.element, .out = empty_form(c.form, c.m, c.k, c.group)};
+    run(&Api::activations, alone);
+    const FormBytes bytes = bytes_of(c.form, c.m, c.k, c.group);
+    const auto same = [&](Address a, Address b, size_t size) {
+      if (size == 0) return;
+      const auto got = get<uint8_t>(a, size), expected = get<uint8_t>(b, size);
+      const auto differs = std::mismatch(got.begin(), got.end(), expected.begin()).first;
+      EXPECT_TRUE(differs == got.end()) << "byte " << differs - got.begin() << " of " << size << ", m " << c.m << " k "
+                                        << c.k;
+    };
+    same(args.made.q, alone.out.q, bytes.q);
+    same(args.made.d, alone.out.d, bytes.d);
+    same(args.made.sums, alone.out.sums, bytes.sums);
+    same(args.made.values, alone.out.values, bytes.values);
   }
 }
 
@@ -79,6 +114,7 @@ TEST_P(StepsOnDevice, SoftCapAndGelu) {
 
 struct Shape {
   int32_t m, n_heads, n_kv_heads, head_dim, n_slots, window, position, n_splits;
+  Element kv = Element::kF32;
 };
 size_t count(int64_t a, int64_t b, int64_t c = 1) { return static_cast<size_t>(a * b * c); }
 
@@ -144,10 +180,10 @@ class AttentionOnDevice : public OnDevice {
                                    .sin = sin,
                                    .position = position,
                                    .q_out = poisoned(n_q * 4),
-                                   .k_cache = put(k_cache),
-                                   .v_cache = put(v_cache),
+                                   .k_cache = put_as(k_cache, s.kv),
+                                   .v_cache = put_as(v_cache, s.kv),
                                    .element = Element::kF32,
-                                   .kv_element = Element::kF32,
+                                   .kv_element = s.kv,
                                    .m = s.m,
                                    .n_heads = s.n_heads,
                                    .n_kv_heads = s.n_kv_heads,
@@ -171,8 +207,14 @@ class AttentionOnDevice : public OnDevice {
       }
     }
     EXPECT_LE(relative_error(floats(input.q_out, n_q), q64), 1e-5);
-    EXPECT_LE(relative_error(floats(input.k_cache, n_cache), keys), 1e-5);
-    EXPECT_LE(relative_error(floats(input.v_cache, n_cache), values), 1e-5);
+    // Half a unit in the last place of a cache's type.
+    const double rounding = s.kv == Element::kF32 ? 1e-5 : s.kv == Element::kF16 ? 5e-4 : 4e-3;
+    EXPECT_LE(relative_error(get_as(input.k_cache, n_cache, s.kv), keys), rounding);
+    EXPECT_LE(relative_error(get_as(input.v_cache, n_cache, s.kv), values), rounding);
+    if (s.kv != Element::kF32) {
+      keys = widen(get_as(input.k_cache, n_cache, s.kv));
+      values = widen(get_as(input.v_cache, n_cache, s.kv));
+    }
 
     const AttentionArgs args{.q = input.q_out,
                              .k_cache = input.k_cache,
@@ -180,7 +222,7 @@ class AttentionOnDevice : public OnDevice {
                              .position = position,
                              .partial = poisoned(count(s.m, s.n_heads, s.n_splits) * (d + 2) * 4),
                              .out = poisoned(n_q * 4),
-                             .kv_element = Element::kF32,
+                             .kv_element = s.kv,
                              .out_element = Element::kF32,
                              .m = s.m,
                              .n_heads = s.n_heads,
@@ -191,8 +233,10 @@ class AttentionOnDevice : public OnDevice {
                              .n_splits = s.n_splits,
                              .scale = 0.3f};
     run(&Api::attention, args);
-    EXPECT_LE(relative_error(floats(args.out, n_q), attention_of(s, q64, keys, values, 0.3f)), 1e-4)
-        << "head_dim " << s.head_dim << " position " << s.position;
+    // With 16 bits queries and probabilities are rounded, too.
+    const double bound = s.kv == Element::kF32 ? 1e-4 : s.kv == Element::kF16 ? 2e-3 : 1.6e-2;
+    EXPECT_LE(relative_error(floats(args.out, n_q), attention_of(s, q64, keys, values, 0.3f)), bound)
+        << "m " << s.m << " head_dim " << s.head_dim << " position " << s.position;
   }
 };
 
@@ -205,6 +249,23 @@ TEST_P(AttentionOnDevice, HeadSizesGroupsWindowsAndPieces) {
   check({5, 6, 2, 256, 20, 16, 37, 3});   // queries across the end of the ring; three heads a group
   check({1, 16, 1, 512, 30, 0, 29, 5});   // the largest head, sixteen heads a group
   check({2, 10, 1, 64, 16, 8, 5, 1});     // a window that is not full yet
+  check({2, 4, 2, 64, 300, 0, 270, 4});   // pieces that all have keys
+}
+
+// Caches of 16 bits, on the tensor cores.
+TEST_P(AttentionOnDevice, SixteenBits) {
+  for (const Element kv : {Element::kF16, Element::kBF16}) {
+    check({1, 4, 2, 64, 400, 0, 0, 4, kv});       // one key: most pieces are empty
+    check({1, 4, 1, 80, 300, 0, 250, 3, kv});     // a head that is no multiple of 64
+    check({3, 8, 2, 128, 264, 0, 200, 2, kv});    // several queries
+    check({1, 8, 8, 256, 200, 150, 700, 2, kv});  // a ring that went round, no groups
+    check({40, 4, 2, 256, 111, 72, 500, 1, kv});  // two tiles of rows across the end of the ring
+    check({9, 16, 2, 512, 90, 0, 70, 1, kv});     // the largest head, rows that are no multiple of a tile
+    check({1, 16, 1, 512, 140, 0, 130, 4, kv});   // sixteen heads a group
+    check({70, 2, 1, 64, 96, 0, 5, 1, kv});       // a prompt after a few tokens
+    check({2, 10, 1, 64, 160, 80, 50, 1, kv});    // a window that is not full yet
+    check({50, 3, 1, 128, 200, 20, 90, 2, kv});   // a window smaller than the tile, three heads a group, two pieces
+  }
 }
 
 // ---- the end of a step

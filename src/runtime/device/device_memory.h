@@ -31,6 +31,7 @@ class SessionMemory {
     kSums,
     kFloats,
     kHalves,
+    kTokenScales,
     kGate,  // a gate and an up projection that are not one launch
     kUp,
     kQueries,

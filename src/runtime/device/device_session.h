@@ -39,11 +39,13 @@ class DeviceSession final : public StepSession {
   int64_t capacity() const override { return model_->model().context_length(); }
   void reset() override;
 
-  // Seconds on the device of one greedy step of `tokens`, by kind of plan step, each launch timed by itself: their sum
-  // is more than the step takes. Appends to the context like step().
+  // Seconds on the device of one step of `tokens` ("step"), and by kind of launch how much sooner it would end without
+  // those: launches overlap, so these are what can be gained, and their sum is not the step's time. Appends to the
+  // context like step().
   Result<std::map<std::string, double>> profile(std::span<const int32_t> tokens);
 
  private:
+  Result<double> time_without(const DeviceStep& step, std::string_view kind);
   // What a step does with its logits.
   enum class End { kLogits, kGreedy, kDraw };
   static constexpr size_t kEnds = 3;

@@ -1,6 +1,7 @@
 #include "runtime/device/lowering.h"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace tessera::runtime {
 namespace {
@@ -10,7 +11,8 @@ using program::Tid;
 using Use = SessionMemory::Use;
 
 uint64_t size_of_element(Element element) { return element == Element::kF32 ? 4 : 2; }
-constexpr uint32_t kVersions = 4;  // of a slot
+constexpr uint32_t kVersions = 4;                     // of a slot
+constexpr int64_t kBlockRows = 64, kMostPieces = 64;  // of attention
 
 int32_t int32_of(int64_t n) { return static_cast<int32_t>(n); }
 
@@ -57,9 +59,17 @@ class Lowering final : public StepVisitor {
 
  private:
   template <typename Args>
-  void emit(int (*Api::*operation)(Device*, const Args*, Failure*), const Args& args) {
-    out_.launches.push_back([operation, args](Gpu& gpu) { return gpu.run(operation, args); });
-    out_.kinds.push_back(kind_);
+  using Operation = int (*Api::*)(Device*, const Args*, Failure*);
+  template <typename Args>
+  static std::function<Status(Gpu&)> launch_of(Operation<Args> operation, const Args& args) {
+    return [operation, args](Gpu& gpu) { return gpu.run(operation, args); };
+  }
+  template <typename Args>
+  void emit(Operation<Args> operation, const Args& args) {
+    out_.launches.push_back(launch_of(operation, args));
+    constexpr bool makes_input = std::is_same_v<Args, ActivationsArgs>;
+    constexpr bool makes_heads = std::is_same_v<Args, AttentionInputArgs>;
+    out_.kinds.push_back(makes_input ? "inputs of linears" : makes_heads ? "heads" : kind_);
   }
   Result<DeviceRows> get(Tid tid) const;
   DeviceRows set(Tid tid, int64_t rows, int64_t width, Element element);
@@ -69,11 +79,13 @@ class Lowering final : public StepVisitor {
   }
   // Errors: the fused kernel's case does not hold (row_steps.h, NormSpec::fits).
   Status check_norm(const NormSpec& norm, const DeviceRows& x) const;
+  void emit_norm(const NormArgs& args);
   Activations prepare(const DeviceRows& x, Form form, int32_t group);
   void multiply(const DeviceRows& x, std::span<const LinearJob> jobs, std::span<const Format> formats);
   LinearJob job_of(const LinearSpec& spec, Address out, Element element) const;
   Result<Address> cache(Tid tid, const AttentionStep::Spec& spec);
   void rotation(const AttentionStep::Spec& spec, Address& cos, Address& sin);
+  int64_t pieces(const program::AttentionHint& hint, int64_t n_slots) const;
 
   const DeviceModel& model_;
   SessionMemory& memory_;
@@ -81,6 +93,8 @@ class Lowering final : public StepVisitor {
   std::vector<std::optional<DeviceRows>> slots_;
   std::vector<bool> has_rotation_;
   Address position_ = 0;
+  std::optional<NormArgs> norm_;  // the last launch, if it is a norm: its result may be wanted in a linear's form
+  size_t norm_launch_ = 0;
   std::string_view kind_;
   DeviceStep out_;
 };
@@ -149,14 +163,33 @@ Activations Lowering::prepare(const DeviceRows& x, Form form, int32_t group) {
     out.values = x.address;
     return out;
   }
-  if (form == Form::kInt8) {
-    out.q = memory_.get(Use::kCodes, 0, n);
-    out.d = memory_.get(Use::kScales, 0, n / 8);  // for groups of 32; those of 256 need less
-    out.sums = memory_.get(Use::kSums, 0, n / 8);
-  } else {
-    out.values = form == Form::kF32 ? memory_.get(Use::kFloats, 0, 4 * n) : memory_.get(Use::kHalves, 0, 2 * n);
+  switch (form) {
+    case Form::kInt8: {
+      const auto codes = static_cast<uint64_t>(code_rows(out.m) * x.width);
+      out.q = memory_.get(Use::kCodes, 0, codes);
+      out.sums = memory_.get(Use::kSums, 0, codes / 8);
+      out.d = memory_.get(Use::kScales, 0, n / 8);  // for groups of 32; those of 256 need less
+      break;
+    }
+    case Form::kF16Tiles: {
+      constexpr int64_t kDepth = 64;
+      const int64_t columns = (x.width + kDepth - 1) / kDepth * kDepth;
+      out.values = memory_.get(Use::kHalves, 0, static_cast<uint64_t>(padded_tokens(out.m) * columns) * 2);
+      out.d = memory_.get(Use::kTokenScales, 0, static_cast<uint64_t>(x.rows) * 4);
+      break;
+    }
+    case Form::kF32:
+      out.values = memory_.get(Use::kFloats, 0, 4 * n);
+      break;
   }
-  emit(&Api::activations, ActivationsArgs{.x = x.address, .element = x.element, .out = out});
+  const bool is_norms =
+      norm_ && norm_launch_ + 1 == out_.launches.size() && (norm_->next != 0 ? norm_->next : norm_->sum) == x.address;
+  if (is_norms && norm_->m == out.m && norm_->made.m == 0 && form != Form::kF32) {
+    norm_->made = out;
+    out_.launches.back() = launch_of(&Api::norm, *norm_);
+  } else {
+    emit(&Api::activations, ActivationsArgs{.x = x.address, .element = x.element, .out = out});
+  }
   return out;
 }
 
@@ -177,7 +210,7 @@ void Lowering::multiply(const DeviceRows& x, std::span<const LinearJob> jobs, st
   std::optional<Activations> prepared;
   for (size_t i = 0; i < jobs.size();) {
     const int32_t group = exact || x.rows > kMaxVecTokens ? 0 : group_of(formats[i]);
-    const Form form = is_matrix ? Form::kBF16 : group > 0 ? Form::kInt8 : Form::kF32;
+    const Form form = is_matrix ? Form::kF16Tiles : group > 0 ? Form::kInt8 : Form::kF32;
     if (!prepared || prepared->form != form || prepared->group != group) prepared = prepare(x, form, group);
     LinearArgs args{.x = *prepared, .format = formats[i], .n_jobs = 0};
     const bool has_gate = jobs[i].gate != 0;
@@ -204,8 +237,7 @@ Status Lowering::linear(const LinearStep& step) {
       continue;
     }
     const Format gate_format = *format_of(*job.gate->format);
-    const bool is_one_launch =
-        x.rows <= kMaxVecTokens && format == gate_format && job.weight.bias.empty() && job.gate->bias.empty();
+    const bool is_one_launch = format == gate_format && job.weight.bias.empty() && job.gate->bias.empty();
     if (is_one_launch) {
       jobs.push_back(job_of(job.weight, out.address, element));
       jobs.back().gate = model_.weight(job.gate->weight);
@@ -233,22 +265,29 @@ Status Lowering::check_norm(const NormSpec& norm, const DeviceRows& x) const {
                          norm.weight.size(), name_of(norm.weight_dtype));
 }
 
+void Lowering::emit_norm(const NormArgs& args) {
+  norm_ = args;
+  norm_launch_ = out_.launches.size();
+  emit(&Api::norm, args);
+}
+
 Status Lowering::norm(const NormStep& step) {
   const DeviceRows x = TRY(get(step.norm().x));
   TRY(check_norm(step.norm(), x));
   const DeviceRows out = set(step.out(), x.rows, x.width, x.element);
-  emit(&Api::norm, NormArgs{.x = x.address,
-                            .branch_weight = numbers(step.norm().weight),
-                            .residual = 0,
-                            .sum = out.address,
-                            .next_weight = 0,
-                            .next = 0,
-                            .element = x.element,
-                            .m = int32_of(x.rows),
-                            .k = int32_of(x.width),
-                            .branch_eps = step.norm().eps,
-                            .next_eps = 0,
-                            .scale = 1});
+  emit_norm(NormArgs{.x = x.address,
+                     .branch_weight = numbers(step.norm().weight),
+                     .residual = 0,
+                     .sum = out.address,
+                     .next_weight = 0,
+                     .next = 0,
+                     .made = {},
+                     .element = x.element,
+                     .m = int32_of(x.rows),
+                     .k = int32_of(x.width),
+                     .branch_eps = step.norm().eps,
+                     .next_eps = 0,
+                     .scale = 1});
   return {};
 }
 
@@ -261,18 +300,19 @@ Status Lowering::residual(const ResidualStep& step) {
     return not_implemented("a residual of another shape or dtype than its branch has no CUDA kernel");
   const DeviceRows sum = set(spec.sum, x.rows, x.width, x.element);
   const Address next = spec.next ? set(spec.next_out, x.rows, x.width, x.element).address : 0;
-  emit(&Api::norm, NormArgs{.x = x.address,
-                            .branch_weight = numbers(spec.branch.weight),
-                            .residual = residual.address,
-                            .sum = sum.address,
-                            .next_weight = spec.next ? numbers(spec.next->weight) : 0,
-                            .next = next,
-                            .element = x.element,
-                            .m = int32_of(x.rows),
-                            .k = int32_of(x.width),
-                            .branch_eps = spec.branch.eps,
-                            .next_eps = spec.next ? spec.next->eps : 0,
-                            .scale = spec.scale.value_or(1.0f)});
+  emit_norm(NormArgs{.x = x.address,
+                     .branch_weight = numbers(spec.branch.weight),
+                     .residual = residual.address,
+                     .sum = sum.address,
+                     .next_weight = spec.next ? numbers(spec.next->weight) : 0,
+                     .next = next,
+                     .made = {},
+                     .element = x.element,
+                     .m = int32_of(x.rows),
+                     .k = int32_of(x.width),
+                     .branch_eps = spec.branch.eps,
+                     .next_eps = spec.next ? spec.next->eps : 0,
+                     .scale = spec.scale.value_or(1.0f)});
   return {};
 }
 
@@ -304,6 +344,16 @@ void Lowering::rotation(const AttentionStep::Spec& spec, Address& cos, Address& 
        RopeTableArgs{numbers(spec.rope.periods), position_, cos, sin, int32_of(n_tokens_), spec.hint.head_dim / 2});
 }
 
+// Pieces of the keys: as many as fill the card when a KV head's rows are one block's, of some 64 keys at least.
+int64_t Lowering::pieces(const program::AttentionHint& hint, int64_t n_slots) const {
+  constexpr int64_t kLeastKeys = 64;
+  const int64_t rows = n_tokens_ * (hint.n_heads / hint.n_kv_heads);
+  const int64_t blocks = hint.n_kv_heads * ((rows + kBlockRows - 1) / kBlockRows);
+  const int64_t longest = hint.window > 0 ? std::min<int64_t>(hint.window, n_slots) : n_slots;
+  const int64_t most = std::clamp<int64_t>(longest / kLeastKeys, 1, kMostPieces);
+  return std::clamp<int64_t>(model_.gpu().info().n_multiprocessors / blocks, 1, most);
+}
+
 Status Lowering::attention(const AttentionStep& step) {
   const AttentionStep::Spec& spec = step.spec();
   const program::AttentionHint& hint = spec.hint;
@@ -333,12 +383,12 @@ Status Lowering::attention(const AttentionStep& step) {
                            .eps = hint.eps};
   rotation(spec, input.cos, input.sin);
   emit(&Api::attention_input, input);
-  // Enough pieces that a decode step fills the card; at most 64 pieces or one a token.
-  constexpr int64_t kMaxPieces = 64, kKeysPerPiece = 64;
-  const int64_t longest = hint.window > 0 ? std::min<int64_t>(hint.window, spec.n_slots) : spec.n_slots;
-  const int64_t n_splits =
-      std::clamp<int64_t>(longest / kKeysPerPiece, 1, std::max<int64_t>(1, kMaxPieces / n_tokens_));
-  const int64_t n_partial = std::max(n_tokens_, kMaxPieces) * hint.n_heads * (hint.head_dim + 2);
+  const int64_t n_splits = pieces(hint, spec.n_slots);
+  // For any number of tokens: several pieces only as long as their blocks fit the card. Exact attention joins single
+  // pieces, too.
+  const int64_t n_joined = kBlockRows * model_.gpu().info().n_multiprocessors;
+  const int64_t n_exact = spec.kv_dtype == DType::kF32 ? n_tokens_ * hint.n_heads : 0;
+  const int64_t n_partial = std::max(n_joined, n_exact) * (hint.head_dim + 2);
   const DeviceRows out = set(hint.out, q.rows, q.width, q.element);
   emit(&Api::attention, AttentionArgs{.q = input.q_out,
                                       .k_cache = input.k_cache,
@@ -364,7 +414,7 @@ Result<DeviceStep> Lowering::run() {
     kind_ = step->kind();
     TRY(step->accept(*this));
   }
-  kind_ = "position";
+  kind_ = kPositionKind;
   emit(&Api::advance, AdvanceArgs{position_, int32_of(n_tokens_)});
   out_.logits = TRY(get(Tid{model_.model().program().output_map[0].idx}));
   if (out_.logits.element != Element::kF32 || out_.logits.width != model_.model().vocab_size())

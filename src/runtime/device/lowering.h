@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "runtime/device/device_memory.h"
@@ -24,9 +25,10 @@ struct DeviceRows {
   }
 };
 
+inline constexpr std::string_view kPositionKind = "position";
 struct DeviceStep {
   std::vector<std::function<Status(kernels::cuda::Gpu&)>> launches;
-  std::vector<std::string_view> kinds;  // of each launch: the kind of its step
+  std::vector<std::string_view> kinds;  // of each launch: the kind of its step, or of what it does for any
   DeviceRows logits;
 };
 
