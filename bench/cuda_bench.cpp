@@ -89,19 +89,19 @@ class Ladder {
     const std::vector<float> x = normal(static_cast<size_t>(m * k));
     const bool is_matrix = m > kMaxVecTokens;
     const Form form = is_matrix ? Form::kF16Tiles : format.block_values == 1 ? Form::kF32 : Form::kInt8;
-    const auto mk = static_cast<uint64_t>(padded_tokens(m) * k);
-    const Buffer floats = upload(x), codes = need(gpu_->allocate(mk * 4)), scales = need(gpu_->allocate(mk / 8 + 4096)),
-                 sums = need(gpu_->allocate(mk / 8)), out = upload(std::vector<float>(static_cast<size_t>(m * n), NAN));
-    Activations a{.form = form,
-                  .m = m,
-                  .k = static_cast<int32_t>(k),
-                  .group = format.block_values == 256 ? 256 : 32,
-                  .q = 0,
-                  .d = 0,
-                  .sums = 0,
-                  .values = 0};
-    (form == Form::kInt8 ? a.q : a.values) = codes.address();
-    a.d = scales.address(), a.sums = sums.address();
+    const int group = format.block_values == 256 ? 256 : 32;
+    const FormBytes bytes = form_bytes(form, m, static_cast<int32_t>(k), group);
+    const Buffer floats = upload(x), codes = need(gpu_->allocate(bytes.q)), scales = need(gpu_->allocate(bytes.d)),
+                 sums = need(gpu_->allocate(bytes.sums)), values = need(gpu_->allocate(bytes.values)),
+                 out = upload(std::vector<float>(static_cast<size_t>(m * n), NAN));
+    const Activations a{.form = form,
+                        .m = m,
+                        .k = static_cast<int32_t>(k),
+                        .group = group,
+                        .q = codes.address(),
+                        .d = scales.address(),
+                        .sums = sums.address(),
+                        .values = values.address()};
     need(gpu_->run(&Api::activations, ActivationsArgs{floats.address(), Element::kF32, a}));
     const auto run = [&](int copy) {
       LinearArgs args{.x = a, .format = *format_of(format), .n_jobs = 1, .jobs = {}};

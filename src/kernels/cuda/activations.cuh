@@ -25,8 +25,7 @@ TESSERA_DEVICE void load_eight(Address from, Element element, int64_t row, int f
     const Words4 words = global<const Words4>(from)[(row + first) / 8];
     TESSERA_UNROLL
     for (int i = 0; i < 8; ++i) {
-      const auto bits = static_cast<uint16_t>(words.word[i / 2] >> 16 * (i % 2));
-      x[i] = element == Element::kF16 ? float_of_f16(bits) : float_of_bf16(bits);
+      x[i] = float_of_half(static_cast<uint16_t>(words.word[i / 2] >> 16 * (i % 2)), element);
     }
   }
 }
@@ -37,13 +36,12 @@ TESSERA_DEVICE void store_eight(Address to, Element element, int64_t row, int fi
       if (first + i < k) store_float(to, element, row + first + i, x[i]);
   } else if (element == Element::kF32) {
     const auto words = global<Words4>(to) + (row + first) / 4;
-    words[0] = Words4{{bits_of_float(x[0]), bits_of_float(x[1]), bits_of_float(x[2]), bits_of_float(x[3])}};
-    words[1] = Words4{{bits_of_float(x[4]), bits_of_float(x[5]), bits_of_float(x[6]), bits_of_float(x[7])}};
+    words[0] = words_of(x[0], x[1], x[2], x[3]);
+    words[1] = words_of(x[4], x[5], x[6], x[7]);
   } else {
     Words4 words;
     TESSERA_UNROLL
-    for (int i = 0; i < 4; ++i)
-      words.word[i] = element == Element::kF16 ? f16x2_of(x[2 * i], x[2 * i + 1]) : bf16x2_of(x[2 * i], x[2 * i + 1]);
+    for (int i = 0; i < 4; ++i) words.word[i] = halves_of(x[2 * i], x[2 * i + 1], element);
     global<Words4>(to)[(row + first) / 8] = words;
   }
 }
@@ -133,8 +131,6 @@ TESSERA_DEVICE void tile_eight(const Activations& out, int64_t token, int first,
 TESSERA_DEVICE void store_token_scale(const Activations& out, int64_t token, const PowerOfTwo& scale) {
   global<float>(out.d)[token] = scale.inverse / static_cast<float>(kHalfWeight);
 }
-// Values of a row and its padding, which goes to a multiple of a tile's depth.
-TESSERA_DEVICE int tiled_values(int k) { return (k + kTileDepth - 1) / kTileDepth * kTileDepth; }
 
 // A block per token.
 TESSERA_KERNEL(kConvertThreads, 1) f16_tiles_kernel(ActivationsArgs a) {

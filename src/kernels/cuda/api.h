@@ -44,9 +44,8 @@ struct Failure {
 //              sums i8 (tiles, k / 256, rows, 32), with groups of 256: of each 16 codes the sum as 128 h + l; words of
 //              four in the order l h l h l h l h
 //   kF32       values f32 (m, k)
-//   kF16Tiles  for the tensor cores. values f16 (k / 64 rounded up, padded_tokens(m), 64), swizzled by 128 bytes and
-//   zero
-//              past k; of each 16 values the order is 0 1 4 5 8 9 12 13 2 3 6 7 10 11 14 15.
+//   kF16Tiles  for the tensor cores. values f16 (tiled_values(k) / 64, padded_tokens(m), 64), swizzled by 128 bytes,
+//              zero past k; of each 16 values the order is 0 1 4 5 8 9 12 13 2 3 6 7 10 11 14 15.
 //              d f32 (m): what a token's products are to be multiplied by
 enum class Form : int32_t { kInt8, kF32, kF16Tiles };
 struct Activations {
@@ -57,8 +56,25 @@ struct Activations {
   Address values;
 };
 constexpr int32_t padded_tokens(int32_t m) { return m <= 64 ? 64 : (m + 127) / 128 * 128; }
-// Rows of k bytes that q takes; of k / 8 bytes that sums take.
-constexpr int64_t code_rows(int32_t m) { return m <= 8 ? m : (m + 7) / 8 * 8; }
+constexpr int32_t tiled_values(int32_t k) { return (k + 63) / 64 * 64; }
+
+// Bytes of a form's arrays for m rows of k; 0: it has none.
+struct FormBytes {
+  uint64_t q, d, sums, values;
+};
+constexpr FormBytes form_bytes(Form form, int32_t m, int32_t k, int32_t group) {
+  const auto rows = static_cast<uint64_t>(m), columns = static_cast<uint64_t>(k);
+  const uint64_t codes = (m <= 8 ? rows : (rows + 7) / 8 * 8) * columns;
+  switch (form) {
+    case Form::kInt8:
+      return {codes, rows * columns / static_cast<uint64_t>(group) * 4, group == 256 ? codes / 8 : 0, 0};
+    case Form::kF32:
+      return {0, 0, 0, rows * columns * 4};
+    case Form::kF16Tiles:
+      return {0, rows * 4, 0, static_cast<uint64_t>(padded_tokens(m)) * static_cast<uint64_t>(tiled_values(k)) * 2};
+  }
+  return {};
+}
 struct ActivationsArgs {
   Address x;
   Element element;
@@ -140,6 +156,8 @@ struct AttentionInputArgs {
   int32_t m, n_heads, n_kv_heads, head_dim, n_slots;
   float eps;
 };
+// Keys of a piece, at least, where attention cuts them.
+inline constexpr int kLeastKeys = 64;
 // Softmax attention of m queries at position .. position + m - 1 over the caches. Keys of a query: those at most window
 // - 1 back (window 0: all). Partial results of n_splits pieces of the keys go through `partial`
 // f32 (m, n_heads, n_splits, head_dim + 2): weighted sum, maximum, sum of exponentials.

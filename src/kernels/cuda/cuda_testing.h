@@ -41,17 +41,8 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
   // Filled with bytes that are NaN in every float type: what a kernel forgets to write, or reads too early, shows.
   Address poisoned(size_t bytes) { return put(std::vector<uint8_t>(bytes, 0xff)); }
   // Poisoned places for m rows of k in a form.
-  struct FormBytes {
-    size_t q = 0, d = 0, sums = 0, values = 0;
-  };
-  static FormBytes bytes_of(Form form, int m, int64_t k, int group) {
-    const auto mk = static_cast<size_t>(m * k), codes = static_cast<size_t>(code_rows(m) * k);
-    if (form == Form::kInt8) return {codes, mk / static_cast<size_t>(group) * 4, codes / 8, 0};
-    if (form == Form::kF32) return {0, 0, 0, mk * 4};
-    return {0, static_cast<size_t>(m) * 4, 0, static_cast<size_t>(padded_tokens(m) * ((k + 63) / 64 * 64)) * 2};
-  }
   Activations empty_form(Form form, int m, int64_t k, int group) {
-    const FormBytes n = bytes_of(form, m, k, group);
+    const FormBytes n = form_bytes(form, m, static_cast<int32_t>(k), group);
     const auto place = [&](size_t bytes) { return bytes == 0 ? 0 : poisoned(bytes); };
     return {.form = form,
             .m = m,

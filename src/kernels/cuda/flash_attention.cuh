@@ -22,7 +22,6 @@ struct KeyRange {
   int begin, end;
 };
 // Pieces are equal, and more than one only where each has kLeastKeys; the last ones are empty where the keys are few.
-inline constexpr int kLeastKeys = 64;
 TESSERA_DEVICE KeyRange keys_of_piece(const AttentionArgs& a, int first_token, int last_token, int piece) {
   const int position = global<const int32_t>(a.position)[0];
   const int first = a.window > 0 ? max_of(0, position + first_token - a.window + 1) : 0;

@@ -62,12 +62,10 @@ TESSERA_DEVICE void store_four(const LinearJob& job, int64_t at, int n, const fl
   if (n < 4 || job.n % 4 != 0) {
     for (int i = 0; i < min_of(n, 4); ++i) store_float(job.out, job.out_element, at + i, x[i]);
   } else if (job.out_element == Element::kF32) {
-    *cast<Words4>(global<float>(job.out) + at) =
-        Words4{{bits_of_float(x[0]), bits_of_float(x[1]), bits_of_float(x[2]), bits_of_float(x[3])}};
+    *cast<Words4>(global<float>(job.out) + at) = words_of(x[0], x[1], x[2], x[3]);
   } else {
-    const bool is_f16 = job.out_element == Element::kF16;
-    *cast<Words2>(global<uint16_t>(job.out) + at) = Words2{
-        {is_f16 ? f16x2_of(x[0], x[1]) : bf16x2_of(x[0], x[1]), is_f16 ? f16x2_of(x[2], x[3]) : bf16x2_of(x[2], x[3])}};
+    *cast<Words2>(global<uint16_t>(job.out) + at) =
+        Words2{{halves_of(x[0], x[1], job.out_element), halves_of(x[2], x[3], job.out_element)}};
   }
 }
 
@@ -134,7 +132,7 @@ matmul_kernel(LinearArgs args) {
                                             memory,
                                             memory + (S::kStages * S::kTileBytes + warp() * S::kWarpBytes),
                                             typename S::Copies(memory + S::kRings),
-                                            (args.x.k + kTileDepth - 1) / kTileDepth};
+                                            tiled_values(args.x.k) / kTileDepth};
   streams.source.set(tile);
   for (int step = 0; step < S::kAhead; ++step) streams.copy_weights(step);  // do not depend on the launch before
   wait_for_previous();
@@ -196,13 +194,11 @@ matmul_kernel(LinearArgs args) {
 template <typename F, int kWarps, int kTokens>
 int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
   using S = MatmulShape<F, kWarps, kTokens>;
-  int n_tiles = 0;
-  for (int i = 0; i < args.n_jobs; ++i) n_tiles += pieces_of(args.jobs[i].n, args.jobs[i].gate != 0 ? 8 : 16);
   Launch shape;
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
   // Tokens vary first: blocks that run at the same time read the same weights.
-  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(n_tiles, kWarps), 1};
+  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiles_of(args), kWarps), 1};
   return launch(device, shape, matmul_kernel<F, kWarps, kTokens>, args, failure);
 }
 

@@ -246,12 +246,10 @@ matvec_int8_kernel(LinearArgs args) {
 template <typename F, int kTokens, int kWarps>
 int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
   using S = MatvecShape<F, kTokens, kWarps>;
-  int n_tiles = 0;
-  for (int i = 0; i < args.n_jobs; ++i) n_tiles += pieces_of(args.jobs[i].n, args.jobs[i].gate != 0 ? 8 : 16);
   Launch shape;
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
-  shape.blocks.x = min_of_sizes(n_tiles, device.n_multiprocessors);
+  shape.blocks.x = min_of_sizes(tiles_of(args), device.n_multiprocessors);
   return launch(device, shape, matvec_int8_kernel<F, kTokens, kWarps>, args, failure);
 }
 

@@ -13,10 +13,12 @@ namespace tessera::kernels::cuda {
 
 inline constexpr int kTileRows = 16;
 
-TESSERA_DEVICE int rows_of_tile(const LinearJob& job) { return job.gate != 0 ? kTileRows / 2 : kTileRows; }
-TESSERA_DEVICE int tiles_of(const LinearJob& job) {
-  const int rows = rows_of_tile(job);
-  return (job.n + rows - 1) / rows;
+constexpr int rows_of_tile(const LinearJob& job) { return job.gate != 0 ? kTileRows / 2 : kTileRows; }
+constexpr int tiles_of(const LinearJob& job) { return (job.n + rows_of_tile(job) - 1) / rows_of_tile(job); }
+constexpr int tiles_of(const LinearArgs& a) {
+  int n = 0;
+  for (int i = 0; i < a.n_jobs; ++i) n += tiles_of(a.jobs[i]);
+  return n;
 }
 
 // A tile of one job: outputs first, first + 1, ...
@@ -54,11 +56,6 @@ struct RowTile {
     return (is_high ? high : low) + uint64_t{static_cast<uint32_t>(row)} * row_bytes;
   }
 };
-TESSERA_DEVICE int tiles_of(const LinearArgs& a) {
-  int n = 0;
-  for (int i = 0; i < a.n_jobs; ++i) n += tiles_of(a.jobs[i]);
-  return n;
-}
 
 // kValues: 256, or 64 where blocks are no larger.
 template <typename F, int kValues>

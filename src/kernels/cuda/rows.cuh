@@ -16,8 +16,7 @@ TESSERA_DEVICE void load_weights(Address weight, int first, int k, float (&w)[8]
 }
 // As a slot of type `element` keeps it.
 TESSERA_DEVICE float rounded(float value, Element element) {
-  if (element == Element::kF32) return value;
-  return element == Element::kF16 ? float_of_f16(f16_of(value)) : float_of_bf16(bf16_of(value));
+  return element == Element::kF32 ? value : float_of_half(half_of(value, element), element);
 }
 
 // The part of a row that a thread keeps in registers: kRounds times eight values, kNormThreads apart.
@@ -130,6 +129,7 @@ inline int norm(Device& device, const NormArgs& args, Failure* failure) {
   if (args.k <= kRoundValues) return launch(device, shape, norm_kernel<1>, args, failure);
   if (args.k <= 2 * kRoundValues) return launch(device, shape, norm_kernel<2>, args, failure);
   if (args.k <= 4 * kRoundValues) return launch(device, shape, norm_kernel<4>, args, failure);
+  static_assert(4 * kRoundValues == 24576);
   return fail(failure, "norm: rows of up to 24576 values");
 }
 inline int soft_cap(Device& device, const SoftCapArgs& args, Failure* failure) {

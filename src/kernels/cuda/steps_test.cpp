@@ -78,7 +78,7 @@ TEST_P(StepsOnDevice, NormInTheFormOfALinear) {
     run(&Api::norm, args);
     const ActivationsArgs alone{.x = sum, .element = c.element, .out = empty_form(c.form, c.m, c.k, c.group)};
     run(&Api::activations, alone);
-    const FormBytes bytes = bytes_of(c.form, c.m, c.k, c.group);
+    const FormBytes bytes = form_bytes(c.form, c.m, c.k, c.group);
     const auto same = [&](Address a, Address b, size_t size) {
       if (size == 0) return;
       const auto got = get<uint8_t>(a, size), expected = get<uint8_t>(b, size);

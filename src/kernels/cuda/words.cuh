@@ -77,17 +77,28 @@ TESSERA_DEVICE float block_max(float value, int n_warps, Shared<float> scratch) 
   return value;
 }
 
-// Floats of a type known at run time. Uniform branches: every thread of a launch takes the same.
+// Floats of a type known at run time, `half` one of 16 bits. Uniform branches: every thread of a launch takes the same.
+TESSERA_DEVICE float float_of_half(uint16_t bits, Element type) {
+  return type == Element::kF16 ? float_of_f16(bits) : float_of_bf16(bits);
+}
+TESSERA_DEVICE uint16_t half_of(float value, Element type) {
+  return type == Element::kF16 ? f16_of(value) : bf16_of(value);
+}
+TESSERA_DEVICE uint32_t halves_of(float low, float high, Element type) {
+  return type == Element::kF16 ? f16x2_of(low, high) : bf16x2_of(low, high);
+}
+TESSERA_DEVICE Words4 words_of(float a, float b, float c, float d) {
+  return Words4{{bits_of_float(a), bits_of_float(b), bits_of_float(c), bits_of_float(d)}};
+}
 TESSERA_DEVICE float load_float(Address data, Element type, int64_t i) {
   if (type == Element::kF32) return global<const float>(data)[i];
-  const uint16_t bits = global<const uint16_t>(data)[i];
-  return type == Element::kF16 ? float_of_f16(bits) : float_of_bf16(bits);
+  return float_of_half(global<const uint16_t>(data)[i], type);
 }
 TESSERA_DEVICE void store_float(Address data, Element type, int64_t i, float value) {
   if (type == Element::kF32)
     global<float>(data)[i] = value;
   else
-    global<uint16_t>(data)[i] = type == Element::kF16 ? f16_of(value) : bf16_of(value);
+    global<uint16_t>(data)[i] = half_of(value, type);
 }
 
 TESSERA_DEVICE float gelu_tanh(float x) {

@@ -15,6 +15,11 @@
 
 namespace tessera::runtime {
 
+template <typename T>
+std::span<const std::byte> bytes_of(const T& value) {
+  return std::as_bytes(std::span(&value, 1));
+}
+
 class SessionMemory {
  public:
   enum class Use : int32_t {

@@ -10,11 +10,6 @@ namespace {
 using namespace kernels::cuda;
 using Use = SessionMemory::Use;
 
-template <typename T>
-std::span<const std::byte> bytes_of(const T& value) {
-  return std::as_bytes(std::span(&value, 1));
-}
-
 // All that a context can hold, and the token after it.
 int32_t history_size_of(const Model& model) { return static_cast<int32_t>(model.context_length() + 1); }
 

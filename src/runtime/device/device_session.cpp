@@ -10,11 +10,6 @@ namespace {
 using namespace kernels::cuda;
 using Use = SessionMemory::Use;
 
-template <typename T>
-std::span<const std::byte> bytes_of(const T& value) {
-  return std::as_bytes(std::span(&value, 1));
-}
-
 }  // namespace
 
 // The longest step of each kind: on the tensor cores, and in one pass over the weights.

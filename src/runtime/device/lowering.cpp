@@ -157,31 +157,17 @@ Status Lowering::embedding(const EmbeddingStep& step) {
 
 // x in the form a linear's kernel reads; f32 rows are their own form.
 Activations Lowering::prepare(const DeviceRows& x, Form form, int32_t group) {
-  const auto n = static_cast<uint64_t>(x.rows * x.width);
   Activations out{.form = form, .m = int32_of(x.rows), .k = int32_of(x.width), .group = group};
   if (form == Form::kF32 && x.element == Element::kF32) {
     out.values = x.address;
     return out;
   }
-  switch (form) {
-    case Form::kInt8: {
-      const auto codes = static_cast<uint64_t>(code_rows(out.m) * x.width);
-      out.q = memory_.get(Use::kCodes, 0, codes);
-      out.sums = memory_.get(Use::kSums, 0, codes / 8);
-      out.d = memory_.get(Use::kScales, 0, n / 8);  // for groups of 32; those of 256 need less
-      break;
-    }
-    case Form::kF16Tiles: {
-      constexpr int64_t kDepth = 64;
-      const int64_t columns = (x.width + kDepth - 1) / kDepth * kDepth;
-      out.values = memory_.get(Use::kHalves, 0, static_cast<uint64_t>(padded_tokens(out.m) * columns) * 2);
-      out.d = memory_.get(Use::kTokenScales, 0, static_cast<uint64_t>(x.rows) * 4);
-      break;
-    }
-    case Form::kF32:
-      out.values = memory_.get(Use::kFloats, 0, 4 * n);
-      break;
-  }
+  const FormBytes bytes = form_bytes(form, out.m, out.k, group);
+  const auto place = [&](Use use, uint64_t size) { return size == 0 ? 0 : memory_.get(use, 0, size); };
+  out.q = place(Use::kCodes, bytes.q);
+  out.d = place(form == Form::kInt8 ? Use::kScales : Use::kTokenScales, bytes.d);
+  out.sums = place(Use::kSums, bytes.sums);
+  out.values = place(form == Form::kF32 ? Use::kFloats : Use::kHalves, bytes.values);
   const bool is_norms =
       norm_ && norm_launch_ + 1 == out_.launches.size() && (norm_->next != 0 ? norm_->next : norm_->sum) == x.address;
   if (is_norms && norm_->m == out.m && norm_->made.m == 0 && form != Form::kF32) {
@@ -346,7 +332,6 @@ void Lowering::rotation(const AttentionStep::Spec& spec, Address& cos, Address& 
 
 // Pieces of the keys: as many as fill the card when a KV head's rows are one block's, of some 64 keys at least.
 int64_t Lowering::pieces(const program::AttentionHint& hint, int64_t n_slots) const {
-  constexpr int64_t kLeastKeys = 64;
   const int64_t rows = n_tokens_ * (hint.n_heads / hint.n_kv_heads);
   const int64_t blocks = hint.n_kv_heads * ((rows + kBlockRows - 1) / kBlockRows);
   const int64_t longest = hint.window > 0 ? std::min<int64_t>(hint.window, n_slots) : n_slots;

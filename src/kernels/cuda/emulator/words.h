@@ -231,11 +231,4 @@ inline void mma_int8_16(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t b, c
   mma_int8_32(d, a0, a1, 0, 0, b, 0, site);
 }
 
-// The tensor cores work when they are told to; fences and waits have nothing to order.
-inline void fence_async_proxy() {}
-inline void warpgroup_arrive() {}
-inline void warpgroup_commit() {}
-template <int kGroupsLeft>
-void warpgroup_wait() {}
-
 }  // namespace tessera::kernels::cuda
