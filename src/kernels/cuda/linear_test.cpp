@@ -150,21 +150,29 @@ TEST_P(LinearOnDevice, SeveralWeightsOverOneInput) {
     EXPECT_LE(relative_error(floats(args.jobs[i].out, expected[i].size()), expected[i]), 3e-2) << i;
 }
 
+// Rows of 21 outputs: tiles take eight of the gate and eight of the weight.
 TEST_P(LinearOnDevice, Gate) {
-  for (int m : {1, 4}) {
-    const Weight up = weight(GgmlType::kQ4_K, 21, 768), gate = weight(GgmlType::kQ4_K, 21, 768);
-    const auto x = random_floats(static_cast<size_t>(m) * 768, rng_, 8.0f);
-    LinearArgs args{
-        .x = activations(x, m, 768, Form::kF32, 0), .format = Format::kQ4_K, .n_jobs = 1, .jobs = {job(up, m)}};
+  const auto error_of_gated = [&](GgmlType type, int m, int64_t k, Form form) {
+    const Weight up = weight(type, 21, k), gate = weight(type, 21, k);
+    const auto x = random_floats(static_cast<size_t>(m) * static_cast<size_t>(k), rng_, 8.0f);
+    LinearArgs args{.x = activations(x, m, k, form, up.format->block_values == 256 ? 256 : 32),
+                    .format = *format_of(*up.format),
+                    .n_jobs = 1,
+                    .jobs = {job(up, m)}};
     args.jobs[0].gate = gate.address;
-    run(&Api::matvec, args);
+    run(form == Form::kF16Tiles ? &Api::matmul : &Api::matvec, args);
     auto expected = product(up, x, m);
     const auto gates = product(gate, x, m);
     for (size_t i = 0; i < expected.size(); ++i) {
       const double g = gates[i];
       expected[i] *= 0.5 * g * (1 + std::tanh(std::sqrt(2 / M_PI) * (g + 0.044715 * g * g * g)));
     }
-    EXPECT_LE(relative_error(floats(args.jobs[0].out, expected.size()), expected), 1e-4);
+    return relative_error(floats(args.jobs[0].out, expected.size()), expected);
+  };
+  for (int m : {1, 4}) EXPECT_LE(error_of_gated(GgmlType::kQ4_K, m, 768, Form::kF32), 1e-4);
+  for (GgmlType type : kBlocks) {
+    for (int m : {1, 4, 9}) EXPECT_LE(error_of_gated(type, m, 768, Form::kInt8), 5e-2) << static_cast<int>(type);
+    EXPECT_LE(error_of_gated(type, 20, 768, Form::kF16Tiles), 1e-2) << static_cast<int>(type);
   }
 }
 

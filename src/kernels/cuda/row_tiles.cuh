@@ -14,31 +14,40 @@ namespace tessera::kernels::cuda {
 inline constexpr int kTileRows = 16;
 
 constexpr int rows_of_tile(const LinearJob& job) { return job.gate != 0 ? kTileRows / 2 : kTileRows; }
-constexpr int tiles_of(const LinearJob& job) { return (job.n + rows_of_tile(job) - 1) / rows_of_tile(job); }
+// A shift: kernels ask again and again, and a division takes more than a hundred cycles.
+constexpr int tiles_of(const LinearJob& job) {
+  const int log2_rows = job.gate != 0 ? 3 : 4;
+  return (job.n + (1 << log2_rows) - 1) >> log2_rows;
+}
 constexpr int tiles_of(const LinearArgs& a) {
   int n = 0;
   for (int i = 0; i < a.n_jobs; ++i) n += tiles_of(a.jobs[i]);
   return n;
 }
 
-// A tile of one job: outputs first, first + 1, ...
+// A tile of one job: outputs first, first + 1, ... Row r lies r rows after `low`, or from row 8 on after `high`; rows
+// past the last one that exists repeat it.
 struct RowTile {
-  Address low, high;  // rows 0 .. 7 and 8 .. 15 come from these weights, at `first` and `first_high`
-  int job, first, first_high, n;
+  Address low, high;
+  int last_low, last_high;  // rows that exist
+  int job, first;
   uint32_t row_bytes;
 
   template <typename F>
   TESSERA_DEVICE static RowTile of(const LinearArgs& a, int at, int index) {
     const LinearJob& job = a.jobs[at];
     const bool is_paired = job.gate != 0;
-    const int first = index * rows_of_tile(job);
-    return {is_paired ? job.gate : job.weight,
-            job.weight,
+    const int first = index * rows_of_tile(job), last = job.n - 1 - first;
+    const auto row_bytes = static_cast<uint32_t>(kernels::cuda::row_bytes<F>(a.x.k));
+    const Address begin = uint64_t{static_cast<uint32_t>(first)} * row_bytes,
+                  half = uint64_t{kTileRows / 2} * row_bytes;
+    return {(is_paired ? job.gate : job.weight) + begin,
+            job.weight + begin - (is_paired ? half : 0),
+            last,
+            is_paired ? last + kTileRows / 2 : last,
             at,
             first,
-            is_paired ? first : first + kTileRows / 2,
-            job.n,
-            static_cast<uint32_t>(kernels::cuda::row_bytes<F>(a.x.k))};
+            row_bytes};
   }
   // Tile `index` of all jobs' tiles in order.
   template <typename F>
@@ -49,13 +58,16 @@ struct RowTile {
       if (at == i && i + 1 < a.n_jobs && index >= tiles_of(a.jobs[i])) index -= tiles_of(a.jobs[i]), at = i + 1;
     return of<F>(a, at, index);
   }
-  // Of row r in 0 .. 15; rows past the last repeat it.
+  // Of row r in 0 .. 15.
   TESSERA_DEVICE Address address(int r) const {
     const bool is_high = r >= kTileRows / 2;
-    const int row = min_of((is_high ? first_high - kTileRows / 2 : first) + r, n - 1);
+    const int row = min_of(r, is_high ? last_high : last_low);
     return (is_high ? high : low) + uint64_t{static_cast<uint32_t>(row)} * row_bytes;
   }
 };
+
+// Lanes that copy chunks of one row at the same time.
+inline constexpr int kCopyLanes = 8;
 
 // kValues: 256, or 64 where blocks are no larger.
 template <typename F, int kValues>
@@ -67,32 +79,40 @@ struct Unit {
 
   TESSERA_DEVICE static int count(int k) { return (k + kValues - 1) / kValues; }
   TESSERA_DEVICE static int lead(Address row, int unit) {
-    return kLead == 0 ? 0 : static_cast<int>((row + static_cast<Address>(unit * kBytes)) % 16);
+    return kLead == 0 ? 0 : (static_cast<int>(row % 16) + unit * (kBytes % 16)) % 16;
   }
 
-  // What a lane copies of every unit of a tile: chunk i % kChunks of row i / kChunks, for i = lane, lane + 32, ...
-  static constexpr int kCopies = kTileRows * kChunks, kRounds = (kCopies + kWarp - 1) / kWarp;
+  // What a lane copies of every unit of a tile: of rows lane / kLanes, + kWarp / kLanes, ... the chunks lane % kLanes,
+  // + kLanes, ... Eight neighbours of a row are in different banks.
+  static constexpr int kLanes = kCopyLanes, kRowStep = kWarp / kLanes, kRows = kTileRows / kRowStep;
+  static constexpr bool kIsWhole = F::kValues == kValues && 16 * (kChunks - 1) < kBytes;  // all chunks hold bytes of it
   struct Source {
-    Address rows[kRounds];
-    uint32_t row_bytes = 0;
+    Address rows[kRows];  // the lane's first chunk, as many bytes too far as the unit is from a multiple of 16
+    int row_bytes = 0;
 
     TESSERA_DEVICE void set(const RowTile& tile) {
-      row_bytes = tile.row_bytes;
+      row_bytes = static_cast<int>(tile.row_bytes);
       TESSERA_UNROLL
-      for (int round = 0; round < kRounds; ++round)
-        rows[round] = tile.address(min_of((lane() + round * kWarp) / kChunks, kTileRows - 1));
+      for (int j = 0; j < kRows; ++j)
+        rows[j] = tile.address(lane() / kLanes + j * kRowStep) + static_cast<Address>(lane() % kLanes * 16);
     }
-    // Starts the copies of unit `unit`, by one warp.
+    // Starts the copies of unit `unit`, by one warp. Chunks without a byte of the row are zeros.
     TESSERA_DEVICE void copy(int unit, Shared<uint8_t> stage) const {
-      const int left = static_cast<int>(row_bytes) - unit * kBytes, bytes = left < kBytes ? left : kBytes;
+      const int bytes = min_of(row_bytes - unit * kBytes, kBytes), column = lane() % kLanes;
       TESSERA_UNROLL
-      for (int round = 0; round < kRounds; ++round) {
-        const int i = lane() + round * kWarp, chunk = i % kChunks;
-        const Address from = rows[round] + static_cast<Address>(unit * kBytes);
-        const int before = kLead == 0 ? 0 : static_cast<int>(from % 16);
-        if ((kCopies % kWarp == 0 || i < kCopies) && 16 * chunk < before + bytes)
-          copy_async16(stage + (i / kChunks * kStride + 16 * chunk),
-                       global<const uint8_t>(from - static_cast<Address>(before)) + 16 * chunk);
+      for (int j = 0; j < kRows; ++j) {
+        const Address at = rows[j] + uint64_t{static_cast<uint32_t>(unit)} * kBytes;
+        const Address from = at & ~Address{15};
+        const auto to = stage + (lane() / kLanes * kStride + column * 16 + j * kRowStep * kStride);
+        const int left = bytes + static_cast<int>(at % 16) - column * 16;
+        TESSERA_UNROLL
+        for (int chunk = 0; chunk < kChunks; chunk += kLanes) {
+          if (chunk + kLanes > kChunks && column >= kChunks - chunk) continue;
+          if constexpr (kIsWhole)
+            copy_async16(to + 16 * chunk, global<const uint8_t>(from) + 16 * chunk);
+          else
+            copy_async16_or_zero(to + 16 * chunk, from + 16 * chunk, 16 * chunk < left);
+        }
       }
     }
   };

@@ -5,7 +5,8 @@
 //   Global<T>, Shared<T>    pointers; global<T>(address) makes one of an Address, cast<T>(p) changes the type
 //   lane() warp() thread()  where this thread is; block_x() ... block_z(), n_blocks_x()
 //   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes
-//   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies
+//   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies.
+//                           copy_async16_or_zero: zeros where the source is not to be read
 //   dot4                    c + four products of signed bytes
 //   load_matrices; mma_f16, mma_bf16   the tensor cores' 16 x 8 x 16 product with f32 sums
 //   mma_int8_32, _16        their 16 x 8 x 32 (16) product of signed bytes

@@ -62,6 +62,12 @@ TESSERA_DEVICE void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from)
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
 }
+TESSERA_DEVICE void copy_async16_or_zero(Shared<uint8_t> to, Address from, bool is_there) {
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
+               "r"(is_there ? 16 : 0)
+               : "memory");
+}
 TESSERA_DEVICE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kGroupsLeft>
 TESSERA_DEVICE void wait_copies() {

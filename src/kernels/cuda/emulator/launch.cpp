@@ -63,11 +63,13 @@ DevicePlace place_of(Address address) {
 
 void CopiesInFlight::issue(emulator::Pointer<emulator::Space::kThreadgroup, uint8_t> to,
                            emulator::Pointer<emulator::Space::kDevice, const uint8_t> from) {
+  issue_zeros(to);
+  std::memcpy(copies_[n_ - 1].bytes, from.region()->for_read(from.offset(), 16, 16), 16);
+}
+
+void CopiesInFlight::issue_zeros(emulator::Pointer<emulator::Space::kThreadgroup, uint8_t> to) {
   if (n_ == kMaxCopies) emulator::fault(fmt::format("has more than {} copies in flight", kMaxCopies));
-  Copy& copy = copies_[n_++];
-  copy.to = to;
-  copy.group = group_;
-  std::memcpy(copy.bytes, from.region()->for_read(from.offset(), 16, 16), 16);
+  copies_[n_++] = {.to = to, .bytes = {}, .group = group_};
   std::memset(to.region()->for_write(to.offset(), 16, 16), kInFlight, 16);
 }
 

@@ -69,6 +69,24 @@ TEST_F(EmulatedLaunch, GroupsOfCopies) {
             "");
 }
 
+TEST_F(EmulatedLaunch, CopiesOfZerosReadNothing) {
+  const Address from = numbers(8);
+  const auto first_word = [&](Address address, bool is_there, bool waits) {
+    return fault_of([=] {
+      const auto mine = shared_memory() + 16 * thread();
+      copy_async16_or_zero(mine, address, is_there);
+      commit_copies();
+      if (waits) wait_copies<0>();
+      EXPECT_EQ(*cast<const uint32_t>(mine), !waits ? 0xcdcdcdcdu : is_there ? 1u : 0u);
+      wait_copies<0>();
+    });
+  };
+  EXPECT_EQ(first_word(from, true, true), "");
+  EXPECT_EQ(first_word(4096, false, true), "");
+  EXPECT_EQ(first_word(4096, false, false), "");
+  expect_fault("outside every allocation", first_word(4096, true, true));
+}
+
 TEST_F(EmulatedLaunch, PlacesOutsideMemory) {
   const Address from = numbers(8);
   expect_fault("which has 32", fault_of([&] { global<uint32_t>(from)[8] = 1; }));

@@ -66,6 +66,12 @@ T shuffle(T value, int from, const Site& site = Site::current()) {
 }
 
 inline void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from) { copies_in_flight().issue(to, from); }
+inline void copy_async16_or_zero(Shared<uint8_t> to, Address from, bool is_there) {
+  if (is_there)
+    copies_in_flight().issue(to, global<const uint8_t>(from));
+  else
+    copies_in_flight().issue_zeros(to);
+}
 inline void commit_copies() { copies_in_flight().commit(); }
 template <int kGroupsLeft>
 void wait_copies() {
