@@ -7,12 +7,14 @@
 //   quad   the 256 or 64 values of a unit, n slices, shared by four lanes the way the tensor cores deal out a row of a
 //   matrix: of each
 //          32 values, lane t has 4t .. 4t + 3 and 16 + 4t .. 16 + 4t + 3 (two words of codes, `low` and `high`).
-//            fetch_quad<n>(unit, t, n_slices)   what lane t needs of it; slices from n_slices on may not be touched
+//            fetch_quad<n>(row, lead, t, n_slices)   what lane t needs of the unit that begins `lead` bytes after
+//            `row`,
+//                                                    a multiple of 16; of slices from n_slices on the scales are 0
 //            codes(quad, s)                  its two words of slice s
 //          With int8 activations, of formats of 256 values: integer_scale(quad, i) of the i-th part that has its own
 //          scale, offset_word(quad, t), d(quad), dmin(quad); of those of 32: scale(quad, s), and signed codes.
-//          With f16 activations: half_scale(quad, s, half), half_min(quad, s): two equal f16 in a word, kHalfWeight
-//          times what they stand for.
+//          With f16 activations: half_scales(quad, s) of the two words, half_min(quad, s): two equal f16 in a word,
+//          kHalfWeight times what they stand for.
 //
 // What else a format F says:
 //   Block, kValues, kBytes  a block of its rows
@@ -22,6 +24,7 @@
 //   kHasMin, kBias          value = scale * (code - kBias) - min
 //   kSignedCodes            of quads: codes are signed, with the bias taken off
 //   kMatmulUnit             values of a unit in prefill
+//   kSharedSlices           slices in a row whose codes come from the same words: fetched together
 // Plain floats have value(row, i) and values4(row, i) instead of codes.
 #pragma once
 
@@ -80,9 +83,10 @@ TESSERA_DEVICE void half_values(const Quad& quad, int s, uint32_t (&out)[4]) {
     // A byte c in the low bits of 1024.0 is 1024 + c: signed codes are made unsigned first.
     constexpr uint32_t kFlip = F::kSignedCodes ? 0x80808080u : 0;
     constexpr uint32_t kMinus = f16x2(-1024 - (F::kSignedCodes ? 128 : F::kBias));
+    const Words2 scales = F::half_scales(quad, s);
     TESSERA_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const uint32_t scale = F::half_scale(quad, s, half);
+      const uint32_t scale = scales.word[half];
       const uint32_t four = codes.word[half] ^ kFlip;
       TESSERA_UNROLL
       for (int pair = 0; pair < 2; ++pair) {

@@ -21,22 +21,24 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true> {
     return raw;
   }
 
-  static constexpr int kMatmulUnit = 64;
+  static constexpr int kMatmulUnit = 64, kSharedSlices = 1;
   static constexpr int kHalves = kWords / 4;  // words a lane has of a slice
   template <int n>
   struct Quad {
     uint32_t words[n][kHalves], d[n];
   };
   template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P unit, int t, int n_slices) {
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int n_slices) {
+    constexpr int kBytes = sizeof(BlockType);
+    static_assert(kBytes % 4 == 2);  // every second block begins at a multiple of 4 from the first
+    const RowWords<2, P> codes[2] = {{row, lead + 2 + 4 * t}, {row, lead + kBytes + 2 + 4 * t}};
     Quad<n> out;
     TESSERA_UNROLL
     for (int s = 0; s < n; ++s) {
-      const bool is_there = s < n_slices;
-      const P block = unit + s * static_cast<int>(sizeof(BlockType));
+      const int pair = s / 2 * 2 * kBytes;
       TESSERA_UNROLL
-      for (int i = 0; i < kHalves; ++i) out.words[s][i] = is_there ? load_word<2>(block + (2 + 16 * i + 4 * t)) : 0;
-      out.d[s] = is_there ? load_u16(block) : 0;
+      for (int i = 0; i < kHalves; ++i) out.words[s][i] = codes[s % 2].word(pair + 16 * i);
+      out.d[s] = s < n_slices ? load_u16(row + lead + s * kBytes) : 0;  // whatever the codes of no slice are, it is 0
     }
     return out;
   }
@@ -45,8 +47,9 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true> {
     return float_of_f16(static_cast<uint16_t>(q.d[s]));
   }
   template <int n>
-  TESSERA_DEVICE static uint32_t half_scale(const Quad<n>& q, int s, int) {
-    return half_weight(q.d[s]);
+  TESSERA_DEVICE static Words2 half_scales(const Quad<n>& q, int s) {
+    const uint32_t scale = half_weight(q.d[s]);
+    return {{scale, scale}};
   }
 };
 

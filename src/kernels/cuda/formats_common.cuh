@@ -42,16 +42,26 @@ TESSERA_DEVICE void load_words(P p, uint32_t (&out)[n]) {
     low = high;
   }
 }
+// Words of a packed row in shared memory from the place `lead` bytes after `row`, a multiple of 16. Where the place is
+// no multiple of 4 a word is two loads and a shift; where it begins and how far to shift is worked out here, once, so
+// that the loads have constant offsets and neighbours share theirs. The four bytes after a word are read too.
 template <int kAlignment, typename P>
-TESSERA_DEVICE uint32_t load_word(P p) {
-  if constexpr (kAlignment >= 4) {
-    return *cast<const uint32_t>(p);
-  } else {
-    uint32_t out[1];
-    load_words(p, out);
-    return out[0];
+struct RowWords {
+  P first;  // the multiple of 4 below the place
+  uint32_t shift;
+
+  TESSERA_DEVICE RowWords(P row, int lead)
+      : first(row + (kAlignment >= 4 ? lead : lead & ~3)),
+        shift(kAlignment >= 4 ? 0 : 8 * (static_cast<uint32_t>(lead) & 3)) {}
+  TESSERA_DEVICE uint32_t aligned(int offset) const { return *cast<const uint32_t>(first + offset); }
+  // The word at a multiple of 4 from the place.
+  TESSERA_DEVICE uint32_t word(int offset) const {
+    if constexpr (kAlignment >= 4) return aligned(offset);
+    return funnel_right(aligned(offset), aligned(offset + 4), shift);
   }
-}
+  // The 16 bits there, in the low half of a word whose high half may hold anything.
+  TESSERA_DEVICE uint32_t low_half(int offset) const { return aligned(offset) >> shift; }
+};
 template <typename P>
 TESSERA_DEVICE uint32_t load_u16(P p) {
   return *cast<const uint16_t>(p);

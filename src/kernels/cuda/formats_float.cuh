@@ -9,7 +9,7 @@ template <int kElementBytes>
 struct Floats {
   static constexpr int kValues = kSlice, kBytes = kSlice * kElementBytes, kAlignment = kElementBytes, kGroup = 0;
   static constexpr bool kIsFloat = true;
-  static constexpr int kMatmulUnit = 64;
+  static constexpr int kMatmulUnit = 64, kSharedSlices = 1;
 };
 struct F32Values : Floats<4> {
   template <typename P>
@@ -53,7 +53,8 @@ struct FloatQuads : Base {
     uint32_t half[n][4];  // (slice, as half_values has them)
   };
   template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P unit, int t, int n_slices) {
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int n_slices) {
+    const P unit = row + lead;
     Quad<n> out = {};
     TESSERA_UNROLL
     for (int i = 0; i < 2 * n; ++i) {  // slice i / 2, half i % 2

@@ -8,11 +8,11 @@
 
 namespace tessera::kernels::cuda {
 
-// Two f16 of byte i of packed scales, less kZero. A byte c in the low bits of 1024.0 is 1024 + c.
+// f16 of bytes i and j of packed scales, less kZero. A byte c in the low bits of 1024.0 is 1024 + c.
 template <int kZero>
-TESSERA_DEVICE uint32_t half_of_byte(uint32_t word, int i) {
+TESSERA_DEVICE uint32_t halves_of_bytes(uint32_t word, int i, int j) {
   constexpr uint32_t kMinus = f16x2(-1024 - kZero);
-  return add_f16x2(permute_bytes(word, 0x64646464u, 0x4040 + 0x0101 * static_cast<uint32_t>(i)), kMinus);
+  return add_f16x2(permute_bytes(word, 0x64646464u, 0x4040 + static_cast<uint32_t>(i + 0x100 * j)), kMinus);
 }
 
 // Header of Q4_K and Q5_K: d, dmin and twelve bytes of 6-bit scales and mins (quant/scales_6bit.h).
@@ -46,12 +46,12 @@ TESSERA_DEVICE void unpack_k_scales(const Words4& header, int j, Slice<kScales>&
 // What quads of Q4_K and Q5_K share: everything that comes from the header.
 template <typename Block>
 struct KWithMins : Packed<Block, 16, 256, 1, 0, true, false> {
-  static constexpr int kMatmulUnit = kUnitValues;
+  static constexpr int kMatmulUnit = kUnitValues, kSharedSlices = 2;
   struct QuadBase {
     KHeader header;
   };
   TESSERA_DEVICE static int32_t integer_scale(const QuadBase& q, int s) {
-    return static_cast<int32_t>(q.header.scales[s / 4] >> 8 * (s % 4) & 0xffu);
+    return static_cast<int32_t>(permute_bytes(q.header.scales[s / 4], 0, 0x4440 + static_cast<uint32_t>(s % 4)));
   }
   // The mins of slices 2t and 2t + 1, twice each: one for each 16 values.
   TESSERA_DEVICE static uint32_t offset_word(const QuadBase& q, int t) {
@@ -59,11 +59,12 @@ struct KWithMins : Packed<Block, 16, 256, 1, 0, true, false> {
   }
   TESSERA_DEVICE static float d(const QuadBase& q) { return float_of_f16(static_cast<uint16_t>(q.header.d)); }
   TESSERA_DEVICE static float dmin(const QuadBase& q) { return float_of_f16(static_cast<uint16_t>(q.header.d >> 16)); }
-  TESSERA_DEVICE static uint32_t half_scale(const QuadBase& q, int s, int) {
-    return mul_f16x2(half_of_byte<0>(q.header.scales[s / 4], s % 4), half_weight(q.header.d));
+  TESSERA_DEVICE static Words2 half_scales(const QuadBase& q, int s) {
+    const uint32_t scale = mul_f16x2(halves_of_bytes<0>(q.header.scales[s / 4], s % 4, s % 4), half_weight(q.header.d));
+    return {{scale, scale}};
   }
   TESSERA_DEVICE static uint32_t half_min(const QuadBase& q, int s) {
-    return mul_f16x2(half_of_byte<0>(q.header.mins[s / 4], s % 4), half_weight(q.header.d >> 16));
+    return mul_f16x2(halves_of_bytes<0>(q.header.mins[s / 4], s % 4, s % 4), half_weight(q.header.d >> 16));
   }
 };
 
@@ -90,11 +91,12 @@ struct Q4K : KWithMins<quant::Q4_K> {
     uint32_t low[4][2];  // (run, half)
   };
   template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P block, int t, int) {
+  TESSERA_DEVICE static Quad<n> fetch_quad(P block, int, int t, int) {
+    const RowWords<16, P> words(block, 4 * t);
     Quad<n> out;
     out.header = KHeader::load(block);
     TESSERA_UNROLL
-    for (int i = 0; i < 8; ++i) out.low[i / 2][i % 2] = load_word<16>(block + (16 + 16 * i + 4 * t));
+    for (int i = 0; i < 8; ++i) out.low[i / 2][i % 2] = words.word(16 + 16 * i);
     return out;
   }
   TESSERA_DEVICE static Words2 codes(const Quad<kUnitSlices>& q, int s) {
@@ -130,13 +132,14 @@ struct Q5K : KWithMins<quant::Q5_K> {
     uint32_t high[2], low[4][2];
   };
   template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P block, int t, int) {
+  TESSERA_DEVICE static Quad<n> fetch_quad(P block, int, int t, int) {
+    const RowWords<16, P> words(block, 4 * t);
     Quad<n> out;
     out.header = KHeader::load(block);
     TESSERA_UNROLL
-    for (int half = 0; half < 2; ++half) out.high[half] = load_word<16>(block + (16 + 16 * half + 4 * t));
+    for (int half = 0; half < 2; ++half) out.high[half] = words.word(16 + 16 * half);
     TESSERA_UNROLL
-    for (int i = 0; i < 8; ++i) out.low[i / 2][i % 2] = load_word<16>(block + (48 + 16 * i + 4 * t));
+    for (int i = 0; i < 8; ++i) out.low[i / 2][i % 2] = words.word(48 + 16 * i);
     return out;
   }
   TESSERA_DEVICE static Words2 codes(const Quad<kUnitSlices>& q, int s) {
@@ -145,7 +148,7 @@ struct Q5K : KWithMins<quant::Q5_K> {
 };
 
 struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
-  static constexpr int kMatmulUnit = kUnitValues;
+  static constexpr int kMatmulUnit = kUnitValues, kSharedSlices = 4;
   struct Raw {
     uint32_t low[8], high[8], scales, d;
   };
@@ -160,7 +163,9 @@ struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
     return raw;
   }
   TESSERA_DEVICE static uint32_t join(uint32_t low, uint32_t high, int s) {
-    return (low >> 4 * (s / 2 % 2) & 0x0f0f0f0fu) | (high >> 2 * (s % 4) & 0x03030303u) << 4;
+    const int bits = 2 * (s % 4);  // the two high bits are at `bits` of a byte, and belong at 4
+    const uint32_t nibbles = low >> 4 * (s / 2 % 2), pairs = bits < 4 ? high << (4 - bits) : high >> (bits - 4);
+    return (nibbles & 0x0f0f0f0fu) | (pairs & 0x30303030u);
   }
   TESSERA_DEVICE static Slice<2> unpack(const Raw& raw, int s) {
     Slice<2> out;
@@ -177,16 +182,20 @@ struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
   struct Quad {
     uint32_t low[2][2][2], high[2][2];  // (h, s % 2, half), (h, half)
     uint32_t scales[4], d;
+    uint32_t own_scales;  // scales 4t .. 4t + 3
   };
   template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P block, int t, int) {
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int) {
+    const RowWords<2, P> block(row, lead), words(row, lead + 4 * t);
     Quad<n> out;
     TESSERA_UNROLL
-    for (int i = 0; i < 8; ++i) out.low[i / 4][i / 2 % 2][i % 2] = load_word<2>(block + (16 * i + 4 * t));
+    for (int i = 0; i < 8; ++i) out.low[i / 4][i / 2 % 2][i % 2] = words.word(16 * i);
     TESSERA_UNROLL
-    for (int i = 0; i < 4; ++i) out.high[i / 2][i % 2] = load_word<2>(block + (128 + 16 * i + 4 * t));
-    load_words(block + 192, out.scales);
-    out.d = load_u16(block + 208);
+    for (int i = 0; i < 4; ++i) out.high[i / 2][i % 2] = words.word(128 + 16 * i);
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i) out.scales[i] = block.word(192 + 4 * i);
+    out.own_scales = words.word(192);
+    out.d = block.low_half(208);
     return out;
   }
   TESSERA_DEVICE static Words2 codes(const Quad<kUnitSlices>& q, int s) {
@@ -196,15 +205,14 @@ struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
   TESSERA_DEVICE static int32_t integer_scale(const Quad<kUnitSlices>& q, int i) {
     return signed_byte(q.scales[i / 4], i % 4);
   }
-  TESSERA_DEVICE static uint32_t offset_word(const Quad<kUnitSlices>& q, int t) {
-    const uint32_t first = t % 2 ? q.scales[1] : q.scales[0], second = t % 2 ? q.scales[3] : q.scales[2];
-    return t < 2 ? first : second;
-  }
+  TESSERA_DEVICE static uint32_t offset_word(const Quad<kUnitSlices>& q, int) { return q.own_scales; }
   TESSERA_DEVICE static float d(const Quad<kUnitSlices>& q) { return float_of_f16(static_cast<uint16_t>(q.d)); }
   TESSERA_DEVICE static float dmin(const Quad<kUnitSlices>&) { return 0; }
-  TESSERA_DEVICE static uint32_t half_scale(const Quad<kUnitSlices>& q, int s, int half) {
-    const int i = 2 * s + half;
-    return mul_f16x2(half_of_byte<128>(q.scales[i / 4] ^ 0x80808080u, i % 4), half_weight(q.d));
+  TESSERA_DEVICE static Words2 half_scales(const Quad<kUnitSlices>& q, int s) {
+    const int i = 2 * s;
+    const uint32_t both =
+        mul_f16x2(halves_of_bytes<128>(q.scales[i / 4] ^ 0x80808080u, i % 4, i % 4 + 1), half_weight(q.d));
+    return {{permute_bytes(both, 0, 0x1010), permute_bytes(both, 0, 0x3232)}};
   }
 };
 

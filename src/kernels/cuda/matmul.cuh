@@ -144,6 +144,7 @@ matmul_kernel(LinearArgs args) {
   float acc[kTokens / 2];
   uint32_t a[2][2][4];                                                 // of two slices in turn: (slice % 2, half)
   for (int step = 0; step < streams.n_steps; step += S::kUnitSteps) {  // whole units: rows are made of them
+    QuadPair<F, F::kMatmulUnit> w;
     TESSERA_UNROLL
     for (int within = 0; within < S::kUnitSteps; ++within) {
       const int at = step + within, unit = at / S::kUnitSteps;
@@ -156,7 +157,8 @@ matmul_kernel(LinearArgs args) {
       const auto x_tile = memory + at % S::kStages * S::kTileBytes;
       TESSERA_UNROLL
       for (int slice = 0; slice < S::kStepSlices; ++slice) {
-        const auto w = QuadPair<F, F::kMatmulUnit>::fetch(streams.unit_place(unit), rows, unit, args.x.k);
+        if ((within * S::kStepSlices + slice) % F::kSharedSlices == 0)
+          w = QuadPair<F, F::kMatmulUnit>::fetch(streams.unit_place(unit), rows, unit, args.x.k);
         uint32_t low[4], high[4];
         half_values<F>(w.row[0], within * S::kStepSlices + slice, low);
         half_values<F>(w.row[1], within * S::kStepSlices + slice, high);

@@ -32,14 +32,15 @@ struct MatvecShape {
 };
 
 // The activations as one lane reads them: of each tile of 8 tokens, those of token lane / 4.
+template <int kTokens>
 struct TokenCodes {
   const Activations& x;
   int tile_rows, n_slices, last;
   TESSERA_DEVICE explicit TokenCodes(const Activations& of)
-      : x(of), tile_rows(min_of(of.m, kTileTokens)), n_slices(of.k / kSlice), last(of.m - 1) {}
+      : x(of), tile_rows(kTokens == 1 ? 1 : min_of(of.m, kTileTokens)), n_slices(of.k / kSlice), last(of.m - 1) {}
   // Row (tile, i of n) of 32 bytes: two words of the lane.
   TESSERA_DEVICE Words2 words(Address from, int tile, int i, int n) const {
-    const int token = min_of(lane() / 4, min_of(last - tile * kTileTokens, kTileTokens - 1));
+    const int token = kTokens == 1 ? 0 : min_of(lane() / 4, min_of(last - tile * kTileTokens, kTileTokens - 1));
     const int row = (tile * n + i) * tile_rows + token;
     return *cast<const Words2>(global<const uint8_t>(from) + (row * kSlice + 8 * (lane() % 4)));
   }
@@ -47,7 +48,7 @@ struct TokenCodes {
   TESSERA_DEVICE Words2 sums(int tile, int block) const { return words(x.sums, tile, block, n_slices / 8); }
   // Scale of token 2 (lane % 4) + e of the tile.
   TESSERA_DEVICE float scale(int tile, int e, int group, int n_groups) const {
-    const int token = min_of(tile * kTileTokens + 2 * (lane() % 4) + e, last);
+    const int token = kTokens == 1 ? 0 : min_of(tile * kTileTokens + 2 * (lane() % 4) + e, last);
     return global<const float>(x.d)[token * n_groups + group];
   }
 };
@@ -62,7 +63,7 @@ struct TileSums {
 
 // One block of 256 values, all integer inside.
 template <typename F, int kTokens>
-TESSERA_DEVICE void multiply_unit_of_256(const QuadPair<F, kUnitValues>& w, const TokenCodes& x, int unit,
+TESSERA_DEVICE void multiply_unit_of_256(const QuadPair<F, kUnitValues>& w, const TokenCodes<kTokens>& x, int unit,
                                          TileSums<kTokens>& acc) {
   constexpr int kTiles = TileSums<kTokens>::kTiles, kStep = TileSums<kTokens>::kStep;
   int32_t sum[kTiles][4] = {};
@@ -106,15 +107,14 @@ TESSERA_DEVICE void multiply_unit_of_256(const QuadPair<F, kUnitValues>& w, cons
   }
 }
 
-// Up to eight blocks of 32 values, each with scales of its own.
+// Up to eight blocks of 32 values, each with scales of its own; of blocks past the end of the row they are 0.
 template <typename F, int kTokens>
-TESSERA_DEVICE void multiply_unit_of_32(const QuadPair<F, kUnitValues>& w, const TokenCodes& x, int unit,
+TESSERA_DEVICE void multiply_unit_of_32(const QuadPair<F, kUnitValues>& w, const TokenCodes<kTokens>& x, int unit,
                                         TileSums<kTokens>& acc) {
   constexpr int kTiles = TileSums<kTokens>::kTiles, kStep = TileSums<kTokens>::kStep;
   TESSERA_UNROLL
   for (int s = 0; s < kUnitSlices; ++s) {
-    const int slice = unit * kUnitSlices + s;
-    if (slice >= x.n_slices) return;
+    const int slice = min_of(unit * kUnitSlices + s, x.n_slices - 1);
     const Words2 a0 = F::codes(w.row[0], s), a1 = F::codes(w.row[1], s);
     const float d[2] = {F::scale(w.row[0], s), F::scale(w.row[1], s)};
     TESSERA_UNROLL
@@ -214,7 +214,7 @@ matvec_int8_kernel(LinearArgs args) {
   for (int i = 0; i < S::kStages - 1; ++i) stream.copy_next();  // weights do not depend on the launch before
   let_next_start();
   wait_for_previous();
-  const TokenCodes x(args.x);
+  const TokenCodes<kTokens> x(args.x);
   const int n_units = stream.units_per_tile, n_tiles = stream.n_tiles;
   int stage = 0, unit = warp(), turn = 0;
   for (int first = block_x(); first < n_tiles; first += S::kGroup * n_blocks_x(), turn ^= 1) {

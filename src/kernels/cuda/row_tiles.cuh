@@ -128,10 +128,9 @@ struct QuadPair {
     QuadPair out;
     const int n_slices = k / kSlice - unit * U::kSlices;
     TESSERA_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      const int at = (lane() / 4 + 8 * i) * U::kStride + U::lead(rows[i], unit);
-      out.row[i] = F::template fetch_quad<U::kSlices>(stage + at, lane() % 4, n_slices);
-    }
+    for (int i = 0; i < 2; ++i)
+      out.row[i] = F::template fetch_quad<U::kSlices>(stage + (lane() / 4 + 8 * i) * U::kStride, U::lead(rows[i], unit),
+                                                      lane() % 4, n_slices);
     return out;
   }
 };

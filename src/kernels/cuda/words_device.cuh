@@ -107,7 +107,11 @@ TESSERA_DEVICE uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift
 TESSERA_DEVICE uint32_t permute_bytes(uint32_t low, uint32_t high, uint32_t selector) {
   return __byte_perm(low, high, selector);
 }
-TESSERA_DEVICE int32_t signed_byte(uint32_t word, int i) { return static_cast<int32_t>(word << (24 - 8 * i)) >> 24; }
+TESSERA_DEVICE int32_t signed_byte(uint32_t word, int i) {
+  int32_t out;  // a selector of 8 and more repeats the byte's sign: one instruction instead of two shifts
+  asm("prmt.b32 %0, %1, 0, %2;" : "=r"(out) : "r"(word), "r"(0x8880 + 0x1111 * i));
+  return out;
+}
 
 TESSERA_DEVICE float float_of_f16(uint16_t bits) { return __half2float(__ushort_as_half(bits)); }
 TESSERA_DEVICE float float_of_bf16(uint16_t bits) { return __uint_as_float(static_cast<uint32_t>(bits) << 16); }
