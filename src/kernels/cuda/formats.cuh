@@ -90,7 +90,8 @@ TESSERA_DEVICE void half_values(const Quad& quad, int s, uint32_t (&out)[4]) {
       const uint32_t four = codes.word[half] ^ kFlip;
       TESSERA_UNROLL
       for (int pair = 0; pair < 2; ++pair) {
-        const uint32_t centered = add_f16x2(permute_bytes(four, 0x64646464u, pair ? 0x4342 : 0x4140), kMinus);
+        // Two constants, of which an instruction holds one: in this order it is the selector.
+        const uint32_t centered = add_f16x2(permute_bytes(0x64646464u, four, pair ? 0x0706 : 0x0504), kMinus);
         uint32_t& to = out[2 * half + pair];
         if constexpr (F::kHasMin)
           to = fma_f16x2(centered, scale, F::half_min(quad, s) ^ 0x80008000u);

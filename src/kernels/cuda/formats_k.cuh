@@ -12,7 +12,7 @@ namespace tessera::kernels::cuda {
 template <int kZero>
 TESSERA_DEVICE uint32_t halves_of_bytes(uint32_t word, int i, int j) {
   constexpr uint32_t kMinus = f16x2(-1024 - kZero);
-  return add_f16x2(permute_bytes(word, 0x64646464u, 0x4040 + static_cast<uint32_t>(i + 0x100 * j)), kMinus);
+  return add_f16x2(permute_bytes(0x64646464u, word, 0x0404 + static_cast<uint32_t>(i + 0x100 * j)), kMinus);
 }
 
 // Header of Q4_K and Q5_K: d, dmin and twelve bytes of 6-bit scales and mins (quant/scales_6bit.h).

@@ -45,8 +45,9 @@ TESSERA_DEVICE void warpgroup_wait() {
 
 // PTX ISA, matrix descriptor: rows of 128 bytes, eight of them 1024 apart, 128-byte swizzle.
 TESSERA_DEVICE uint64_t tile_descriptor(Shared<const uint8_t> tile, int depth) {
-  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(tile)) + 32 * depth;
-  return uint64_t{1} << 62 | uint64_t{1024 >> 4} << 32 | uint64_t{1} << 16 | (address & 0x3ffff) >> 4;
+  const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(tile));
+  const uint64_t first = uint64_t{1} << 62 | uint64_t{1024 >> 4} << 32 | uint64_t{1} << 16 | (address & 0x3ffff) >> 4;
+  return first + static_cast<uint32_t>(32 * depth >> 4);
 }
 
 // A sum that a product defines must not be touched by anything else while products are under way, not even set to zero:
