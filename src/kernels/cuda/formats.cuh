@@ -23,6 +23,7 @@
 //   kScales                 scales of a slice: 1, or 2 where each 16 values have their own
 //   kHasMin, kBias          value = scale * (code - kBias) - min
 //   kSignedCodes            of quads: codes are signed, with the bias taken off
+//   kCodeFactor             of quads: codes are so many times themselves, and their products with int8 too
 //   kMatmulUnit             values of a unit in prefill
 //   kSharedSlices           slices in a row whose codes come from the same words: fetched together
 // Plain floats have value(row, i) and values4(row, i) instead of codes.

@@ -7,8 +7,8 @@
 
 namespace tessera::kernels::cuda {
 
-template <typename BlockType, int bias>
-struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true> {
+template <typename BlockType, int bias, int code_factor>
+struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor> {
   static constexpr int kWords = (sizeof(BlockType) - 2) / 4;  // of codes
   struct Raw {
     uint32_t codes[kWords], d;
@@ -48,12 +48,12 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true> {
   }
   template <int n>
   TESSERA_DEVICE static Words2 half_scales(const Quad<n>& q, int s) {
-    const uint32_t scale = half_weight(q.d[s]);
+    const uint32_t scale = half_weight<code_factor>(q.d[s]);
     return {{scale, scale}};
   }
 };
 
-struct Q8_0 : PackedSlice<quant::Q8_0, 0> {
+struct Q8_0 : PackedSlice<quant::Q8_0, 0, 1> {
   TESSERA_DEVICE static Slice<1> unpack(const Raw& raw, int) {
     Slice<1> out;
     TESSERA_UNROLL
@@ -68,7 +68,7 @@ struct Q8_0 : PackedSlice<quant::Q8_0, 0> {
   }
 };
 
-struct Q4_0 : PackedSlice<quant::Q4_0, 8> {
+struct Q4_0 : PackedSlice<quant::Q4_0, 8, 16> {
   TESSERA_DEVICE static Slice<1> unpack(const Raw& raw, int) {
     Slice<1> out;
     TESSERA_UNROLL
@@ -80,13 +80,11 @@ struct Q4_0 : PackedSlice<quant::Q4_0, 8> {
     out.min = 0;
     return out;
   }
-  // Signed: 8 less, without a borrow from byte to byte.
-  TESSERA_DEVICE static uint32_t centered(uint32_t nibbles) {
-    return ((nibbles | 0x80808080u) - 0x08080808u) ^ 0x80808080u;
-  }
+  // A nibble in the high bits of a byte is 16 times itself; with the sign flipped, 16 times 8 less.
   template <int n>
   TESSERA_DEVICE static Words2 codes(const Quad<n>& q, int s) {
-    return {{centered(q.words[s][0] & 0x0f0f0f0fu), centered(q.words[s][0] >> 4 & 0x0f0f0f0fu)}};
+    constexpr uint32_t kHigh = 0xf0f0f0f0u, kFlip = 0x80808080u;
+    return {{(q.words[s][0] << 4 & kHigh) ^ kFlip, (q.words[s][0] & kHigh) ^ kFlip}};
   }
 };
 

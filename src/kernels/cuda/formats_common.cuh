@@ -20,11 +20,12 @@ struct Slice {
 };
 
 // What the contract asks to be known of a packed format before any block is read.
-template <typename BlockType, int alignment, int group, int scales, int bias, bool has_min, bool signed_codes>
+template <typename BlockType, int alignment, int group, int scales, int bias, bool has_min, bool signed_codes,
+          int code_factor = 1>
 struct Packed {
   using Block = BlockType;
   static constexpr int kValues = Block::kValues, kBytes = sizeof(Block), kAlignment = alignment, kGroup = group;
-  static constexpr int kScales = scales, kBias = bias;
+  static constexpr int kScales = scales, kBias = bias, kCodeFactor = code_factor;
   static constexpr bool kHasMin = has_min, kSignedCodes = signed_codes, kIsFloat = false;
 };
 
@@ -67,11 +68,12 @@ TESSERA_DEVICE uint32_t load_u16(P p) {
   return *cast<const uint16_t>(p);
 }
 
-// Two f16 of the value with these bits; of kHalfWeight times it.
+// Two f16 of the value with these bits; of kHalfWeight times it, for codes that are code_factor times too large.
 TESSERA_DEVICE uint32_t twice(uint32_t bits) { return permute_bytes(bits, 0, 0x1010); }
+template <int code_factor = 1>
 TESSERA_DEVICE uint32_t half_weight(uint32_t d) {
-  constexpr uint32_t kFactor = f16x2(kHalfWeight);
-  return mul_f16x2(twice(d), kFactor);
+  constexpr uint32_t kFactor = f16x2(kHalfWeight / code_factor);
+  return kFactor == f16x2(1) ? twice(d) : mul_f16x2(twice(d), kFactor);
 }
 
 }  // namespace tessera::kernels::cuda

@@ -170,7 +170,7 @@ TESSERA_DEVICE void store_part(const TileSums<kTokens>& acc, Shared<float> part)
   for (int i = 0; i < TileSums<kTokens>::kTiles; ++i) TESSERA_UNROLL
   for (int e = 0; e < 4; e += TileSums<kTokens>::kStep)
     if (kTokens >= kTileTokens || token < kTokens)
-      part[(i * kTileTokens + token + e % 2) * kTileRows + row + e / 2 * 8] = acc.of[i][e];
+      part[(i * kTileTokens + token + e % 2) * kTileRows + row + e / 2 * 8] = acc.of[i][e] * (1.0f / F::kCodeFactor);
 }
 
 // Adds the warps' parts of the tiles of a group and stores their outputs: a thread for each row below 8 and the one 8
