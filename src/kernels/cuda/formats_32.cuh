@@ -21,7 +21,7 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
     return raw;
   }
 
-  static constexpr int kMatmulUnit = 64, kSharedSlices = 1;
+  static constexpr int kMatmulUnit = kUnitValues, kSharedSlices = 2;
   static constexpr int kHalves = kWords / 4;  // words a lane has of a slice
   template <int n>
   struct Quad {

@@ -142,12 +142,13 @@ matmul_kernel(LinearArgs args) {
     commit_copies();
   }
   float acc[kTokens / 2];
-  uint32_t a[2][2][4];                                                 // of two slices in turn: (slice % 2, half)
-  for (int step = 0; step < streams.n_steps; step += S::kUnitSteps) {  // whole units: rows are made of them
+  uint32_t a[2][2][4];  // of two slices in turn: (slice % 2, half)
+  for (int step = 0; step < streams.n_steps; step += S::kUnitSteps) {
     QuadPair<F, F::kMatmulUnit> w;
     TESSERA_UNROLL
     for (int within = 0; within < S::kUnitSteps; ++within) {
       const int at = step + within, unit = at / S::kUnitSteps;
+      if (F::kValues < F::kMatmulUnit && at >= streams.n_steps) break;  // a row may end within a unit
       wait_copies<S::kAhead - 1>();
       sync_block();  // the products of the step before the last have been made
       streams.copies.wait(at % S::kStages, at / S::kStages);
