@@ -80,13 +80,13 @@ struct ProductStore {
   RowTile tile;  // of the thread's four
   bool exists;
 
-  TESSERA_DEVICE ProductStore(const LinearArgs& a, Shared<uint8_t> memory, int n_tiles)
-      : args(a), piece(cast<float>(memory)), scales(piece + S::kPieceTokens * S::kPieceStride) {
+  TESSERA_DEVICE ProductStore(const TiledLinear& tiled, Shared<uint8_t> memory)
+      : args(tiled.args), piece(cast<float>(memory)), scales(piece + S::kPieceTokens * S::kPieceStride) {
     const int at = block_y() * kWarps + thread() % kFours / 4;
-    exists = at < n_tiles;
-    tile = RowTile::among<F>(a, min_of(at, n_tiles - 1));
+    exists = at < tiled.n_tiles();
+    tile = RowTile::of<F>(tiled, min_of(at, tiled.n_tiles() - 1));
     for (int i = thread(); i < kTokens; i += S::kThreads)
-      scales[i] = global<const float>(a.x.d)[min_of(block_x() * kTokens + i, a.x.m - 1)];
+      scales[i] = global<const float>(args.x.d)[min_of(block_x() * kTokens + i, args.x.m - 1)];
     sync_block();
   }
   // The eight tokens of accumulators [4 j, 4 j + 4) of a warp, tokens 8 in_piece .. of the piece.
@@ -121,11 +121,11 @@ struct ProductStore {
 
 template <typename F, int kWarps, int kTokens>
 TESSERA_KERNEL(kWarps* kWarp, 1)
-matmul_kernel(LinearArgs args) {
+matmul_kernel(TiledLinear tiled) {
   using S = MatmulShape<F, kWarps, kTokens>;
   const auto memory = shared_memory();
-  const int n_tiles = tiles_of(args);
-  const RowTile tile = RowTile::among<F>(args, min_of(block_y() * kWarps + warp(), n_tiles - 1));
+  const LinearArgs& args = tiled.args;
+  const RowTile tile = RowTile::of<F>(tiled, min_of(block_y() * kWarps + warp(), tiled.n_tiles() - 1));
   const Address rows[2] = {tile.address(lane() / 4), tile.address(lane() / 4 + 8)};
   MatmulStreams<F, kWarps, kTokens> streams{args.x,
                                             {},
@@ -182,7 +182,7 @@ matmul_kernel(LinearArgs args) {
   warpgroup_wait<0>();
   wait_copies<0>();
   sync_block();  // the rings are free
-  const ProductStore<F, kWarps, kTokens> out(args, memory, n_tiles);
+  const ProductStore<F, kWarps, kTokens> out(tiled, memory);
   const bool is_gated = args.jobs[tile.job].gate != 0;
   TESSERA_UNROLL
   for (int j = 0; j < kTokens / 8; ++j) {
@@ -197,12 +197,13 @@ matmul_kernel(LinearArgs args) {
 template <typename F, int kWarps, int kTokens>
 int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
   using S = MatmulShape<F, kWarps, kTokens>;
+  const TiledLinear tiled(args);
   Launch shape;
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
   // Tokens vary first: blocks that run at the same time read the same weights.
-  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiles_of(args), kWarps), 1};
-  return launch(device, shape, matmul_kernel<F, kWarps, kTokens>, args, failure);
+  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiled.n_tiles(), kWarps), 1};
+  return launch(device, shape, matmul_kernel<F, kWarps, kTokens>, tiled, failure);
 }
 
 // Sixteen warps hide the unpacking behind the products; cards with less shared memory hold the rings of eight.

@@ -132,31 +132,24 @@ TESSERA_DEVICE void multiply_unit_of_32(const QuadPair<F, kUnitValues>& w, const
 // The units of a block's tiles in order; a warp's are every S::kWarps-th.
 template <typename F, typename S>
 struct UnitStream {
-  const LinearArgs& args;
+  const TiledLinear& tiled;
   Shared<uint8_t> ring;
-  int n_tiles, units_per_tile;
+  int units_per_tile;
   typename S::U::Source source;
-  int at_tile, unit, stage = 0;  // what is copied next
+  int at_tile, unit, stage = 0;  // what is copied next; a unit past the end of its tile belongs to the block's next one
 
-  TESSERA_DEVICE UnitStream(const LinearArgs& a, Shared<uint8_t> memory)
-      : args(a), ring(memory), n_tiles(tiles_of(a)), units_per_tile(S::U::count(a.x.k)) {
-    at_tile = block_x(), unit = warp();
-    if (at_tile < n_tiles) source.set(RowTile::among<F>(args, at_tile));
-    settle();
-  }
-  // A unit past the end of its tile belongs to the block's next one.
-  TESSERA_DEVICE void settle() {
-    if (unit < units_per_tile) return;
-    while (unit >= units_per_tile) unit -= units_per_tile, at_tile += n_blocks_x();
-    if (at_tile < n_tiles) source.set(RowTile::among<F>(args, at_tile));
+  TESSERA_DEVICE UnitStream(const TiledLinear& t, Shared<uint8_t> memory)
+      : tiled(t), ring(memory), units_per_tile(S::U::count(t.args.x.k)) {
+    at_tile = block_x() - n_blocks_x(), unit = warp() + units_per_tile;
   }
   // Starts the copy of the next unit, if there is one, and closes its group in any case.
   TESSERA_DEVICE void copy_next() {
-    if (at_tile < n_tiles) {
-      source.copy(unit, ring + stage * S::U::kStageBytes);
-      unit += S::kWarps;
-      settle();
+    if (unit >= units_per_tile) {
+      while (unit >= units_per_tile) unit -= units_per_tile, at_tile += n_blocks_x();
+      if (at_tile < tiled.n_tiles()) source.set(RowTile::of<F>(tiled, at_tile));
     }
+    if (at_tile < tiled.n_tiles()) source.copy(unit, ring + stage * S::U::kStageBytes);
+    unit += S::kWarps;
     commit_copies();
     stage = stage + 1 == S::kStages ? 0 : stage + 1;
   }
@@ -176,18 +169,19 @@ TESSERA_DEVICE void store_part(const TileSums<kTokens>& acc, Shared<float> part)
 // Adds the warps' parts of the tiles of a group and stores their outputs: a thread for each row below 8 and the one 8
 // above it, and token. parts: (tiles, warps, tokens, rows).
 template <typename F, typename S>
-TESSERA_DEVICE void finish_tiles(const LinearArgs& args, int first_tile, int n_tiles, Shared<const float> parts) {
+TESSERA_DEVICE void finish_tiles(const TiledLinear& tiled, int first_tile, Shared<const float> parts) {
+  const LinearArgs& args = tiled.args;
   constexpr int kPairs = S::kPart / 2;
   for (int i = thread(); i < S::kGroup * kPairs; i += S::kThreads) {
     const int at = first_tile + i / kPairs * n_blocks_x(), token = i % kPairs / 8, row_in_tile = i % 8;
-    if (at >= n_tiles || token >= args.x.m) continue;
+    if (at >= tiled.n_tiles() || token >= args.x.m) continue;
     float low = 0, high = 0;
     TESSERA_UNROLL
     for (int w = 0; w < S::kWarps; ++w) {
       const auto part = parts + ((i / kPairs * S::kWarps + w) * S::kPart + token * kTileRows + row_in_tile);
       low += part[0], high += part[8];
     }
-    const RowTile tile = RowTile::among<F>(args, at);
+    const RowTile tile = RowTile::of<F>(tiled, at);
     const LinearJob& job = args.jobs[tile.job];
     const int row = tile.first + row_in_tile;
     const auto store = [&](int to, float value) {
@@ -206,30 +200,32 @@ TESSERA_DEVICE void finish_tiles(const LinearArgs& args, int first_tile, int n_t
 
 template <typename F, int kTokens, int kWarps>
 TESSERA_KERNEL(kWarps* kWarp, 1)
-matvec_int8_kernel(LinearArgs args) {
+matvec_int8_kernel(TiledLinear tiled) {
   using S = MatvecShape<F, kTokens, kWarps>;
   const auto memory = shared_memory();
   const auto parts = cast<float>(memory + S::kRingBytes);
-  UnitStream<F, S> stream(args, memory + warp() * S::kWarpBytes);
+  UnitStream<F, S> stream(tiled, memory + warp() * S::kWarpBytes);
+  TESSERA_LOOP
   for (int i = 0; i < S::kStages - 1; ++i) stream.copy_next();  // weights do not depend on the launch before
   let_next_start();
   wait_for_previous();
-  const TokenCodes<kTokens> x(args.x);
-  const int n_units = stream.units_per_tile, n_tiles = stream.n_tiles;
+  const TokenCodes<kTokens> x(tiled.args.x);
+  const int n_units = stream.units_per_tile, n_tiles = tiled.n_tiles();
   int stage = 0, unit = warp(), turn = 0;
   for (int first = block_x(); first < n_tiles; first += S::kGroup * n_blocks_x(), turn ^= 1) {
     const auto of_turn = parts + turn * S::kTurnFloats;
     for (int in_group = 0; in_group < S::kGroup; ++in_group, unit -= n_units) {
       const int at = first + in_group * n_blocks_x();
       if (at >= n_tiles) break;
-      const RowTile tile = RowTile::among<F>(args, at);
+      const RowTile tile = RowTile::of<F>(tiled, at);
       const Address rows[2] = {tile.address(lane() / 4), tile.address(lane() / 4 + 8)};
       TileSums<kTokens> acc = {};
       for (; unit < n_units; unit += S::kWarps) {
         wait_copies<S::kStages - 2>();
         sync_warp();         // every lane's part of this unit is there, and the unit before it has been read
         stream.copy_next();  // over the unit before it
-        const auto w = QuadPair<F, kUnitValues>::fetch(stream.ring + stage * S::U::kStageBytes, rows, unit, args.x.k);
+        const auto w =
+            QuadPair<F, kUnitValues>::fetch(stream.ring + stage * S::U::kStageBytes, rows, unit, tiled.args.x.k);
         if constexpr (F::kValues == kUnitValues)
           multiply_unit_of_256<F, kTokens>(w, x, unit, acc);
         else
@@ -239,7 +235,7 @@ matvec_int8_kernel(LinearArgs args) {
       store_part<F, kTokens>(acc, of_turn + (in_group * S::kWarps + warp()) * S::kPart);
     }
     sync_block();  // the next group's parts go to the other half
-    finish_tiles<F, S>(args, first, n_tiles, of_turn);
+    finish_tiles<F, S>(tiled, first, of_turn);
   }
 }
 
@@ -249,8 +245,9 @@ int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure)
   Launch shape;
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
-  shape.blocks.x = min_of_sizes(tiles_of(args), device.n_multiprocessors);
-  return launch(device, shape, matvec_int8_kernel<F, kTokens, kWarps>, args, failure);
+  const TiledLinear tiled(args);
+  shape.blocks.x = min_of_sizes(tiled.n_tiles(), device.n_multiprocessors);
+  return launch(device, shape, matvec_int8_kernel<F, kTokens, kWarps>, tiled, failure);
 }
 
 // Sixteen warps keep the memory busy; cards with less shared memory hold the rings of eight.

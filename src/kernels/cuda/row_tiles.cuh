@@ -14,16 +14,23 @@ namespace tessera::kernels::cuda {
 inline constexpr int kTileRows = 16;
 
 constexpr int rows_of_tile(const LinearJob& job) { return job.gate != 0 ? kTileRows / 2 : kTileRows; }
-// A shift: kernels ask again and again, and a division takes more than a hundred cycles.
-constexpr int tiles_of(const LinearJob& job) {
-  const int log2_rows = job.gate != 0 ? 3 : 4;
-  return (job.n + (1 << log2_rows) - 1) >> log2_rows;
-}
-constexpr int tiles_of(const LinearArgs& a) {
-  int n = 0;
-  for (int i = 0; i < a.n_jobs; ++i) n += tiles_of(a.jobs[i]);
-  return n;
-}
+
+// A launch's tiles, all jobs' in order, counted on the host: a kernel that counts them itself, dividing job by job,
+// asks for its first bytes a microsecond later.
+struct TiledLinear {
+  LinearArgs args;
+  int32_t end[kMaxJobs];  // tiles up to the end of each job; those past the last job repeat it
+
+  explicit TiledLinear(const LinearArgs& a) : args(a) {
+    int n = 0;
+    for (int i = 0; i < kMaxJobs; ++i) {
+      const int rows = rows_of_tile(a.jobs[i]);
+      if (i < a.n_jobs) n += (a.jobs[i].n + rows - 1) / rows;
+      end[i] = n;
+    }
+  }
+  constexpr int n_tiles() const { return end[kMaxJobs - 1]; }
+};
 
 // A tile of one job: outputs first, first + 1, ... Row r lies r rows after `low`, or from row 8 on after `high`; rows
 // past the last one that exists repeat it.
@@ -34,11 +41,15 @@ struct RowTile {
   uint32_t row_bytes;
 
   template <typename F>
-  TESSERA_DEVICE static RowTile of(const LinearArgs& a, int at, int index) {
-    const LinearJob& job = a.jobs[at];
+  TESSERA_DEVICE static RowTile of(const TiledLinear& tiled, int index) {
+    int at = 0, before = 0;
+    TESSERA_UNROLL
+    for (int i = 0; i + 1 < kMaxJobs; ++i)
+      if (index >= tiled.end[i]) at = i + 1, before = tiled.end[i];
+    const LinearJob& job = tiled.args.jobs[at];
     const bool is_paired = job.gate != 0;
-    const int first = index * rows_of_tile(job), last = job.n - 1 - first;
-    const auto row_bytes = static_cast<uint32_t>(kernels::cuda::row_bytes<F>(a.x.k));
+    const int first = (index - before) * rows_of_tile(job), last = job.n - 1 - first;
+    const auto row_bytes = static_cast<uint32_t>(kernels::cuda::row_bytes<F>(tiled.args.x.k));
     const Address begin = uint64_t{static_cast<uint32_t>(first)} * row_bytes,
                   half = uint64_t{kTileRows / 2} * row_bytes;
     return {(is_paired ? job.gate : job.weight) + begin,
@@ -48,15 +59,6 @@ struct RowTile {
             at,
             first,
             row_bytes};
-  }
-  // Tile `index` of all jobs' tiles in order.
-  template <typename F>
-  TESSERA_DEVICE static RowTile among(const LinearArgs& a, int index) {
-    int at = 0;
-    TESSERA_UNROLL
-    for (int i = 0; i + 1 < kMaxJobs; ++i)
-      if (at == i && i + 1 < a.n_jobs && index >= tiles_of(a.jobs[i])) index -= tiles_of(a.jobs[i]), at = i + 1;
-    return of<F>(a, at, index);
   }
   // Of row r in 0 .. 15.
   TESSERA_DEVICE Address address(int r) const {

@@ -12,6 +12,7 @@
 #define TESSERA_DEVICE __device__ __forceinline__
 #define TESSERA_KERNEL(n_threads, n_blocks) static __global__ void __launch_bounds__(n_threads, n_blocks)
 #define TESSERA_UNROLL _Pragma("unroll")
+#define TESSERA_LOOP _Pragma("unroll 1")
 
 namespace tessera::kernels::cuda {
 

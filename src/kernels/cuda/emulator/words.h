@@ -20,6 +20,7 @@
 #define TESSERA_DEVICE inline
 #define TESSERA_KERNEL(n_threads, n_blocks) inline void
 #define TESSERA_UNROLL
+#define TESSERA_LOOP
 
 namespace tessera::kernels::cuda {
 
