@@ -54,6 +54,7 @@ class CopiesInFlight {
   static constexpr uint8_t kInFlight = 0xcd;
   void issue(emulator::Pointer<emulator::Space::kThreadgroup, uint8_t> to,
              emulator::Pointer<emulator::Space::kDevice, const uint8_t> from);
+  void issue_zeros(emulator::Pointer<emulator::Space::kThreadgroup, uint8_t> to);
   void commit() { ++group_; }
   void wait(int groups_left);
   bool empty() const { return n_ == 0; }
@@ -64,6 +65,7 @@ class CopiesInFlight {
     uint8_t bytes[16];
     int group;
   };
+  Copy& add(emulator::Pointer<emulator::Space::kThreadgroup, uint8_t> to);
   Copy copies_[kMaxCopies];
   int n_ = 0, group_ = 0;
 };

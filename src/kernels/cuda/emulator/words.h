@@ -20,6 +20,7 @@
 #define TESSERA_DEVICE inline
 #define TESSERA_KERNEL(n_threads, n_blocks) inline void
 #define TESSERA_UNROLL
+#define TESSERA_LOOP
 
 namespace tessera::kernels::cuda {
 
@@ -66,6 +67,12 @@ T shuffle(T value, int from, const Site& site = Site::current()) {
 }
 
 inline void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from) { copies_in_flight().issue(to, from); }
+inline void copy_async16_or_zeros(Shared<uint8_t> to, Global<const uint8_t> from, bool is_there) {
+  if (is_there)
+    copies_in_flight().issue(to, from);
+  else
+    copies_in_flight().issue_zeros(to);
+}
 inline void commit_copies() { copies_in_flight().commit(); }
 template <int kGroupsLeft>
 void wait_copies() {
@@ -94,6 +101,8 @@ uint32_t atomic_or(const emulator::Pointer<S, uint32_t>& p, uint32_t value) {
   return change(p, [value](uint32_t old) { return old | value; });
 }
 inline void fence() {}
+
+inline int32_t load_past_caches(Global<const int32_t> p) { return *p; }
 
 inline void wait_for_previous() {}
 inline void let_next_start() {}
@@ -145,6 +154,7 @@ inline int min_of(int a, int b) { return std::min(a, b); }
 inline int max_of(int a, int b) { return std::max(a, b); }
 inline float abs_of(float value) { return std::fabs(value); }
 inline float exp_of(float value) { return std::exp(value); }
+inline float exp2_of(float value) { return std::exp2(value); }
 inline float exact_exp_of(float value) { return std::exp(value); }
 inline float tanh_of(float value) { return std::tanh(value); }
 inline float inverse_sqrt(float value) { return 1.0f / std::sqrt(value); }
@@ -175,6 +185,14 @@ inline void load_matrices_transposed(uint32_t (&out)[4], Shared<const uint8_t> r
     const uint32_t first = 8 * i + 2 * (l % 4);
     out[i] = uint32_t{rows[first + 1].element[l / 4]} << 16 | rows[first].element[l / 4];
   }
+}
+
+// PTX ISA, movmatrix: lane l holds elements 2 (l % 4) and the next of row l / 4, and receives those of column l / 4.
+inline uint32_t transpose_matrix(uint32_t word, const Site& site = Site::current()) {
+  const auto words = emulator::exchange_values(word, site);
+  const auto l = static_cast<uint32_t>(lane());
+  const auto element = [&](uint32_t row) { return words[4 * row + l / 8] >> 16 * (l / 4 % 2) & 0xffffu; };
+  return element(2 * (l % 4) + 1) << 16 | element(2 * (l % 4));
 }
 
 // PTX ISA, mma.m16n8k16: with g = lane / 4 and p = 2 (lane % 4), a holds (g, p), (g + 8, p), (g, p + 8), (g + 8, p + 8)
