@@ -12,27 +12,12 @@
 #pragma once
 
 #include "kernels/cuda/activations.cuh"
+#include "kernels/cuda/flash_tile.cuh"
 
 namespace tessera::kernels::cuda {
 
-inline constexpr float kNoScore = -3.0e38f;
-
-// Keys [begin, end) of one piece, and those any row of the tile may see.
-struct KeyRange {
-  int begin, end;
-};
-// Pieces are equal, and more than one only where each has kLeastKeys; the last ones are empty where the keys are few.
-TESSERA_DEVICE KeyRange keys_of_piece(const AttentionArgs& a, int first_token, int last_token, int piece) {
-  const int position = global<const int32_t>(a.position)[0];
-  const int first = a.window > 0 ? max_of(0, position + first_token - a.window + 1) : 0;
-  const int end = position + last_token + 1, n = end - first;
-  const int size = max_of((n + a.n_splits - 1) / a.n_splits, kLeastKeys);
-  const int begin = min_of(first + piece * size, end);
-  return {begin, min_of(begin + size, end)};
-}
-
 template <bool kIsBf16, int kHeadDim, int kTiles>
-struct FlashShape {
+struct FlashShape : SixteenBits<kIsBf16> {
   static constexpr int kDim = kHeadDim, kRowTiles = kTiles, kRows = 16 * kRowTiles;
   static constexpr int kWarps = kDim >= 128 ? 8 : 4, kThreads = kWarps * kWarp;
   static constexpr int kKeys = kDim >= 512 ? 32 : 64, kStages = kRowTiles == 1 ? 3 : 2;
@@ -48,15 +33,6 @@ struct FlashShape {
       kQueryBytes + kStages * 2 * kTileBytes + kWeightBytes + kNoteFloats * static_cast<int>(sizeof(float));
 
   TESSERA_DEVICE static int place(int row, int chunk) { return row * kRowBytes + ((chunk ^ (row % 8)) * 16); }
-  TESSERA_DEVICE static void multiply(float* d, const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
-    if constexpr (kIsBf16)
-      mma_bf16(d, a, b0, b1);
-    else
-      mma_f16(d, a, b0, b1);
-  }
-  TESSERA_DEVICE static uint32_t pair(float low, float high) {
-    return kIsBf16 ? bf16x2_of(low, high) : f16x2_of(low, high);
-  }
 };
 
 // What a block works on, and its shared memory.
@@ -90,7 +66,7 @@ struct FlashBlock {
       const int row = i / (S::kDim / 8), chunk = i % (S::kDim / 8);
       float x[8] = {};
       if (first_row + row < n_rows)
-        load_eight(a.q, Element::kF32, (int64_t{token(row)} * a.n_heads + head(row)) * a.head_dim, 8 * chunk,
+        load_eight(a.queries, Element::kF32, (int64_t{token(row)} * a.n_heads + head(row)) * a.head_dim, 8 * chunk,
                    a.head_dim, x);
       const Words4 words = {{S::pair(x[0], x[1]), S::pair(x[2], x[3]), S::pair(x[4], x[5]), S::pair(x[6], x[7])}};
       *cast<Words4>(queries + S::place(row, chunk)) = words;
@@ -334,7 +310,7 @@ int launch_flash_attention(Device& device, const AttentionArgs& args, Failure* f
 }
 
 template <bool kIsBf16>
-int launch_flash_attention(Device& device, const AttentionArgs& args, Failure* failure) {
+int flash_attention(Device& device, const AttentionArgs& args, Failure* failure) {
   if (args.head_dim <= 64) return launch_flash_attention<kIsBf16, 64>(device, args, failure);
   if (args.head_dim <= 128) return launch_flash_attention<kIsBf16, 128>(device, args, failure);
   if (args.head_dim <= 256) return launch_flash_attention<kIsBf16, 256>(device, args, failure);

@@ -212,8 +212,8 @@ matvec_int8_kernel(LinearArgs args) {
   const auto parts = cast<float>(memory + S::kRingBytes);
   UnitStream<F, S> stream(args, memory + warp() * S::kWarpBytes);
   for (int i = 0; i < S::kStages - 1; ++i) stream.copy_next();  // weights do not depend on the launch before
-  let_next_start();
   wait_for_previous();
+  let_next_start();  // attention after it reads what earlier launches wrote, and does not wait for that (words.cuh)
   const TokenCodes x(args.x);
   const int n_units = stream.units_per_tile, n_tiles = stream.n_tiles;
   int stage = 0, unit = warp(), turn = 0;
