@@ -129,7 +129,7 @@ void AttentionBench::run(const Layer& layer, int m, int position) {
   std::vector<double> periods;
   for (size_t i = 0; i < d / 2; ++i)
     periods.push_back(std::pow(1e4, static_cast<double>(2 * i) / static_cast<double>(d)));
-  const int rows = m * (layer.n_heads / layer.n_kv_heads), of_block = attention_block_rows(rows);
+  const int rows = m * (layer.n_heads / layer.n_kv_heads), of_block = attention_block_rows(rows, layer.head_dim);
   const int blocks = layer.n_kv_heads * ((rows + of_block - 1) / of_block);
   const int n_splits = std::clamp(gpu_->info().n_multiprocessors / blocks, 1, kMostPieces);
   const Buffer q_in = upload(q), k_in = upload(random_bf16(n_kv)), v_in = upload(random_bf16(n_kv)),

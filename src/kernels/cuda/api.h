@@ -158,7 +158,7 @@ struct AttentionArgs {
   Address q, k, v;                     // (m, heads, head_dim); k and v 0: a layer that owns no cache
   Address q_norm, k_norm, cos, sin;    // f32 (head_dim); f32 (m, head_dim / 2)
   Address position, k_cache, v_cache;  // i32
-  // Scratch: f32 (m, n_heads, head_dim); attention_partial_bytes of all rows and n_splits pieces of the keys;
+  // Scratch: m n_heads head_dim floats; attention_partial_bytes of all rows and n_splits pieces of the keys;
   // u32 (n_kv_heads, kAttentionCounters), zero before the first use.
   Address queries, partial, counters;
   Address out;
@@ -174,8 +174,10 @@ inline constexpr int kDecodeRows = 16, kAttentionCounters = 32;
 constexpr uint64_t attention_partial_bytes(int64_t rows, int64_t n_splits, int32_t head_dim) {
   return static_cast<uint64_t>(rows * n_splits) * (static_cast<uint64_t>(head_dim) + 4) * 4;
 }
-// Rows of a KV head that are one block's.
-constexpr int attention_block_rows(int64_t rows) { return rows <= kDecodeRows ? 8 : 64; }
+// Rows of a KV head that are one block's, with caches of 16 bits.
+constexpr int attention_block_rows(int64_t rows, int32_t head_dim) {
+  return rows <= kDecodeRows ? 8 : head_dim > 256 ? 64 : 128;
+}
 
 // ---- the end of a step
 // -----------------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@
 
 #include "kernels/cuda/attention_exact.cuh"
 #include "kernels/cuda/attention_heads.cuh"
-#include "kernels/cuda/flash_attention.cuh"
 #include "kernels/cuda/flash_decode.cuh"
+#include "kernels/cuda/flash_prefill.cuh"
 
 namespace tessera::kernels::cuda {
 
@@ -16,9 +16,10 @@ inline int attention(Device& device, const AttentionArgs& args, Failure* failure
   const bool is_bf16 = args.kv_element == Element::kBF16;
   if (has_flash_decode(device, args))
     return is_bf16 ? flash_decode<true>(device, args, failure) : flash_decode<false>(device, args, failure);
-  if (attention_input(device, args, failure)) return 1;
-  if (!has_flash_attention(device, args)) return exact_attention(device, args, failure);
-  if (is_bf16 ? flash_attention<true>(device, args, failure) : flash_attention<false>(device, args, failure)) return 1;
+  if (!has_flash_prefill(device, args))
+    return attention_input<false>(device, args, failure) ? 1 : exact_attention(device, args, failure);
+  if (attention_input<true>(device, args, failure)) return 1;
+  if (is_bf16 ? flash_prefill<true>(device, args, failure) : flash_prefill<false>(device, args, failure)) return 1;
   return args.n_splits > 1 ? combine(device, args, failure) : 0;
 }
 

@@ -67,8 +67,12 @@ TESSERA_DEVICE void store_head(const Head& head, int head_dim, Address to, Eleme
   }
 }
 
-// block_x: a head of q, then of k, then of v; block_y: token.
-TESSERA_KERNEL(kWarp, 1) attention_input_kernel(AttentionArgs a) {
+// block_x: a head of q, then of k, then of v; block_y: token. Queries are f32 (m, n_heads, head_dim), or, for
+// flash_prefill.cuh, of the caches' type with those of a KV head together: (n_kv_heads, m, heads of the group,
+// head_dim).
+template <bool kByKvHeads>
+TESSERA_KERNEL(kWarp, 1)
+attention_input_kernel(AttentionArgs a) {
   let_next_start();
   wait_for_previous();
   const int token = block_y(), index = block_x();
@@ -77,7 +81,13 @@ TESSERA_KERNEL(kWarp, 1) attention_input_kernel(AttentionArgs a) {
     const int64_t at = (int64_t{token} * a.n_heads + index) * a.head_dim;
     load_head(a, a.q, at, head);
     weigh_and_rotate(a, a.q_norm, token, head);
-    store_head(head, a.head_dim, a.queries, Element::kF32, at);
+    if constexpr (kByKvHeads) {
+      const int group = a.n_heads / a.n_kv_heads, of_group = index / group * group;
+      store_head(head, a.head_dim, a.queries, a.kv_element,
+                 (int64_t{of_group} * a.m + token * group + index - of_group) * a.head_dim);
+    } else {
+      store_head(head, a.head_dim, a.queries, Element::kF32, at);
+    }
     return;
   }
   const bool is_key = index < a.n_heads + a.n_kv_heads;
@@ -95,10 +105,11 @@ inline int rope_table(Device& device, const RopeTableArgs& args, Failure* failur
   return launch(device, shape, rope_table_kernel, args, failure);
 }
 
-inline int attention_input(Device& device, const AttentionArgs& args, Failure* failure) {
+template <bool kByKvHeads>
+int attention_input(Device& device, const AttentionArgs& args, Failure* failure) {
   Launch shape;
   shape.blocks = {args.n_heads + (args.k != 0 ? 2 * args.n_kv_heads : 0), args.m, 1};
-  return launch(device, shape, attention_input_kernel, args, failure);
+  return launch(device, shape, attention_input_kernel<kByKvHeads>, args, failure);
 }
 
 }  // namespace tessera::kernels::cuda

@@ -155,16 +155,26 @@ TEST_P(AttentionOnDevice, HeadSizesGroupsWindowsAndPieces) {
   check({2, 4, 2, 64, 300, 0, 270, 4});   // pieces that all have keys
 }
 
-// Caches of 16 bits, on the tensor cores.
-TEST_P(AttentionOnDevice, SixteenBits) {
+// Many tokens over caches of 16 bits, on the tensor cores.
+TEST_P(AttentionOnDevice, Prefill) {
   for (const Element kv : {Element::kF16, Element::kBF16}) {
-    check({40, 4, 2, 256, 111, 72, 500, 1, kv});      // two tiles of rows across the end of the ring
-    check({9, 16, 2, 512, 90, 0, 70, 1, kv});         // the largest head, rows that are no multiple of a tile
-    check({70, 2, 1, 64, 96, 0, 5, 1, kv});           // a prompt after a few tokens
-    check({50, 3, 1, 128, 200, 20, 90, 2, kv});       // a window smaller than the tile, three heads a group, two pieces
-    check({20, 4, 2, 72, 100, 0, 9, 1, kv});          // a head whose halves are no multiple of 8
-    check({17, 2, 2, 128, 60, 0, 30, 1, kv, false});  // a cache of another layer
+    check({130, 1, 1, 128, 130, 0, 0, 1, kv, true, Element::kBF16});    // from the first token on, two tiles of rows
+    check({70, 2, 1, 64, 96, 0, 5, 1, kv});                             // a prompt after a few tokens
+    check({80, 4, 2, 256, 300, 130, 260, 1, kv, true, Element::kF16});  // a window, keys across the end of the ring
+    check({40, 4, 2, 256, 111, 72, 500, 1, kv, true, Element::kBF16});  // a ring that went round
+    check({9, 16, 2, 512, 90, 0, 70, 1, kv, true, Element::kBF16});     // the largest head, a second tile of few rows
+    check({20, 4, 2, 72, 100, 0, 9, 1, kv, true, Element::kF16});       // a head that is no multiple of 64
+    check({17, 2, 2, 128, 60, 0, 30, 1, kv, false});                    // a cache of another layer
+    check({50, 3, 1, 128, 200, 20, 90, 1, kv});                         // a window smaller than a tile, three heads
   }
+}
+
+// Pieces of the keys, some without a key for some rows.
+TEST_P(AttentionOnDevice, PrefillInPieces) {
+  check({50, 3, 1, 128, 200, 20, 90, 2, Element::kBF16, true, Element::kBF16});
+  check({33, 16, 1, 64, 400, 0, 350, 3, Element::kF16});
+  check({20, 8, 1, 512, 200, 60, 400, 2, Element::kBF16});
+  check({12, 4, 2, 256, 320, 300, 1000, 4, Element::kF16, true, Element::kF16});
 }
 
 // A decode step, which is one launch.

@@ -9,8 +9,6 @@
 
 namespace tessera::kernels::cuda {
 
-inline constexpr float kLog2OfE = 1.44269504f;
-
 template <bool kIsBf16, int kHeadDim>
 struct DecodeShape : SixteenBits<kIsBf16> {
   static constexpr int kDim = kHeadDim, kRows = 8, kWarps = 8, kThreads = kWarps * kWarp;

@@ -5,7 +5,7 @@
 
 namespace tessera::kernels::cuda {
 
-inline constexpr float kNoScore = -3.0e38f;
+inline constexpr float kNoScore = -3.0e38f, kLog2OfE = 1.44269504f;
 
 // Keys [begin, end) of one piece, and those any row of the tile may see.
 struct KeyRange {
@@ -24,6 +24,7 @@ TESSERA_DEVICE KeyRange keys_of_piece(const AttentionArgs& a, int first_token, i
 // Products and pairs of a type of 16 bits.
 template <bool kIsBf16>
 struct SixteenBits {
+  static constexpr bool kIsBfloat = kIsBf16;
   TESSERA_DEVICE static void multiply(float* d, const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
     if constexpr (kIsBf16)
       mma_bf16(d, a, b0, b1);

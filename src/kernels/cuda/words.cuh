@@ -3,8 +3,8 @@
 // barriers are watched. Kernels use nothing of CUDA besides, so the text that is tested is the text that ships.
 //
 //   Global<T>, Shared<T>    pointers; global<T>(address) makes one of an Address, cast<T>(p) changes the type
-//   lane() warp() thread()  where this thread is; block_x() ... block_z(), n_blocks_x()
-//   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes
+//   lane() warp() thread()  where this thread is; block_x() ... block_z(), n_blocks_x() ...
+//   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes; any_of_warp: true if any lane's is
 //   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies
 //   copy_async16_or_zeros   the same where `is_there`; else zeros, and nothing is read
 //   TESSERA_UNROLL, _LOOP   in front of a loop: unrolled, or not, as code that runs once is fetched for every launch

@@ -47,6 +47,7 @@ TESSERA_DEVICE int block_x() { return static_cast<int>(blockIdx.x); }
 TESSERA_DEVICE int block_y() { return static_cast<int>(blockIdx.y); }
 TESSERA_DEVICE int block_z() { return static_cast<int>(blockIdx.z); }
 TESSERA_DEVICE int n_blocks_x() { return static_cast<int>(gridDim.x); }
+TESSERA_DEVICE int n_blocks_y() { return static_cast<int>(gridDim.y); }
 
 TESSERA_DEVICE void sync_block() { __syncthreads(); }
 TESSERA_DEVICE void sync_warp() { __syncwarp(); }
@@ -58,6 +59,7 @@ template <typename T>
 TESSERA_DEVICE T shuffle(T value, int from) {
   return __shfl_sync(0xffffffffu, value, from);
 }
+TESSERA_DEVICE bool any_of_warp(bool value) { return __any_sync(0xffffffffu, value) != 0; }
 
 TESSERA_DEVICE void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from) {
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));

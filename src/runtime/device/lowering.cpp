@@ -332,7 +332,8 @@ void Lowering::rotation(const AttentionStep::Spec& spec, Address& cos, Address& 
 
 // Pieces of the keys: as many as fill the card, of some 64 keys at least.
 int64_t Lowering::pieces(const program::AttentionHint& hint, int64_t n_slots) const {
-  const int64_t rows = n_tokens_ * (hint.n_heads / hint.n_kv_heads), of_block = attention_block_rows(rows);
+  const int64_t rows = n_tokens_ * (hint.n_heads / hint.n_kv_heads),
+                of_block = attention_block_rows(rows, hint.head_dim);
   const int64_t blocks = hint.n_kv_heads * ((rows + of_block - 1) / of_block);
   const int64_t longest = hint.window > 0 ? std::min<int64_t>(hint.window, n_slots) : n_slots;
   const int64_t most = std::clamp<int64_t>(longest / kLeastKeys, 1, kMostPieces);
@@ -352,7 +353,7 @@ Status Lowering::attention(const AttentionStep& step) {
   const int64_t n_splits = pieces(hint, spec.n_slots);
   // For any number of tokens: several pieces only as long as their blocks fit the card. Exact attention joins single
   // pieces, too.
-  const int64_t n_joined = attention_block_rows(kDecodeRows + 1) * model_.gpu().info().n_multiprocessors;
+  const int64_t n_joined = attention_block_rows(kDecodeRows + 1, hint.head_dim) * model_.gpu().info().n_multiprocessors;
   const int64_t n_exact = spec.kv_dtype == DType::kF32 ? n_tokens_ * hint.n_heads : 0;
   const uint64_t partial_bytes = attention_partial_bytes(std::max(n_joined, n_exact), 1, hint.head_dim);
   const uint64_t counter_bytes = static_cast<uint64_t>(hint.n_kv_heads) * kAttentionCounters * sizeof(uint32_t);

@@ -54,6 +54,7 @@ inline int block_x() { return static_cast<int>(emulator::this_thread().threadgro
 inline int block_y() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.y); }
 inline int block_z() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.z); }
 inline int n_blocks_x() { return current_grid().x; }
+inline int n_blocks_y() { return current_grid().y; }
 
 inline void sync_block(const Site& site = Site::current()) { emulator::wait_for_threadgroup(site); }
 inline void sync_warp(const Site& site = Site::current()) { emulator::wait_for_simd_group(site); }
@@ -64,6 +65,12 @@ T shuffle_xor(T value, int mask, const Site& site = Site::current()) {
 template <typename T>
 T shuffle(T value, int from, const Site& site = Site::current()) {
   return emulator::exchange_values(value, site)[static_cast<uint32_t>(from) % 32];
+}
+inline bool any_of_warp(bool value, const Site& site = Site::current()) {
+  const auto values = emulator::exchange_values(value, site);
+  bool any = false;
+  for (uint32_t l = 0; l < 32; ++l) any |= values[l];
+  return any;
 }
 
 inline void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from) { copies_in_flight().issue(to, from); }
