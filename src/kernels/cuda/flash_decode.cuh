@@ -131,19 +131,23 @@ TESSERA_DEVICE void store_warp(const DecodeBlock<S>& b, DecodeSums<S>& sums) {
 
 template <typename S>
 TESSERA_KERNEL(S::kThreads, 1)
-flash_decode_kernel(AttentionArgs args) {
-  const DecodeBlock<S> b(args);
-  const bool has_keys = b.piece < b.n_pieces;
+flash_decode_kernel(FlashArgs args) {
+  DecodeBlock<S> b(args);
+  b.copy_tables();  // while the position is on its way
+  b.cut_keys();
+  const bool has_keys = b.keys.begin < b.keys.end;
   UnitCopies<S> copies(b);
   if (has_keys) {
-    b.copy_tables();
     TESSERA_LOOP
     for (int i = 0; i < S::kStages - 1; ++i) copies.start_next();
     b.clear_queries();
   }
   let_next_start();
   wait_for_previous();
-  if (!has_keys) return;
+  if (!has_keys) {
+    wait_copies<0>();
+    return;
+  }
   wait_copies<S::kStages - 1>();
   sync_block();  // the tables are there
   make_heads<S>(b);
@@ -165,9 +169,9 @@ int launch_flash_decode(Device& device, const AttentionArgs& args, Failure* fail
   Launch shape;
   shape.threads = S::kThreads;
   shape.shared_bytes = S::shared_bytes(args.m);
-  const int n_tiles = pieces_of(args.m * (args.n_heads / args.n_kv_heads), S::kRows);
-  shape.blocks = {args.n_splits, args.n_kv_heads, n_tiles};
-  return launch(device, shape, flash_decode_kernel<S>, args, failure);
+  const FlashArgs of_kernel(args);
+  shape.blocks = {args.n_splits, args.n_kv_heads, pieces_of(args.m * of_kernel.group.value, S::kRows)};
+  return launch(device, shape, flash_decode_kernel<S>, of_kernel, failure);
 }
 
 template <bool kIsBf16>

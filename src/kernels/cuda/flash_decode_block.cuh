@@ -38,23 +38,19 @@ struct VisibleKeys {
 
 template <typename S>
 struct DecodeBlock {
-  const AttentionArgs& a;
-  int group, tile, kv_head, first_row, n_rows;  // rows of the KV head: (tokens, group)
-  int position, first_fresh;                    // keys from there on are not in the caches yet
-  int piece, n_pieces;
+  const FlashArgs& a;
+  int tile, kv_head, first_row, n_rows;  // rows of the KV head: (tokens, group)
+  int position;
+  int piece, n_pieces, first_fresh;  // keys from there on are not in the caches yet
   KeyRange keys;
   Shared<uint8_t> rings, queries, fresh;   // fresh: (tokens, key and value) rows
   Shared<float> norms, rotations, notes_;  // weights of q and k; (tokens, cos and sin); (warps, rows, 2)
   Shared<uint32_t> flag;
 
-  TESSERA_DEVICE explicit DecodeBlock(const AttentionArgs& args) : a(args) {
-    group = a.n_heads / a.n_kv_heads;
-    kv_head = block_y(), tile = block_z();
-    first_row = tile * S::kRows, n_rows = min_of(a.m * group - first_row, S::kRows);
+  TESSERA_DEVICE explicit DecodeBlock(const FlashArgs& args) : a(args) {
     position = load_past_caches(global<const int32_t>(a.position));
-    first_fresh = a.k != 0 ? position : position + a.m;
-    piece = block_x();
-    cut_keys();
+    kv_head = block_y(), tile = block_z(), piece = block_x();
+    first_row = tile * S::kRows, n_rows = min_of(a.m * a.group.value - first_row, S::kRows);
     rings = shared_memory();
     queries = rings + S::kKeyWarps * S::kRingBytes;
     norms = cast<float>(queries + S::kRows * S::kRowBytes);
@@ -63,21 +59,28 @@ struct DecodeBlock {
     rotations = cast<float>(flag + 4);
     fresh = cast<uint8_t>(rotations + a.m * S::kDim);
   }
-  // Pieces are of whole units, equal but for one, and there are more than one only where each has a round.
+  // The first to need the position. Pieces are of whole units; there are more than one only where the keys take more
+  // than kAlone rounds: of a round each, or, where there are enough keys for all blocks, equal but for one unit.
   TESSERA_DEVICE void cut_keys() {
+    first_fresh = a.k != 0 ? position : position + a.m;
     const int first = a.window > 0 ? max_of(0, position - a.window + 1) : 0, end = position + a.m;
     const int n_units = (end - first + S::kUnitKeys - 1) / S::kUnitKeys;
-    n_pieces = 1;
-    if (end - first > S::kAlone * S::kRoundKeys)
-      n_pieces = min_of(a.n_splits, (n_units + S::kKeyWarps - 1) / S::kKeyWarps);
-    const auto unit = [&](int of_piece) {
-      return static_cast<int>(static_cast<uint32_t>(n_units * of_piece) / static_cast<uint32_t>(n_pieces));
-    };
-    keys.begin = first + unit(piece) * S::kUnitKeys;
-    keys.end = min_of(first + unit(piece + 1) * S::kUnitKeys, end);
+    int from = piece * S::kKeyWarps, to = from + S::kKeyWarps;
+    n_pieces = (n_units + S::kKeyWarps - 1) / S::kKeyWarps;
+    if (end - first <= S::kAlone * S::kRoundKeys) {
+      n_pieces = 1, from = piece * n_units, to = from + n_units;
+    } else if (n_pieces > a.n_splits) {
+      n_pieces = a.n_splits, from = quotient(n_units * piece, a.pieces), to = quotient(n_units * (piece + 1), a.pieces);
+    }
+    keys.begin = first + from * S::kUnitKeys;
+    keys.end = min_of(first + to * S::kUnitKeys, end);
   }
-  TESSERA_DEVICE int token(int row) const { return a.m == 1 ? 0 : min_of(first_row + row, a.m * group - 1) / group; }
-  TESSERA_DEVICE int head(int row) const { return kv_head * group + (first_row + row) - token(row) * group; }
+  TESSERA_DEVICE int token(int row) const {
+    return quotient(min_of(first_row + row, a.m * a.group.value - 1), a.group);
+  }
+  TESSERA_DEVICE int head(int row) const {
+    return kv_head * a.group.value + (first_row + row) - token(row) * a.group.value;
+  }
   TESSERA_DEVICE VisibleKeys visible_keys() const {
     VisibleKeys out;
     TESSERA_UNROLL
@@ -112,7 +115,7 @@ struct DecodeBlock {
     };
     const int half = a.head_dim / 2;
     copy(norms, a.q_norm, a.head_dim);
-    if (first_fresh < keys.end) copy(norms + S::kDim, a.k_norm, a.head_dim);
+    if (a.k != 0) copy(norms + S::kDim, a.k_norm, a.head_dim);
     TESSERA_LOOP
     for (int t = 0; t < a.m; ++t) {
       copy(rotations + t * S::kDim, a.cos + static_cast<Address>(t * half) * 4, half);
@@ -141,42 +144,49 @@ struct DecodeBlock {
   }
 };
 
-// The units of a warp in order, keys and values by turns, on their way into its ring.
+// The units of a warp in order, keys and values by turns, on their way into its ring. A lane copies chunk lane %
+// kChunks (of the largest heads also others) of rows first() + i, where i is a multiple of kRowsAtOnce.
 template <typename S>
 struct UnitCopies {
+  static constexpr int kChunks = S::kDim / 8, kRowsAtOnce = kChunks < kWarp ? kWarp / kChunks : 1;
   const DecodeBlock<S>& b;
-  int key, slot;  // of the next unit's first key
+  uint32_t cache_bytes, row_bytes, at;  // of the KV head; of a row; where the lane's first row of the next unit is
+  int key;                              // of the next unit's first
   int which = 0, stage = 0;
 
-  TESSERA_DEVICE explicit UnitCopies(const DecodeBlock<S>& of)
-      : b(of), key(of.first_key(0)), slot(key % of.a.n_slots) {}
+  TESSERA_DEVICE explicit UnitCopies(const DecodeBlock<S>& of) : b(of), key(of.first_key(0)) {
+    row_bytes = static_cast<uint32_t>(2 * b.a.head_dim);
+    cache_bytes = static_cast<uint32_t>(b.a.n_slots) * row_bytes;
+    at = static_cast<uint32_t>(remainder(key, b.a.slots) + first()) * row_bytes;
+  }
+  TESSERA_DEVICE static int first() { return lane() / kChunks; }
   // Starts the copy of the next unit and closes its group in any case. Keys that are not in the cache, those past the
   // piece's end, and columns past head_dim are zero.
   TESSERA_DEVICE void start_next() {
     if (warp() < S::kKeyWarps && key < b.keys.end) {
-      constexpr int kChunks = S::kDim / 8, kRowsAtOnce = kChunks < kWarp ? kWarp / kChunks : 1;
-      const int n_there = min_of(b.first_fresh, b.keys.end) - key, row_values = b.a.head_dim;
-      const auto cache = global<const uint16_t>(which == 0 ? b.a.k_cache : b.a.v_cache) +
-                         int64_t{b.kv_head} * b.a.n_slots * row_values;
-      const auto to = b.stage(stage);
+      const int n_there = min_of(b.first_fresh, b.keys.end) - key - first();
+      const auto from = global<const uint8_t>(which == 0 ? b.a.k_cache : b.a.v_cache) +
+                        (int64_t{b.kv_head} * cache_bytes + 16 * (lane() % kChunks));
+      // Where S::place has it: no bit is in both first() and i, or in both lane and chunk.
+      const auto to = b.stage(stage) + first() * S::kRowBytes;
+      const int chunk = lane() % kChunks ^ first() % 8;
+      uint32_t row = at;
       TESSERA_UNROLL
-      for (int first = 0; first < S::kUnitKeys; first += kRowsAtOnce) {
-        const int row = first + lane() / kChunks;
-        int at = slot + row;
-        if (at >= b.a.n_slots) at -= b.a.n_slots;
+      for (int i = 0; i < S::kUnitKeys; i += kRowsAtOnce) {
+        if (row >= cache_bytes) row -= cache_bytes;
         TESSERA_UNROLL
-        for (int chunk = lane() % kChunks; chunk < kChunks; chunk += kWarp)
-          copy_async16_or_zeros(to + S::place(row, chunk),
-                                cast<const uint8_t>(cache + (int64_t{at} * row_values + 8 * chunk)),
-                                row < n_there && 8 * chunk < row_values);
+        for (int more = 0; more < kChunks; more += kWarp)
+          copy_async16_or_zeros(to + (i * S::kRowBytes + 16 * ((chunk ^ i % 8) + more)), from + (row + 16 * more),
+                                i < n_there && 16 * (lane() % kChunks + more) < static_cast<int>(row_bytes));
+        row += kRowsAtOnce * row_bytes;
       }
     }
     commit_copies();
     stage = stage + 1 == S::kStages ? 0 : stage + 1;
     which ^= 1;
     if (which != 0) return;
-    key += S::kRoundKeys, slot += S::kRoundKeys;
-    while (slot >= b.a.n_slots) slot -= b.a.n_slots;
+    key += S::kRoundKeys, at += S::kRoundKeys * row_bytes;
+    while (at >= cache_bytes) at -= cache_bytes;
   }
 };
 

@@ -73,7 +73,7 @@ TESSERA_DEVICE void store_fresh(const DecodeBlock<S>& b, int token, int which, c
   row[lane()] = low;
   row[half_chunks + lane()] = high;
   if (b.tile != 0) return;  // of the blocks that make this key, one writes it
-  const int64_t slot = int64_t{b.kv_head} * b.a.n_slots + (b.position + token) % b.a.n_slots;
+  const int64_t slot = int64_t{b.kv_head} * b.a.n_slots + remainder(b.position + token, b.a.slots);
   const auto cached = global<Words4>(which == 0 ? b.a.k_cache : b.a.v_cache) + slot * (b.a.head_dim / 8);
   cached[lane()] = low;
   cached[half_chunks + lane()] = high;

@@ -47,7 +47,7 @@ struct JoinedPieces {
   const DecodeBlock<S>& b;
   int64_t first_row;  // of this block, among all
   TESSERA_DEVICE explicit JoinedPieces(const DecodeBlock<S>& of)
-      : b(of), first_row(int64_t{of.kv_head} * of.a.m * of.group + of.first_row) {}
+      : b(of), first_row(int64_t{of.kv_head} * of.a.m * of.a.group.value + of.first_row) {}
   TESSERA_DEVICE Global<Words4> sums(int row, int piece, int column) const {
     const int64_t at = ((first_row + row) * b.a.n_splits + piece) * b.a.head_dim + column;
     return global<Words4>(b.a.partial) + at / 4;

@@ -110,10 +110,10 @@ TESSERA_DEVICE void transpose_words(uint32_t (&x)[4]) {
 template <typename S>
 TESSERA_DEVICE void store_row(const PrefillBlock<S>& b, int half, const PrefillRows& rows,
                               const PrefillOutput<S>& out) {
-  const AttentionArgs& a = b.a;
+  const FlashArgs& a = b.a;
   const int row = b.first_row + b.row(half), token = b.token(b.row(half));
   const bool exists = row<b.n_rows, is_piece = a.n_splits> 1;
-  const int head = b.kv_head * b.group + row - token * b.group;
+  const int head = b.kv_head * a.group.value + row - token * a.group.value;
   const int64_t of_head = int64_t{token} * a.n_heads + head;
   const int first_column = S::kSharers == 1 ? 0 : warp() / kWarpgroup * S::kColumns;
   float total = rows.total[half];
@@ -152,7 +152,7 @@ TESSERA_DEVICE void store_row(const PrefillBlock<S>& b, int half, const PrefillR
 
 template <typename S>
 TESSERA_KERNEL(S::kThreads, 1)
-flash_prefill_kernel(AttentionArgs args) {
+flash_prefill_kernel(FlashArgs args) {
   wait_for_previous();
   let_next_start();
   PrefillBlock<S> b(args);
@@ -225,9 +225,9 @@ int launch_flash_prefill(Device& device, const AttentionArgs& args, Failure* fai
   Launch shape;
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
-  const int n_tiles = pieces_of(args.m * (args.n_heads / args.n_kv_heads), S::kRows);
-  shape.blocks = {args.n_kv_heads, n_tiles, args.n_splits};
-  return launch(device, shape, flash_prefill_kernel<S>, args, failure);
+  const FlashArgs of_kernel(args);
+  shape.blocks = {args.n_kv_heads, pieces_of(args.m * of_kernel.group.value, S::kRows), args.n_splits};
+  return launch(device, shape, flash_prefill_kernel<S>, of_kernel, failure);
 }
 
 // Of queries as attention_input<true> leaves them. Several pieces are left to combine_kernel.

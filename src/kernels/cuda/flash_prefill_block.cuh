@@ -36,15 +36,15 @@ struct PrefillShape : SixteenBits<kIsBf16> {
 
 template <typename S>
 struct PrefillBlock {
-  const AttentionArgs& a;
-  int group, kv_head, piece, first_row, n_rows;  // rows of the KV head: (tokens, group)
+  const FlashArgs& a;
+  int kv_head, piece, first_row, n_rows;  // rows of the KV head: (tokens, group)
   int position;
   KeyRange keys;
   Shared<uint8_t> queries, key_ring, value_ring;
 
-  TESSERA_DEVICE explicit PrefillBlock(const AttentionArgs& args) : a(args) {
-    group = a.n_heads / a.n_kv_heads, n_rows = a.m * group;
+  TESSERA_DEVICE explicit PrefillBlock(const FlashArgs& args) : a(args) {
     kv_head = block_x(), piece = block_z();
+    n_rows = a.m * a.group.value;
     first_row = (n_blocks_y() - 1 - block_y()) * S::kRows;  // those with the most keys first, of all heads
     queries = shared_memory();
     key_ring = queries + S::kQueryBytes;
@@ -55,7 +55,7 @@ struct PrefillBlock {
     position = global<const int32_t>(a.position)[0];
     keys = keys_of_piece(a, token(0), token(S::kRows - 1), piece);
   }
-  TESSERA_DEVICE int token(int row) const { return min_of(first_row + row, n_rows - 1) / group; }
+  TESSERA_DEVICE int token(int row) const { return quotient(min_of(first_row + row, n_rows - 1), a.group); }
 
   // Starts the copies of the block's rows of queries, (n_kv_heads, n_rows, head_dim); those past the last are zero.
   TESSERA_DEVICE void copy_queries() const {
@@ -92,7 +92,7 @@ struct PrefillTiles {
     cache_bytes = static_cast<uint32_t>(b.a.n_slots * row_bytes);
     step_bytes = static_cast<uint32_t>(S::kRowsAtOnce * row_bytes);
     cache = global<const uint8_t>(from) + (int64_t{b.kv_head} * cache_bytes + 16 * S::chunk());
-    at = static_cast<uint32_t>((b.keys.begin % b.a.n_slots + S::first()) * row_bytes);
+    at = static_cast<uint32_t>((remainder(b.keys.begin, b.a.slots) + S::first()) * row_bytes);
     n_left = b.keys.end - b.keys.begin;
     is_inside = 16 * S::chunk() < row_bytes;
   }
