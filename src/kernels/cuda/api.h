@@ -165,7 +165,7 @@ struct AttentionArgs {
   Element element, kv_element, out_element;
   int32_t m, n_heads, n_kv_heads, head_dim, n_slots, window;
   int32_t n_splits;  // at most; 1 .. kMostPieces
-  float eps, scale;
+  float eps, scale;  // scale > 0
 };
 // Keys of a piece, at least, where attention cuts them.
 inline constexpr int kLeastKeys = 64, kMostPieces = 64;

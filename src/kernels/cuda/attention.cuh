@@ -13,6 +13,8 @@ inline int attention(Device& device, const AttentionArgs& args, Failure* failure
   if (args.head_dim > kMaxHeadDim || args.head_dim % 2 != 0)
     return fail(failure, "attention: heads of up to 512 values");
   if (args.n_splits < 1 || args.n_splits > kMostPieces) return fail(failure, "attention: pieces out of range");
+  // Maxima are taken of scores before they are scaled.
+  if (!(args.scale > 0)) return fail(failure, "attention: a scale that is not positive");
   const bool is_bf16 = args.kv_element == Element::kBF16;
   if (has_flash_decode(device, args))
     return is_bf16 ? flash_decode<true>(device, args, failure) : flash_decode<false>(device, args, failure);
