@@ -207,8 +207,8 @@ matvec_int8_kernel(TiledLinear tiled) {
   UnitStream<F, S> stream(tiled, memory + warp() * S::kWarpBytes);
   TESSERA_LOOP
   for (int i = 0; i < S::kStages - 1; ++i) stream.copy_next();  // weights do not depend on the launch before
-  let_next_start();
   wait_for_previous();
+  let_next_start();  // attention after it reads what earlier launches wrote, and does not wait for that (words.cuh)
   const TokenCodes<kTokens> x(tiled.args.x);
   const int n_units = stream.units_per_tile, n_tiles = tiled.n_tiles();
   int stage = 0, unit = warp(), turn = 0;

@@ -41,7 +41,8 @@ class SessionMemory {
     kUp,
     kQueries,
     kPartial,
-    kCos,  // index: of the rotation
+    kArrivals,  // counters of attention, zero between launches
+    kCos,       // index: of the rotation
     kSin,
   };
 
@@ -57,6 +58,11 @@ class SessionMemory {
     return entry.address;
   }
 
+  // As noted; 0: nobody asked for it.
+  uint64_t size(Use use, uint32_t index) const {
+    const auto entry = entries_.find({use, index});
+    return entry == entries_.end() ? 0 : entry->second.bytes;
+  }
   uint64_t bytes() const {
     uint64_t total = 0;
     for (const auto& [key, entry] : entries_) total += entry.bytes;
