@@ -155,6 +155,8 @@ TESSERA_DEVICE int max_of(int a, int b) { return max(a, b); }
 TESSERA_DEVICE float abs_of(float value) { return fabsf(value); }
 TESSERA_DEVICE float exp_of(float value) { return __expf(value); }
 TESSERA_DEVICE float exact_exp_of(float value) { return expf(value); }
+// For divisors up to 2^126, and infinity; 0 for those between.
+TESSERA_DEVICE float quotient_of(float a, float b) { return __fdividef(a, b); }
 TESSERA_DEVICE float tanh_of(float value) { return tanhf(value); }
 TESSERA_DEVICE float inverse_sqrt(float value) { return rsqrtf(value); }
 TESSERA_DEVICE void sine_cosine(double angle, double& sine, double& cosine) { sincos(angle, &sine, &cosine); }
