@@ -27,10 +27,10 @@ struct MatmulShape {
   using Copies = TileCopies<kStages, kThreads>;
   static constexpr int kRings = kStages * kTileBytes + kWarps * kWarpBytes;
   static constexpr int kSharedBytes = kRings + copies_bytes(kStages);
-  // Products on their way out: (tokens of a piece, rows of the block and 4) floats, with which the four tokens and
-  // eight rows of a warp fall into different banks; and the scales of all tokens.
-  static constexpr int kPieceTokens = 32, kPieceStride = kWarps * kTileRows + 4;
-  static_assert((kPieceTokens * kPieceStride + kTokens) * 4 <= kRings);
+  // Products on their way out: (tokens, rows of the block and 4) floats, with which the four tokens and eight rows of
+  // a warp fall into different banks; and the scales of the tokens.
+  static constexpr int kOutStride = kWarps * kTileRows + 4;
+  static_assert((kTokens * kOutStride + kTokens) * 4 <= kRings);
 };
 
 template <typename F, int kWarps, int kTokens>
@@ -69,19 +69,19 @@ TESSERA_DEVICE void store_four(const LinearJob& job, int64_t at, int n, const fl
   }
 }
 
-// A block's products, a few tokens at a time through shared memory, so that a warp stores neighbours of one token.
+// A block's products, through shared memory, so that a warp stores neighbours of one token.
 template <typename F, int kWarps, int kTokens>
 struct ProductStore {
   using S = MatmulShape<F, kWarps, kTokens>;
   static constexpr int kFours = kWarps * kTileRows / 4;  // of one token; a thread always has the same one
   static_assert(S::kThreads % kFours == 0);
   const LinearArgs& args;
-  Shared<float> piece, scales;
+  Shared<float> products, scales;
   RowTile tile;  // of the thread's four
   bool exists;
 
   TESSERA_DEVICE ProductStore(const TiledLinear& tiled, Shared<uint8_t> memory)
-      : args(tiled.args), piece(cast<float>(memory)), scales(piece + S::kPieceTokens * S::kPieceStride) {
+      : args(tiled.args), products(cast<float>(memory)), scales(products + kTokens * S::kOutStride) {
     const int at = block_y() * kWarps + thread() % kFours / 4;
     exists = at < tiled.n_tiles();
     tile = RowTile::of<F>(tiled, min_of(at, tiled.n_tiles() - 1));
@@ -89,32 +89,31 @@ struct ProductStore {
       scales[i] = global<const float>(args.x.d)[min_of(block_x() * kTokens + i, args.x.m - 1)];
     sync_block();
   }
-  // The eight tokens of accumulators [4 j, 4 j + 4) of a warp, tokens 8 in_piece .. of the piece.
-  TESSERA_DEVICE void put(const float (&acc)[kTokens / 2], bool is_gated, int j, int in_piece) const {
+  // A warp's accumulators.
+  TESSERA_DEVICE void put(const float (&acc)[kTokens / 2], bool is_gated) const {
     TESSERA_UNROLL
-    for (int e = 0; e < 2; ++e) {
-      const int token = lane() % 4 * 2 + e;
-      const auto to = piece + ((8 * in_piece + token) * S::kPieceStride + warp() * kTileRows + lane() / 4);
-      const float scale = scales[8 * j + token];
-      const float low = acc[4 * j + e] * scale, high = acc[4 * j + 2 + e] * scale;
+    for (int i = 0; i < kTokens / 4; ++i) {
+      const int at = i / 2 * 4 + i % 2, token = i / 2 * 8 + lane() % 4 * 2 + i % 2;
+      const auto to = products + (token * S::kOutStride + warp() * kTileRows + lane() / 4);
+      const float low = acc[at] * scales[token], high = acc[at + 2] * scales[token];
       to[0] = is_gated ? high * gelu_tanh(low) : low;
       to[8] = high;
     }
   }
-  TESSERA_DEVICE void store(int first_token) const {
+  TESSERA_DEVICE void store() const {
     const LinearJob& job = args.jobs[tile.job];
     const int four = thread() % kFours, in_tile = four % 4 * 4, row = tile.first + in_tile;
-    const int rows = rows_of_tile(job);
-    if (!exists || in_tile >= rows || row >= job.n) return;
-    for (int t = thread() / kFours; t < S::kPieceTokens; t += S::kThreads / kFours) {
-      const int token = first_token + t;
-      if (token >= args.x.m) return;
+    if (!exists || in_tile >= rows_of_tile(job) || row >= job.n) return;
+    float bias[4] = {};
+    if (job.bias != 0)
+      for (int i = 0; i < 4; ++i) bias[i] = global<const float>(job.bias)[min_of(row + i, job.n - 1)];
+    const int n_tokens = min_of(kTokens, args.x.m - block_x() * kTokens);
+    for (int t = thread() / kFours; t < n_tokens; t += S::kThreads / kFours) {
+      const Words4 in = load_words4(products + (t * S::kOutStride + 4 * four));
       float x[4];
       TESSERA_UNROLL
-      for (int i = 0; i < 4; ++i) x[i] = piece[t * S::kPieceStride + 4 * four + i];
-      if (job.bias != 0)
-        for (int i = 0; i < 4; ++i) x[i] += global<const float>(job.bias)[min_of(row + i, job.n - 1)];
-      store_four(job, int64_t{token} * job.n + row, job.n - row, x);
+      for (int i = 0; i < 4; ++i) x[i] = float_of_bits(in.word[i]) + bias[i];
+      store_four(job, int64_t{block_x() * kTokens + t} * job.n + row, job.n - row, x);
     }
   }
 };
@@ -184,14 +183,12 @@ matmul_kernel(TiledLinear tiled) {
   sync_block();  // the rings are free
   const ProductStore<F, kWarps, kTokens> out(tiled, memory);
   const bool is_gated = args.jobs[tile.job].gate != 0;
-  TESSERA_UNROLL
-  for (int j = 0; j < kTokens / 8; ++j) {
-    out.put(acc, is_gated, j, j % 4);
-    if (j % 4 != 3) continue;
-    sync_block();
-    out.store(block_x() * kTokens + 8 * (j - 3));
-    sync_block();
-  }
+  if (is_gated)
+    out.put(acc, true);
+  else
+    out.put(acc, false);
+  sync_block();
+  out.store();
 }
 
 template <typename F, int kWarps, int kTokens>
@@ -221,6 +218,9 @@ int matmul(Device& device, const LinearArgs& args, Failure* failure) {
   if (args.x.form != Form::kF16Tiles) return fail(failure, "matmul needs the activations as tiles of f16");
   if (args.x.k % kSlice != 0) return fail(failure, "matmul needs rows of a multiple of 32");
   if (args.x.m <= 64) return launch_matmul<F, 64>(device, args, failure);
+  // An unpacked weight is used for twice as many tokens, and half as many warps, each with 128 sums a lane, suffice.
+  if (args.x.m > 128 && device.shared_bytes >= MatmulShape<F, 8, 256>::kSharedBytes)
+    return launch_matmul<F, 8, 256>(device, args, failure);
   return launch_matmul<F, 128>(device, args, failure);
 }
 
