@@ -18,13 +18,17 @@ namespace tessera::kernels::cuda {
 template <typename F, int kWarps, int kTokens>
 struct MatmulShape {
   static constexpr int kThreads = kWarps * kWarp;
-  static constexpr int kStages = 4, kAhead = kStages - 2;  // a stage is free when the step after its own has begun
+  // Blocks that share tiles of tokens, for rows of their own: of the larger tiles the L2 would have to deliver 36 KiB
+  // in the 1024 clocks of a step to every multiprocessor.
+  static constexpr int kCluster = kTokens > 128 ? 2 : 1;
+  // A stage is free when the step after its own has begun; the blocks of a cluster may be a step apart.
+  static constexpr int kAhead = 2, kStages = kAhead + (kCluster > 1 ? 3 : 2);
   static constexpr int kTileBytes = kTokens * kTileRowBytes;
   using U = Unit<F, F::kMatmulUnit>;
   static constexpr int kStepSlices = kTileDepth / kSlice, kUnitSteps = F::kMatmulUnit / kTileDepth;
   static constexpr int kUnits = (kAhead + kUnitSteps - 1) / kUnitSteps + 1;  // in a warp's ring
   static constexpr int kWarpBytes = kUnits * U::kStageBytes;
-  using Copies = TileCopies<kStages, kThreads>;
+  using Copies = TileCopies<kStages, kThreads, kCluster>;
   static constexpr int kRings = kStages * kTileBytes + kWarps * kWarpBytes;
   static constexpr int kSharedBytes = kRings + copies_bytes(kStages);
   // Products on their way out: (tokens, rows of the block and 4) floats, with which the four tokens and eight rows of
@@ -49,11 +53,12 @@ struct MatmulStreams {
     const int unit = step / S::kUnitSteps;
     source.copy(unit, unit_place(unit));
   }
-  TESSERA_DEVICE void copy_tokens(int step) const {
+  TESSERA_DEVICE Shared<uint8_t> tile_place(int stage) const { return x_ring + stage * S::kTileBytes; }
+  TESSERA_DEVICE void copy_tokens(int step, const Turn<S::kStages>& to) const {
     if (step >= n_steps) return;
     const auto first = int64_t{step} * padded_tokens(x.m) + block_x() * kTokens;
     const auto from = global<const uint8_t>(x.values) + first * kTileRowBytes;
-    copies.start(x_ring + step % S::kStages * S::kTileBytes, from, S::kTileBytes, step % S::kStages);
+    copies.start(tile_place(to.stage), from, S::kTileBytes, to.stage, to.use);
   }
 };
 
@@ -136,8 +141,9 @@ matmul_kernel(TiledLinear tiled) {
   for (int step = 0; step < S::kAhead; ++step) streams.copy_weights(step);  // do not depend on the launch before
   wait_for_previous();
   let_next_start();
-  for (int step = 0; step < S::kAhead; ++step) {
-    streams.copy_tokens(step);
+  Turn<S::kStages> copied, used;  // of the step kAhead later, of this one
+  for (int step = 0; step < S::kAhead; ++step, copied.next()) {
+    streams.copy_tokens(step, copied);
     commit_copies();
   }
   float acc[kTokens / 2];
@@ -150,11 +156,14 @@ matmul_kernel(TiledLinear tiled) {
       if (F::kValues < F::kMatmulUnit && at >= streams.n_steps) break;  // a row may end within a unit
       wait_copies<S::kAhead - 1>();
       sync_block();  // the products of the step before the last have been made
-      streams.copies.wait(at % S::kStages, at / S::kStages);
+      if (at >= 2) streams.copies.release(used.stage >= 2 ? used.stage - 2 : used.stage + S::kStages - 2);
+      streams.copies.wait(used.stage, used.use);
       streams.copy_weights(at + S::kAhead);
-      streams.copy_tokens(at + S::kAhead);
+      streams.copy_tokens(at + S::kAhead, copied);
       commit_copies();
-      const auto x_tile = memory + at % S::kStages * S::kTileBytes;
+      copied.next();
+      const auto x_tile = streams.tile_place(used.stage);
+      used.next();
       TESSERA_UNROLL
       for (int slice = 0; slice < S::kStepSlices; ++slice) {
         if ((within * S::kStepSlices + slice) % F::kSharedSlices == 0)
@@ -189,6 +198,7 @@ matmul_kernel(TiledLinear tiled) {
     out.put(acc, false);
   sync_block();
   out.store();
+  streams.copies.finish();
 }
 
 template <typename F, int kWarps, int kTokens>
@@ -199,7 +209,8 @@ int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
   // Tokens vary first: blocks that run at the same time read the same weights.
-  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiled.n_tiles(), kWarps), 1};
+  shape.cluster = S::kCluster;
+  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiled.n_tiles(), kWarps * S::kCluster) * S::kCluster, 1};
   return launch(device, shape, matmul_kernel<F, kWarps, kTokens>, tiled, failure);
 }
 
