@@ -39,7 +39,8 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
       const int pair = s / 2 * 2 * kBytes;
       TESSERA_UNROLL
       for (int i = 0; i < kHalves; ++i) out.words[s][i] = codes[s % 2].word(pair + 16 * i);
-      out.d[s] = s < n_slices ? load_u16(row + lead + s * kBytes) : 0;  // whatever the codes of no slice are, it is 0
+      const uint32_t d = load_u16(row + lead + s * kBytes);  // of no slice: bytes of the unit still, but any
+      out.d[s] = d & (s < n_slices ? ~0u : 0u);
     }
     return out;
   }

@@ -26,7 +26,9 @@ struct MatmulShape {
   static constexpr int kTileBytes = kTokens * kTileRowBytes;
   using U = Unit<F, F::kMatmulUnit>;
   static constexpr int kStepSlices = kTileDepth / kSlice, kUnitSteps = F::kMatmulUnit / kTileDepth;
-  static constexpr int kUnits = (kAhead + kUnitSteps - 1) / kUnitSteps + 1;  // in a warp's ring
+  static constexpr int kRoundSteps = kUnitSteps < 2 ? 2 : kUnitSteps;  // of the loop: an even number
+  static constexpr bool kMayEndWithin = F::kValues < F::kMatmulUnit || kUnitSteps < kRoundSteps;  // rows, in a round
+  static constexpr int kUnits = (kAhead + kUnitSteps - 1) / kUnitSteps + 1;                       // in a warp's ring
   static constexpr int kWarpBytes = kUnits * U::kStageBytes;
   using Copies = TileCopies<kStages, kThreads, kCluster>;
   static constexpr int kRings = kStages * kTileBytes + kWarps * kWarpBytes;
@@ -59,6 +61,21 @@ struct MatmulStreams {
     const auto first = int64_t{step} * padded_tokens(x.m) + block_x() * kTokens;
     const auto from = global<const uint8_t>(x.values) + first * kTileRowBytes;
     copies.start(tile_place(to.stage), from, S::kTileBytes, to.stage, to.use);
+  }
+};
+
+// A warp's rows of a step as f16: a fragment for each 16 values.
+struct StepWeights {
+  uint32_t half[kTileDepth / 16][4];
+
+  template <typename Quads>
+  TESSERA_DEVICE void unpack(const Quads& w, int in_unit, int slice) {
+    uint32_t row[2][4];
+    TESSERA_UNROLL
+    for (int i = 0; i < 2; ++i) half_values<typename Quads::Format>(w.row[i], in_unit, row[i]);
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i)
+      half[2 * slice + i / 2][2 * (i % 2)] = row[0][i], half[2 * slice + i / 2][2 * (i % 2) + 1] = row[1][i];
   }
 };
 
@@ -147,43 +164,39 @@ matmul_kernel(TiledLinear tiled) {
     commit_copies();
   }
   float acc[kTokens / 2];
-  uint32_t a[2][2][4];  // of two slices in turn: (slice % 2, half)
-  for (int step = 0; step < streams.n_steps; step += S::kUnitSteps) {
+  StepWeights a[2];  // of this step and of the one before, whose products are being made
+  for (int round = 0; round < streams.n_steps; round += S::kRoundSteps) {
     QuadPair<F, F::kMatmulUnit> w;
     TESSERA_UNROLL
-    for (int within = 0; within < S::kUnitSteps; ++within) {
-      const int at = step + within, unit = at / S::kUnitSteps;
-      if (F::kValues < F::kMatmulUnit && at >= streams.n_steps) break;  // a row may end within a unit
+    for (int within = 0; within < S::kRoundSteps; ++within) {
+      const int step = round + within, unit = step / S::kUnitSteps;
       wait_copies<S::kAhead - 1>();
-      sync_block();  // the products of the step before the last have been made
-      if (at >= 2) streams.copies.release(used.stage >= 2 ? used.stage - 2 : used.stage + S::kStages - 2);
-      streams.copies.wait(used.stage, used.use);
-      streams.copy_weights(at + S::kAhead);
-      streams.copy_tokens(at + S::kAhead, copied);
-      commit_copies();
-      copied.next();
-      const auto x_tile = streams.tile_place(used.stage);
-      used.next();
+      sync_warp();
+      StepWeights& now = a[within % 2];
       TESSERA_UNROLL
       for (int slice = 0; slice < S::kStepSlices; ++slice) {
-        if ((within * S::kStepSlices + slice) % F::kSharedSlices == 0)
+        const int in_unit = within % S::kUnitSteps * S::kStepSlices + slice;
+        if (in_unit % F::kSharedSlices == 0)
           w = QuadPair<F, F::kMatmulUnit>::fetch(streams.unit_place(unit), rows, unit, args.x.k);
-        uint32_t low[4], high[4];
-        half_values<F>(w.row[0], within * S::kStepSlices + slice, low);
-        half_values<F>(w.row[1], within * S::kStepSlices + slice, high);
-        TESSERA_UNROLL
-        for (int half = 0; half < 2; ++half) TESSERA_UNROLL
-        for (int pair = 0; pair < 2; ++pair) {
-          a[slice % 2][half][2 * pair] = low[2 * half + pair];
-          a[slice % 2][half][2 * pair + 1] = high[2 * half + pair];
-        }
-        sync_warp();
-        warpgroup_arrive();
-        TESSERA_UNROLL
-        for (int half = 0; half < 2; ++half)
-          multiply_tile<kTokens>(acc, a[slice % 2][half], x_tile, 2 * slice + half, at + slice + half > 0);
-        warpgroup_commit();
-        warpgroup_wait<1>();  // those of the slice before: its registers are free
+        now.unpack(w, in_unit, slice);
+      }
+      sync_block();  // the products of the step before the last have been made
+      if (step >= 2) streams.copies.release(used.stage >= 2 ? used.stage - 2 : used.stage + S::kStages - 2);
+      streams.copies.wait(used.stage, used.use);
+      warpgroup_arrive();
+      TESSERA_UNROLL
+      for (int depth = 0; depth < kTileDepth / 16; ++depth)
+        multiply_tile<kTokens>(acc, now.half[depth], streams.tile_place(used.stage), depth, step + depth > 0);
+      warpgroup_commit();
+      streams.copy_weights(step + S::kAhead);
+      streams.copy_tokens(step + S::kAhead, copied);
+      commit_copies();
+      copied.next();
+      used.next();
+      warpgroup_wait<1>();  // the registers of the step before are free
+      if (S::kMayEndWithin && step + 1 >= streams.n_steps) {
+        warpgroup_wait<0>();
+        break;
       }
     }
   }

@@ -123,6 +123,7 @@ struct Unit {
 // The lane's quads of one unit: of rows lane / 4 and lane / 4 + 8 of the tile.
 template <typename F, int kValues>
 struct QuadPair {
+  using Format = F;
   using U = Unit<F, kValues>;
   typename F::template Quad<U::kSlices> row[2];
 
