@@ -241,6 +241,9 @@ template <typename F>
 int matmul(Device& device, const LinearArgs& args, Failure* failure) {
   if (args.x.form != Form::kF16Tiles) return fail(failure, "matmul needs the activations as tiles of f16");
   if (args.x.k % kSlice != 0) return fail(failure, "matmul needs rows of a multiple of 32");
+  for (int i = 0; F::kIsFloat && i < args.n_jobs; ++i)
+    if (args.jobs[i].weight % 16 != 0 || args.jobs[i].gate % 16 != 0)
+      return fail(failure, "matmul needs floats at multiples of 16 bytes");
   if (args.x.m <= 64) return launch_matmul<F, 64>(device, args, failure);
   // An unpacked weight is used for twice as many tokens, and half as many warps, each with 128 sums a lane, suffice.
   if (args.x.m > 128 && device.shared_bytes >= MatmulShape<F, 8, 256>::kSharedBytes)
