@@ -55,7 +55,7 @@ struct Activations {
   Address q, d, sums;
   Address values;
 };
-constexpr int32_t padded_tokens(int32_t m) { return m <= 64 ? 64 : (m + 127) / 128 * 128; }
+constexpr int32_t padded_tokens(int32_t m) { return m <= 64 ? 64 : m <= 128 ? 128 : (m + 255) / 256 * 256; }
 constexpr int32_t tiled_values(int32_t k) { return (k + 63) / 64 * 64; }
 
 // Bytes of a form's arrays for m rows of k; 0: it has none.

@@ -21,7 +21,8 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
     return raw;
   }
 
-  static constexpr int kMatmulUnit = kUnitValues, kSharedSlices = 2;
+  // A unit of 128 or 144 bytes and the two chunks at its ends: twice as much would not fit beside five tiles of tokens.
+  static constexpr int kMatmulUnit = kUnitValues / (sizeof(BlockType) > 18 ? 2 : 1), kSharedSlices = 2;
   static constexpr int kHalves = kWords / 4;  // words a lane has of a slice
   template <int n>
   struct Quad {
@@ -38,7 +39,8 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
       const int pair = s / 2 * 2 * kBytes;
       TESSERA_UNROLL
       for (int i = 0; i < kHalves; ++i) out.words[s][i] = codes[s % 2].word(pair + 16 * i);
-      out.d[s] = s < n_slices ? load_u16(row + lead + s * kBytes) : 0;  // whatever the codes of no slice are, it is 0
+      const uint32_t d = load_u16(row + lead + s * kBytes);  // of no slice: bytes of the unit still, but any
+      out.d[s] = d & (s < n_slices ? ~0u : 0u);
     }
     return out;
   }

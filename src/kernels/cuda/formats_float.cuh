@@ -45,36 +45,49 @@ TESSERA_DEVICE void float_values4(P row, int i, int k, float (&out)[4]) {
   for (int j = 0; j < 4; ++j) out[j] = i + j < k ? F::value(row, i + j) : 0.0f;
 }
 
-// The quad's view: 64 values of a row, rounded to f16 as they come.
-template <typename Base>
+// The quad's view: 64 values of a row, rounded to f16 as they come. Rows are of a multiple of 32 values, at multiples
+// of 16 bytes: words lie where they are wanted, and past the end are zeros.
+template <typename Base, typename Four>
 struct FloatQuads : Base {
   template <int n>
   struct Quad {
-    uint32_t half[n][4];  // (slice, as half_values has them)
+    Four four[n][2];  // (slice, half)
   };
   template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int n_slices) {
-    const P unit = row + lead;
-    Quad<n> out = {};
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int, int t, int) {
+    Quad<n> out;
     TESSERA_UNROLL
-    for (int i = 0; i < 2 * n; ++i) {  // slice i / 2, half i % 2
-      if (i / 2 >= n_slices) continue;
-      float four[4];
-      Base::values4(unit, 16 * i + 4 * t, four);
-      TESSERA_UNROLL
-      for (int j = 0; j < 2; ++j)
-        out.half[i / 2][i % 2 * 2 + j] = f16x2_of(four[2 * j] * kHalfWeight, four[2 * j + 1] * kHalfWeight);
-    }
+    for (int i = 0; i < 2 * n; ++i) out.four[i / 2][i % 2] = cast<const Four>(row + i * 16 * Base::kAlignment)[t];
     return out;
   }
-  template <int n>
-  TESSERA_DEVICE static void half_values(const Quad<n>& quad, int s, uint32_t (&out)[4]) {
+};
+struct F32W : FloatQuads<F32Values, Words4> {
+  template <typename Quad>
+  TESSERA_DEVICE static void half_values(const Quad& quad, int s, uint32_t (&out)[4]) {
+    const auto times = [](uint32_t bits) { return float_of_bits(bits) * kHalfWeight; };
     TESSERA_UNROLL
-    for (int i = 0; i < 4; ++i) out[i] = quad.half[s][i];
+    for (int i = 0; i < 4; ++i) {
+      const uint32_t(&word)[4] = quad.four[s][i / 2].word;
+      out[i] = f16x2_of(times(word[i % 2 * 2]), times(word[i % 2 * 2 + 1]));
+    }
   }
 };
-struct F32W : FloatQuads<F32Values> {};
-struct F16W : FloatQuads<HalfValues<float_of_f16>> {};
-struct BF16W : FloatQuads<HalfValues<float_of_bf16>> {};
+struct F16W : FloatQuads<HalfValues<float_of_f16>, Words2> {
+  template <typename Quad>
+  TESSERA_DEVICE static void half_values(const Quad& quad, int s, uint32_t (&out)[4]) {
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i) out[i] = mul_f16x2(quad.four[s][i / 2].word[i % 2], f16x2(kHalfWeight));
+  }
+};
+struct BF16W : FloatQuads<HalfValues<float_of_bf16>, Words2> {
+  template <typename Quad>
+  TESSERA_DEVICE static void half_values(const Quad& quad, int s, uint32_t (&out)[4]) {
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const uint32_t two = quad.four[s][i / 2].word[i % 2];
+      out[i] = f16x2_of(float_of_bits(two << 16) * kHalfWeight, float_of_bits(two & 0xffff0000u) * kHalfWeight);
+    }
+  }
+};
 
 }  // namespace tessera::kernels::cuda

@@ -129,6 +129,8 @@ TEST_P(LinearOnDevice, Matmul) {
   for (GgmlType type : kFloats) EXPECT_LE(error_of(type, 17, 40, 96, Form::kF16Tiles), 4e-3) << static_cast<int>(type);
   for (GgmlType type : {GgmlType::kQ8_0, GgmlType::kQ4_0})  // rows that end within a unit
     for (int64_t k : {32, 352, 416}) EXPECT_LE(error_of(type, 20, 30, k, Form::kF16Tiles), 4e-3) << k;
+  EXPECT_LE(error_of(GgmlType::kQ4_K, 290, 300, 1792, Form::kF16Tiles), 4e-3);  // every ring more than once around
+  EXPECT_LE(error_of(GgmlType::kBF16, 390, 20, 704, Form::kF16Tiles), 4e-3);    // half a tile of tokens
 }
 
 // The queries, keys and values of a layer in one launch.
@@ -149,6 +151,29 @@ TEST_P(LinearOnDevice, SeveralWeightsOverOneInput) {
   run(&Api::matvec, args);
   for (size_t i = 0; i < 3; ++i)
     EXPECT_LE(relative_error(floats(args.jobs[i].out, expected[i].size()), expected[i]), 3e-2) << i;
+}
+
+// The same on the tensor cores, to f16 where rows of four fit and where they do not.
+TEST_P(LinearOnDevice, SeveralWeightsByMatmul) {
+  const int m = 150;
+  const int64_t k = 512, n[] = {36, 5, 150};
+  const auto x = random_floats(static_cast<size_t>(m * k), rng_);
+  LinearArgs args{.x = activations(x, m, k, Form::kF16Tiles, 256), .format = Format::kQ5_K, .n_jobs = 3};
+  std::vector<std::vector<double>> expected;
+  for (int i = 0; i < 3; ++i) {
+    const Weight w = weight(GgmlType::kQ5_K, n[i], k);
+    args.jobs[i] = job(w, m);
+    args.jobs[i].out_element = i == 2 ? Element::kF32 : Element::kF16;
+    expected.push_back(product(w, x, m));
+    const auto bias = random_floats(static_cast<size_t>(n[i]), rng_);
+    args.jobs[i].bias = put(bias);
+    for (size_t at = 0; at < expected.back().size(); ++at) expected.back()[at] += bias[at % bias.size()];
+  }
+  run(&Api::matmul, args);
+  for (size_t i = 0; i < 3; ++i) {
+    const auto got = get_as(args.jobs[i].out, expected[i].size(), args.jobs[i].out_element);
+    EXPECT_LE(relative_error(got, expected[i]), 4e-3) << i;
+  }
 }
 
 // Rows of 21 outputs: tiles take eight of the gate and eight of the weight.
@@ -173,7 +198,7 @@ TEST_P(LinearOnDevice, Gate) {
   for (int m : {1, 4}) EXPECT_LE(error_of_gated(GgmlType::kQ4_K, m, 768, Form::kF32), 1e-4);
   for (GgmlType type : kBlocks) {
     for (int m : {1, 4, 9}) EXPECT_LE(error_of_gated(type, m, 768, Form::kInt8), 5e-2) << static_cast<int>(type);
-    EXPECT_LE(error_of_gated(type, 20, 768, Form::kF16Tiles), 1e-2) << static_cast<int>(type);
+    for (int m : {20, 140}) EXPECT_LE(error_of_gated(type, m, 768, Form::kF16Tiles), 1e-2) << static_cast<int>(type);
   }
 }
 

@@ -18,19 +18,25 @@ namespace tessera::kernels::cuda {
 template <typename F, int kWarps, int kTokens>
 struct MatmulShape {
   static constexpr int kThreads = kWarps * kWarp;
-  static constexpr int kStages = 4, kAhead = kStages - 2;  // a stage is free when the step after its own has begun
+  // Blocks that share tiles of tokens, for rows of their own: of the larger tiles the L2 would have to deliver 36 KiB
+  // in the 1024 clocks of a step to every multiprocessor.
+  static constexpr int kCluster = kTokens > 128 ? 2 : 1;
+  // A stage is free when the step after its own has begun; the blocks of a cluster may be a step apart.
+  static constexpr int kAhead = 2, kStages = kAhead + (kCluster > 1 ? 3 : 2);
   static constexpr int kTileBytes = kTokens * kTileRowBytes;
   using U = Unit<F, F::kMatmulUnit>;
   static constexpr int kStepSlices = kTileDepth / kSlice, kUnitSteps = F::kMatmulUnit / kTileDepth;
-  static constexpr int kUnits = (kAhead + kUnitSteps - 1) / kUnitSteps + 1;  // in a warp's ring
+  static constexpr int kRoundSteps = kUnitSteps < 2 ? 2 : kUnitSteps;  // of the loop: an even number
+  static constexpr bool kMayEndWithin = F::kValues < F::kMatmulUnit || kUnitSteps < kRoundSteps;  // rows, in a round
+  static constexpr int kUnits = (kAhead + kUnitSteps - 1) / kUnitSteps + 1;                       // in a warp's ring
   static constexpr int kWarpBytes = kUnits * U::kStageBytes;
-  using Copies = TileCopies<kStages, kThreads>;
+  using Copies = TileCopies<kStages, kThreads, kCluster>;
   static constexpr int kRings = kStages * kTileBytes + kWarps * kWarpBytes;
   static constexpr int kSharedBytes = kRings + copies_bytes(kStages);
-  // Products on their way out: (tokens of a piece, rows of the block and 4) floats, with which the four tokens and
-  // eight rows of a warp fall into different banks; and the scales of all tokens.
-  static constexpr int kPieceTokens = 32, kPieceStride = kWarps * kTileRows + 4;
-  static_assert((kPieceTokens * kPieceStride + kTokens) * 4 <= kRings);
+  // Products on their way out: (tokens, rows of the block and 4) floats, with which the four tokens and eight rows of
+  // a warp fall into different banks; and the scales of the tokens.
+  static constexpr int kOutStride = kWarps * kTileRows + 4;
+  static_assert((kTokens * kOutStride + kTokens) * 4 <= kRings);
 };
 
 template <typename F, int kWarps, int kTokens>
@@ -49,11 +55,27 @@ struct MatmulStreams {
     const int unit = step / S::kUnitSteps;
     source.copy(unit, unit_place(unit));
   }
-  TESSERA_DEVICE void copy_tokens(int step) const {
+  TESSERA_DEVICE Shared<uint8_t> tile_place(int stage) const { return x_ring + stage * S::kTileBytes; }
+  TESSERA_DEVICE void copy_tokens(int step, const Turn<S::kStages>& to) const {
     if (step >= n_steps) return;
     const auto first = int64_t{step} * padded_tokens(x.m) + block_x() * kTokens;
     const auto from = global<const uint8_t>(x.values) + first * kTileRowBytes;
-    copies.start(x_ring + step % S::kStages * S::kTileBytes, from, S::kTileBytes, step % S::kStages);
+    copies.start(tile_place(to.stage), from, S::kTileBytes, to.stage, to.use);
+  }
+};
+
+// A warp's rows of a step as f16: a fragment for each 16 values.
+struct StepWeights {
+  uint32_t half[kTileDepth / 16][4];
+
+  template <typename Quads>
+  TESSERA_DEVICE void unpack(const Quads& w, int in_unit, int slice) {
+    uint32_t row[2][4];
+    TESSERA_UNROLL
+    for (int i = 0; i < 2; ++i) half_values<typename Quads::Format>(w.row[i], in_unit, row[i]);
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i)
+      half[2 * slice + i / 2][2 * (i % 2)] = row[0][i], half[2 * slice + i / 2][2 * (i % 2) + 1] = row[1][i];
   }
 };
 
@@ -69,19 +91,19 @@ TESSERA_DEVICE void store_four(const LinearJob& job, int64_t at, int n, const fl
   }
 }
 
-// A block's products, a few tokens at a time through shared memory, so that a warp stores neighbours of one token.
+// A block's products, through shared memory, so that a warp stores neighbours of one token.
 template <typename F, int kWarps, int kTokens>
 struct ProductStore {
   using S = MatmulShape<F, kWarps, kTokens>;
   static constexpr int kFours = kWarps * kTileRows / 4;  // of one token; a thread always has the same one
   static_assert(S::kThreads % kFours == 0);
   const LinearArgs& args;
-  Shared<float> piece, scales;
+  Shared<float> products, scales;
   RowTile tile;  // of the thread's four
   bool exists;
 
   TESSERA_DEVICE ProductStore(const TiledLinear& tiled, Shared<uint8_t> memory)
-      : args(tiled.args), piece(cast<float>(memory)), scales(piece + S::kPieceTokens * S::kPieceStride) {
+      : args(tiled.args), products(cast<float>(memory)), scales(products + kTokens * S::kOutStride) {
     const int at = block_y() * kWarps + thread() % kFours / 4;
     exists = at < tiled.n_tiles();
     tile = RowTile::of<F>(tiled, min_of(at, tiled.n_tiles() - 1));
@@ -89,32 +111,31 @@ struct ProductStore {
       scales[i] = global<const float>(args.x.d)[min_of(block_x() * kTokens + i, args.x.m - 1)];
     sync_block();
   }
-  // The eight tokens of accumulators [4 j, 4 j + 4) of a warp, tokens 8 in_piece .. of the piece.
-  TESSERA_DEVICE void put(const float (&acc)[kTokens / 2], bool is_gated, int j, int in_piece) const {
+  // A warp's accumulators.
+  TESSERA_DEVICE void put(const float (&acc)[kTokens / 2], bool is_gated) const {
     TESSERA_UNROLL
-    for (int e = 0; e < 2; ++e) {
-      const int token = lane() % 4 * 2 + e;
-      const auto to = piece + ((8 * in_piece + token) * S::kPieceStride + warp() * kTileRows + lane() / 4);
-      const float scale = scales[8 * j + token];
-      const float low = acc[4 * j + e] * scale, high = acc[4 * j + 2 + e] * scale;
+    for (int i = 0; i < kTokens / 4; ++i) {
+      const int at = i / 2 * 4 + i % 2, token = i / 2 * 8 + lane() % 4 * 2 + i % 2;
+      const auto to = products + (token * S::kOutStride + warp() * kTileRows + lane() / 4);
+      const float low = acc[at] * scales[token], high = acc[at + 2] * scales[token];
       to[0] = is_gated ? high * gelu_tanh(low) : low;
       to[8] = high;
     }
   }
-  TESSERA_DEVICE void store(int first_token) const {
+  TESSERA_DEVICE void store() const {
     const LinearJob& job = args.jobs[tile.job];
     const int four = thread() % kFours, in_tile = four % 4 * 4, row = tile.first + in_tile;
-    const int rows = rows_of_tile(job);
-    if (!exists || in_tile >= rows || row >= job.n) return;
-    for (int t = thread() / kFours; t < S::kPieceTokens; t += S::kThreads / kFours) {
-      const int token = first_token + t;
-      if (token >= args.x.m) return;
+    if (!exists || in_tile >= rows_of_tile(job) || row >= job.n) return;
+    float bias[4] = {};
+    if (job.bias != 0)
+      for (int i = 0; i < 4; ++i) bias[i] = global<const float>(job.bias)[min_of(row + i, job.n - 1)];
+    const int n_tokens = min_of(kTokens, args.x.m - block_x() * kTokens);
+    for (int t = thread() / kFours; t < n_tokens; t += S::kThreads / kFours) {
+      const Words4 in = load_words4(products + (t * S::kOutStride + 4 * four));
       float x[4];
       TESSERA_UNROLL
-      for (int i = 0; i < 4; ++i) x[i] = piece[t * S::kPieceStride + 4 * four + i];
-      if (job.bias != 0)
-        for (int i = 0; i < 4; ++i) x[i] += global<const float>(job.bias)[min_of(row + i, job.n - 1)];
-      store_four(job, int64_t{token} * job.n + row, job.n - row, x);
+      for (int i = 0; i < 4; ++i) x[i] = float_of_bits(in.word[i]) + bias[i];
+      store_four(job, int64_t{block_x() * kTokens + t} * job.n + row, job.n - row, x);
     }
   }
 };
@@ -137,45 +158,45 @@ matmul_kernel(TiledLinear tiled) {
   for (int step = 0; step < S::kAhead; ++step) streams.copy_weights(step);  // do not depend on the launch before
   wait_for_previous();
   let_next_start();
-  for (int step = 0; step < S::kAhead; ++step) {
-    streams.copy_tokens(step);
+  Turn<S::kStages> copied, used;  // of the step kAhead later, of this one
+  for (int step = 0; step < S::kAhead; ++step, copied.next()) {
+    streams.copy_tokens(step, copied);
     commit_copies();
   }
   float acc[kTokens / 2];
-  uint32_t a[2][2][4];  // of two slices in turn: (slice % 2, half)
-  for (int step = 0; step < streams.n_steps; step += S::kUnitSteps) {
+  StepWeights a[2];  // of this step and of the one before, whose products are being made
+  for (int round = 0; round < streams.n_steps; round += S::kRoundSteps) {
     QuadPair<F, F::kMatmulUnit> w;
     TESSERA_UNROLL
-    for (int within = 0; within < S::kUnitSteps; ++within) {
-      const int at = step + within, unit = at / S::kUnitSteps;
-      if (F::kValues < F::kMatmulUnit && at >= streams.n_steps) break;  // a row may end within a unit
+    for (int within = 0; within < S::kRoundSteps; ++within) {
+      const int step = round + within, unit = step / S::kUnitSteps;
       wait_copies<S::kAhead - 1>();
-      sync_block();  // the products of the step before the last have been made
-      streams.copies.wait(at % S::kStages, at / S::kStages);
-      streams.copy_weights(at + S::kAhead);
-      streams.copy_tokens(at + S::kAhead);
-      commit_copies();
-      const auto x_tile = memory + at % S::kStages * S::kTileBytes;
+      sync_warp();
+      StepWeights& now = a[within % 2];
       TESSERA_UNROLL
       for (int slice = 0; slice < S::kStepSlices; ++slice) {
-        if ((within * S::kStepSlices + slice) % F::kSharedSlices == 0)
+        const int in_unit = within % S::kUnitSteps * S::kStepSlices + slice;
+        if (in_unit % F::kSharedSlices == 0)
           w = QuadPair<F, F::kMatmulUnit>::fetch(streams.unit_place(unit), rows, unit, args.x.k);
-        uint32_t low[4], high[4];
-        half_values<F>(w.row[0], within * S::kStepSlices + slice, low);
-        half_values<F>(w.row[1], within * S::kStepSlices + slice, high);
-        TESSERA_UNROLL
-        for (int half = 0; half < 2; ++half) TESSERA_UNROLL
-        for (int pair = 0; pair < 2; ++pair) {
-          a[slice % 2][half][2 * pair] = low[2 * half + pair];
-          a[slice % 2][half][2 * pair + 1] = high[2 * half + pair];
-        }
-        sync_warp();
-        warpgroup_arrive();
-        TESSERA_UNROLL
-        for (int half = 0; half < 2; ++half)
-          multiply_tile<kTokens>(acc, a[slice % 2][half], x_tile, 2 * slice + half, at + slice + half > 0);
-        warpgroup_commit();
-        warpgroup_wait<1>();  // those of the slice before: its registers are free
+        now.unpack(w, in_unit, slice);
+      }
+      sync_block();  // the products of the step before the last have been made
+      if (step >= 2) streams.copies.release(used.stage >= 2 ? used.stage - 2 : used.stage + S::kStages - 2);
+      streams.copies.wait(used.stage, used.use);
+      warpgroup_arrive();
+      TESSERA_UNROLL
+      for (int depth = 0; depth < kTileDepth / 16; ++depth)
+        multiply_tile<kTokens>(acc, now.half[depth], streams.tile_place(used.stage), depth, step + depth > 0);
+      warpgroup_commit();
+      streams.copy_weights(step + S::kAhead);
+      streams.copy_tokens(step + S::kAhead, copied);
+      commit_copies();
+      copied.next();
+      used.next();
+      warpgroup_wait<1>();  // the registers of the step before are free
+      if (S::kMayEndWithin && step + 1 >= streams.n_steps) {
+        warpgroup_wait<0>();
+        break;
       }
     }
   }
@@ -184,14 +205,13 @@ matmul_kernel(TiledLinear tiled) {
   sync_block();  // the rings are free
   const ProductStore<F, kWarps, kTokens> out(tiled, memory);
   const bool is_gated = args.jobs[tile.job].gate != 0;
-  TESSERA_UNROLL
-  for (int j = 0; j < kTokens / 8; ++j) {
-    out.put(acc, is_gated, j, j % 4);
-    if (j % 4 != 3) continue;
-    sync_block();
-    out.store(block_x() * kTokens + 8 * (j - 3));
-    sync_block();
-  }
+  if (is_gated)
+    out.put(acc, true);
+  else
+    out.put(acc, false);
+  sync_block();
+  out.store();
+  streams.copies.finish();
 }
 
 template <typename F, int kWarps, int kTokens>
@@ -202,7 +222,8 @@ int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
   // Tokens vary first: blocks that run at the same time read the same weights.
-  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiled.n_tiles(), kWarps), 1};
+  shape.cluster = S::kCluster;
+  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiled.n_tiles(), kWarps * S::kCluster) * S::kCluster, 1};
   return launch(device, shape, matmul_kernel<F, kWarps, kTokens>, tiled, failure);
 }
 
@@ -220,7 +241,13 @@ template <typename F>
 int matmul(Device& device, const LinearArgs& args, Failure* failure) {
   if (args.x.form != Form::kF16Tiles) return fail(failure, "matmul needs the activations as tiles of f16");
   if (args.x.k % kSlice != 0) return fail(failure, "matmul needs rows of a multiple of 32");
+  for (int i = 0; F::kIsFloat && i < args.n_jobs; ++i)
+    if (args.jobs[i].weight % 16 != 0 || args.jobs[i].gate % 16 != 0)
+      return fail(failure, "matmul needs floats at multiples of 16 bytes");
   if (args.x.m <= 64) return launch_matmul<F, 64>(device, args, failure);
+  // An unpacked weight is used for twice as many tokens, and half as many warps, each with 128 sums a lane, suffice.
+  if (args.x.m > 128 && device.shared_bytes >= MatmulShape<F, 8, 256>::kSharedBytes)
+    return launch_matmul<F, 8, 256>(device, args, failure);
   return launch_matmul<F, 128>(device, args, failure);
 }
 

@@ -75,7 +75,8 @@ inline constexpr int kCopyLanes = 8;
 template <typename F, int kValues>
 struct Unit {
   static constexpr int kSlices = kValues / kSlice, kBytes = kValues / F::kValues * F::kBytes;
-  static constexpr int kLead = F::kAlignment >= 16 ? 0 : 16 - F::kAlignment;  // bytes before it in the first 16
+  // Bytes before it in the first 16. Rows of floats begin at multiples of 16.
+  static constexpr int kLead = F::kIsFloat || F::kAlignment >= 16 ? 0 : 16 - F::kAlignment;
   static constexpr int kChunks = (kBytes + kLead + 15) / 16;
   static constexpr int kStride = (kChunks | 1) * 16, kStageBytes = kTileRows * kStride;
 
@@ -123,6 +124,7 @@ struct Unit {
 // The lane's quads of one unit: of rows lane / 4 and lane / 4 + 8 of the tile.
 template <typename F, int kValues>
 struct QuadPair {
+  using Format = F;
   using U = Unit<F, kValues>;
   typename F::template Quad<U::kSlices> row[2];
 

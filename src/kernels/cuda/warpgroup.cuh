@@ -76,6 +76,23 @@ TESSERA_DEVICE void wgmma_f16(float (&d)[64], const uint32_t (&a)[4], uint64_t b
         TESSERA_SUMS8(48), TESSERA_SUMS8(56)
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
 }
+TESSERA_DEVICE void wgmma_f16(float (&d)[128], const uint32_t (&a)[4], uint64_t b, bool adds) {
+  asm volatile(
+      "{ .reg .pred p; setp.ne.b32 p, %133, 0; wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+      "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+      "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+      "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
+      "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
+      "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
+      "{%128, %129, %130, %131}, %132, p, 1, 1, 0; }"
+      : TESSERA_SUMS8(0), TESSERA_SUMS8(8), TESSERA_SUMS8(16), TESSERA_SUMS8(24), TESSERA_SUMS8(32), TESSERA_SUMS8(40),
+        TESSERA_SUMS8(48), TESSERA_SUMS8(56), TESSERA_SUMS8(64), TESSERA_SUMS8(72), TESSERA_SUMS8(80),
+        TESSERA_SUMS8(88), TESSERA_SUMS8(96), TESSERA_SUMS8(104), TESSERA_SUMS8(112), TESSERA_SUMS8(120)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
+}
 #undef TESSERA_SUMS8
 
 template <int kTokens>

@@ -171,6 +171,8 @@ TESSERA_DEVICE float exp2_of(float value) {
   return out;
 }
 TESSERA_DEVICE float exact_exp_of(float value) { return expf(value); }
+// For divisors up to 2^126, and infinity; 0 for those between.
+TESSERA_DEVICE float quotient_of(float a, float b) { return __fdividef(a, b); }
 TESSERA_DEVICE float tanh_of(float value) { return tanhf(value); }
 TESSERA_DEVICE float inverse_sqrt(float value) { return rsqrtf(value); }
 TESSERA_DEVICE void sine_cosine(double angle, double& sine, double& cosine) { sincos(angle, &sine, &cosine); }

@@ -170,6 +170,7 @@ inline float abs_of(float value) { return std::fabs(value); }
 inline float exp_of(float value) { return std::exp(value); }
 inline float exp2_of(float value) { return std::exp2(value); }
 inline float exact_exp_of(float value) { return std::exp(value); }
+inline float quotient_of(float a, float b) { return a / b; }
 inline float tanh_of(float value) { return std::tanh(value); }
 inline float inverse_sqrt(float value) { return 1.0f / std::sqrt(value); }
 inline void sine_cosine(double angle, double& sine, double& cosine) {
