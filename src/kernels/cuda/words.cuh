@@ -12,6 +12,11 @@
 //   mma_int8_32, _16        their 16 x 8 x 32 (16) product of signed bytes
 //   multiply_tile           a warpgroup's product with a tile in shared memory (warpgroup.cuh)
 //   atomic_add, _min, _or   on words of shared or global memory; fence: writes before it are seen before those after it
+//   leave_word              a word of global memory for another block of the launch, which comes to look_at_word until
+//                           it has changed; nothing else that the block wrote is seen with it. Only what blocks before
+//                           this one leave may be waited for, as those after it may not run yet. look_again: between
+//                           two looks
+//   multiply_high           the high half of a product
 //   let_next_start          the next launch may begin: it prefetches, and waits for this one to finish
 //   wait_for_previous       the launch before this one has finished and its writes are seen. Every thread of every
 //                           kernel comes here, so that what finishes after a launch finishes after all before it

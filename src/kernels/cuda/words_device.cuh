@@ -85,6 +85,16 @@ TESSERA_DEVICE uint32_t atomic_min(uint32_t* p, uint32_t value) { return atomicM
 TESSERA_DEVICE uint32_t atomic_or(uint32_t* p, uint32_t value) { return atomicOr(p, value); }
 TESSERA_DEVICE void fence() { __threadfence(); }
 
+TESSERA_DEVICE void leave_word(uint32_t* p, uint32_t word) {
+  asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(word) : "memory");
+}
+TESSERA_DEVICE uint32_t look_at_word(const uint32_t* p) {
+  uint32_t word;
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(word) : "l"(p) : "memory");
+  return word;
+}
+TESSERA_DEVICE void look_again() {}
+
 TESSERA_DEVICE void wait_for_previous() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -99,6 +109,7 @@ TESSERA_DEVICE void let_next_start() {
 TESSERA_DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
   return __dp4a(static_cast<int32_t>(a), static_cast<int32_t>(b), c);
 }
+TESSERA_DEVICE uint32_t multiply_high(uint32_t a, uint32_t b) { return __umulhi(a, b); }
 // Bytes [shift / 8, shift / 8 + 4) of the eight in low, high.
 TESSERA_DEVICE uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift) {
   return __funnelshift_r(low, high, shift);

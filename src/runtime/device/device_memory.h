@@ -39,6 +39,7 @@ class SessionMemory {
     kTokenScales,
     kGate,  // a gate and an up projection that are not one launch
     kUp,
+    kParts,  // of tiles of a linear, zero between launches
     kQueries,
     kPartial,
     kCos,  // index: of the rotation
@@ -57,6 +58,11 @@ class SessionMemory {
     return entry.address;
   }
 
+  // As noted; 0: nobody asked for it.
+  uint64_t size(Use use, uint32_t index) const {
+    const auto entry = entries_.find({use, index});
+    return entry == entries_.end() ? 0 : entry->second.bytes;
+  }
   uint64_t bytes() const {
     uint64_t total = 0;
     for (const auto& [key, entry] : entries_) total += entry.bytes;

@@ -102,6 +102,10 @@ uint32_t atomic_or(const emulator::Pointer<S, uint32_t>& p, uint32_t value) {
 }
 inline void fence() {}
 
+inline void leave_word(Global<uint32_t> p, uint32_t word) { *p = word; }
+inline uint32_t look_at_word(Global<const uint32_t> p) { return *p; }
+inline void look_again() { emulator::fault("waits for a word that no block before it has left"); }  // they have ended
+
 inline void wait_for_previous() {}
 inline void let_next_start() {}
 
@@ -109,6 +113,7 @@ inline int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
   for (int i = 0; i < 32; i += 8) c += static_cast<int8_t>(a >> i) * static_cast<int8_t>(b >> i);
   return c;
 }
+inline uint32_t multiply_high(uint32_t a, uint32_t b) { return static_cast<uint32_t>(uint64_t{a} * b >> 32); }
 inline uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift) {
   return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (shift & 31));
 }
