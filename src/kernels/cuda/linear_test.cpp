@@ -123,6 +123,23 @@ TEST_P(LinearOnDevice, MatvecOfTilesCutBetweenBlocks) {
     for (int m : {1, 2, 5, 8, 16})
       for (int64_t units : {5, 11}) EXPECT_LE(error_of(type, m, 35, 256 * units, Form::kInt8), 3e-2) << m;
 }
+// To the bit, whatever block comes first.
+TEST_P(LinearOnDevice, MatvecIsTheSameOnEveryRun) {
+  const int64_t n = 400, k = 4096;
+  const Weight w = weight(GgmlType::kQ4_K, n, k);
+  LinearArgs args{.x = activations(random_floats(k, rng_), 1, k, Form::kInt8, 256),
+                  .format = Format::kQ4_K,
+                  .n_jobs = 1,
+                  .jobs = {job(w, 1)},
+                  .parts = parts()};
+  run(&Api::matvec, args);
+  const auto first = get<uint32_t>(args.jobs[0].out, n);
+  for (int i = 0; i < 8; ++i) {
+    args.jobs[0].out = poisoned(n * 4);
+    run(&Api::matvec, args);
+    EXPECT_EQ(get<uint32_t>(args.jobs[0].out, n), first);
+  }
+}
 TEST_P(LinearOnDevice, MatvecExact) {
   for (GgmlType type : kBlocks)
     for (int m : {1, 9}) EXPECT_LE(error_of(type, m, 7, 1536, Form::kF32), 1e-5) << static_cast<int>(type);

@@ -14,12 +14,19 @@
 
 namespace tessera::kernels::cuda {
 
+inline constexpr int kMatvecWarps = 8;  // of a block
+
+// Blocks of a multiprocessor: one's beginning and end hide behind the others' middles, and those of the next launch
+// come as soon as there is room for one. Three where the smallest units and 80 registers a thread allow it: Q4_K.
+template <typename F, int kTokens>
+inline constexpr int kMatvecBlocks = kTokens == 1 && Unit<F, kUnitValues>::kStageBytes <= 2304 ? 3 : 2;
+
 // kTokens: 1, 4, 8 or 16 tokens at most.
-template <typename F, int kTokens, int kWarpsOfBlock>
+template <typename F, int kTokens, int kStagesOfRing>
 struct MatvecShape {
   using U = Unit<F, kUnitValues>;
-  static constexpr int kWarps = kWarpsOfBlock, kThreads = kWarps * kWarp;
-  static constexpr int kStages = kWarps == 16 && 3 * kWarps * U::kStageBytes <= 190 * 1024 ? 3 : 2;
+  static constexpr int kWarps = kMatvecWarps, kThreads = kWarps * kWarp, kStages = kStagesOfRing;
+  static constexpr int kBlocks = kMatvecBlocks<F, kTokens>;
   static constexpr int kWarpBytes = kStages * U::kStageBytes, kRingBytes = kWarps * kWarpBytes;
   static constexpr int kTiles = (kTokens + kTileTokens - 1) / kTileTokens;  // of tokens
   // The warps' parts of as many tiles of rows as are finished together, floats (2, tiles, warps, tokens, 16 rows): the
@@ -65,10 +72,10 @@ TESSERA_DEVICE void finish_tiles(const MatvecWork& work, const MatvecShare& shar
   }
 }
 
-template <typename F, int kTokens, int kWarps>
-TESSERA_KERNEL(kWarps* kWarp, 1)
+template <typename F, int kTokens, int kStages>
+TESSERA_KERNEL(kMatvecWarps* kWarp, (kMatvecBlocks<F, kTokens>))
 matvec_int8_kernel(MatvecWork work) {
-  using S = MatvecShape<F, kTokens, kWarps>;
+  using S = MatvecShape<F, kTokens, kStages>;
   const auto memory = shared_memory();
   const auto parts = cast<float>(memory + S::kRingBytes);
   const MatvecShare share(work);
@@ -110,24 +117,34 @@ matvec_int8_kernel(MatvecWork work) {
   }
 }
 
-template <typename F, int kTokens, int kWarps>
+// Of each block a multiprocessor's shared memory takes a kilobyte more than it asks for.
+inline constexpr int kSharedOfBlock = 1024, kMostShared = 228 * 1024, kLeastShared = 100 * 1024;
+inline int blocks_that_fit(const Device& device, int shared_bytes) {
+  return (device.shared_bytes + kSharedOfBlock) / (shared_bytes + kSharedOfBlock);
+}
+
+template <typename F, int kTokens, int kStages>
 int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
-  using S = MatvecShape<F, kTokens, kWarps>;
-  static_assert(S::kWarps * S::kPart * sizeof(uint32_t) <= kMatvecPartBytes);
-  const MatvecWork work(args, S::U::count(args.x.k), device.n_multiprocessors, S::kWarps);
+  using S = MatvecShape<F, kTokens, kStages>;
+  static_assert(S::kBlocks * S::kWarps * S::kPart * sizeof(uint32_t) <= kMatvecPartBytes);
+  const int blocks = min_of_sizes(S::kBlocks, blocks_that_fit(device, S::kSharedBytes));
+  const MatvecWork work(args, S::U::count(args.x.k), blocks * device.n_multiprocessors, S::kWarps);
   Launch shape;
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
   shape.blocks.x = work.n_blocks;
-  return launch(device, shape, matvec_int8_kernel<F, kTokens, kWarps>, work, failure);
+  return launch(device, shape, matvec_int8_kernel<F, kTokens, kStages>, work, failure);
 }
 
-// Sixteen warps keep the memory busy; cards with less shared memory hold the rings of eight.
+// Two units of each warp are on their way at a time, or one where rings of three do not fit.
 template <typename F, int kTokens>
 int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
-  if (device.shared_bytes >= MatvecShape<F, kTokens, 16>::kSharedBytes)
-    return launch_matvec_int8<F, kTokens, 16>(device, args, failure);
-  return launch_matvec_int8<F, kTokens, 8>(device, args, failure);
+  using Large = MatvecShape<F, kTokens, 3>;
+  static_assert(MatvecShape<F, kTokens, 2>::kSharedBytes + kSharedOfBlock <= kLeastShared);
+  if constexpr (Large::kBlocks * (Large::kSharedBytes + kSharedOfBlock) <= kMostShared)
+    if (blocks_that_fit(device, Large::kSharedBytes) >= Large::kBlocks)
+      return launch_matvec_int8<F, kTokens, 3>(device, args, failure);
+  return launch_matvec_int8<F, kTokens, 2>(device, args, failure);
 }
 
 template <typename F>
