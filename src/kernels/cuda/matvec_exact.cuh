@@ -129,8 +129,8 @@ matvec_exact_kernel(LinearArgs args) {
   const auto memory = shared_memory();
   PieceStream<F, kRows> stream(args, memory + warp() * R::kWarpBytes);
   for (int i = 0; i < R::kStages - 1; ++i) stream.copy_next();  // weights do not depend on the launch before
-  let_next_start();
   wait_for_previous();
+  let_next_start();  // attention after it reads what earlier launches wrote, and does not wait for that (words.cuh)
   int stage = 0;
   for (int unit = stream.first_unit; unit < stream.n_units; unit += stream.unit_step) {
     const RowPlace at = place_of_row(args, unit);

@@ -82,8 +82,8 @@ matvec_int8_kernel(MatvecWork work) {
   UnitStream<F, S> stream(work, share, memory + warp() * S::kWarpBytes);
   TESSERA_LOOP
   for (int i = 0; i < S::kStages - 1; ++i) stream.copy_next();  // weights do not depend on the launch before
-  let_next_start();
   wait_for_previous();
+  let_next_start();  // attention after it reads what earlier launches wrote, and does not wait for that (words.cuh)
   const TokenCodes<kTokens> x(work.tiled.args.x);
   int unit = share.first_unit + warp(), turn = 0;
   for (int first = share.first_tile; first <= share.last_tile; first += S::kGroup, turn ^= 1) {
