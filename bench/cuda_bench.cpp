@@ -1,6 +1,6 @@
 // The CUDA kernels' ladder: every shape of the table in docs/performance.md, checked against float64 on sampled
 // outputs, then timed. `build/cuda/cuda_bench [--quick]` on a machine with a GPU; without one it says why it cannot
-// run.
+// run. Attention: cuda_attention_bench.cpp.
 //
 // Times are of recorded launches replayed, so that launching is not in them; weights rotate among copies of three times
 // the L2 together, so that none is in the cache. The limit is what a plain reading kernel reaches in the same run.
@@ -15,33 +15,11 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cuda/gpu.h"
-#include "kernels/cuda/library.h"
+#include "cuda_timing.h"
 #include "quant/format.h"
 
 namespace tessera::kernels::cuda {
 namespace {
-
-constexpr uint64_t kRotatedBytes = uint64_t{192} << 20;  // three times the 60 MB of an H200
-constexpr int kRepeats = 7;
-
-template <typename T>
-T need(Result<T> result) {
-  if (!result) {
-    fmt::print(stderr, "cuda_bench: {}\n", result.error().message);
-    std::exit(1);
-  }
-  return std::move(result).value();
-}
-void need(const Status& status) {
-  if (status) return;
-  fmt::print(stderr, "cuda_bench: {}\n", status.error().message);
-  std::exit(1);
-}
-
-struct Times {
-  double best = 0, median = 0;  // seconds
-};
 
 class Ladder {
  public:
@@ -61,7 +39,7 @@ class Ladder {
     constexpr uint64_t kBytes = uint64_t{2} << 30;
     const Buffer data = need(gpu_->allocate(kBytes)), sums = need(gpu_->allocate(kReadChecksums * 4));
     const ReadArgs args{data.address(), sums.address(), kBytes};
-    const Times t = time(1, [&](int) { need(gpu_->run(&Api::read, args)); });
+    const Times t = time(*gpu_, 1, [&](int) { need(gpu_->run(&Api::read, args)); });
     limit_ = static_cast<double>(kBytes) / t.best / 1e9;
     fmt::print("{}: reads {:.0f} GB/s (best of {}, median {:.0f})\n\n", gpu_->info().name, limit_, kRepeats,
                static_cast<double>(kBytes) / t.median / 1e9);
@@ -74,7 +52,7 @@ class Ladder {
     const int n_blocks = gpu_->info().n_multiprocessors * kBlocksEach;
     const Buffer sums = need(gpu_->allocate(static_cast<uint64_t>(n_blocks) * kPeakThreads * 4));
     const PeakArgs args{sums.address(), n_blocks, kRounds};
-    const Times t = time(1, [&](int) { need(gpu_->run(&Api::peak, args)); });
+    const Times t = time(*gpu_, 1, [&](int) { need(gpu_->run(&Api::peak, args)); });
     peak_ = kPeakFlops * kRounds * n_blocks / t.best / 1e12;
     fmt::print("multiplies {:.0f} TFLOP/s in f16 (median {:.0f})\n\n", peak_, peak_ * t.best / t.median);
     return peak_;
@@ -118,7 +96,7 @@ class Ladder {
     run(0);
     const double error = sampled_error(weight, x, out, m, n, k);
     const int n_launches = static_cast<int>(std::max<size_t>(weight.copies.size(), 4));
-    const Times t = time(n_launches, run);
+    const Times t = time(*gpu_, n_launches, run);
     const double flops = 2.0 * m * static_cast<double>(n) * static_cast<double>(k);
     const double gb_s = static_cast<double>(n * format.bytes_for(k)) / t.best / 1e9;
     fmt::print(
@@ -127,42 +105,6 @@ class Ladder {
         format.name, n, k, m, t.best * 1e6, t.median * 1e6, gb_s, 100 * gb_s / limit_, flops / t.best / 1e12,
         100 * flops / t.best / 1e12 / peak_, error, error <= 2e-2 ? "" : "  WRONG");
     is_right_ &= error <= 2e-2;
-  }
-
-  // One token over a full cache of bf16: bytes of its keys and values over the time.
-  void attention(int heads, int kv_heads, int head_dim, int context) {
-    const auto n = static_cast<size_t>(kv_heads) * static_cast<size_t>(context) * static_cast<size_t>(head_dim);
-    const Buffer k = upload(std::vector<uint16_t>(n, 0x3c00)), v = upload(std::vector<uint16_t>(n, 0x3f80)),
-                 q = upload(normal(static_cast<size_t>(heads * head_dim))),
-                 position = upload(std::vector<int32_t>{context - 1});
-    constexpr int kPieces = 64;
-    const Buffer partial = need(gpu_->allocate(static_cast<uint64_t>(heads) * kPieces * (head_dim + 2) * 4)),
-                 out = need(gpu_->allocate(static_cast<uint64_t>(heads * head_dim) * 4));
-    const AttentionArgs args{.q = q.address(),
-                             .k_cache = k.address(),
-                             .v_cache = v.address(),
-                             .position = position.address(),
-                             .partial = partial.address(),
-                             .out = out.address(),
-                             .kv_element = Element::kBF16,
-                             .out_element = Element::kF32,
-                             .m = 1,
-                             .n_heads = heads,
-                             .n_kv_heads = kv_heads,
-                             .head_dim = head_dim,
-                             .n_slots = context,
-                             .window = 0,
-                             .n_splits = kPieces,
-                             .scale = 1};
-    const Times t = time(4, [&](int) { need(gpu_->run(&Api::attention, args)); });
-    std::vector<float> result(static_cast<size_t>(heads * head_dim));
-    need(gpu_->download(std::as_writable_bytes(std::span(result)), out.address()));
-    double error = 0;  // all values are 1, so is every mean of them
-    for (float y : result) error = std::max(error, std::fabs(static_cast<double>(y) - 1));
-    const double gb_s = static_cast<double>(4 * n) / t.best / 1e9;
-    fmt::print("attention {:2} / {:2} heads of {:3}, {:6} keys  {:9.2f} us  {:6.0f} GB/s = {:5.1f} %  error {:.1e}\n",
-               heads, kv_heads, head_dim, context, t.best * 1e6, gb_s, 100 * gb_s / limit_, error);
-    is_right_ &= error <= 1e-3;
   }
 
   // The choice of a token among Gemma's vocabulary, logits as a model gives them.
@@ -188,7 +130,7 @@ class Ladder {
                           .n = n,
                           .history_size = 1024,
                           .is_greedy = temperature == 0};
-    const Times t = time(8, [&](int) { need(gpu_->run(&Api::sample, args)); });
+    const Times t = time(*gpu_, 8, [&](int) { need(gpu_->run(&Api::sample, args)); });
     int32_t chosen = -1;
     need(gpu_->download(std::as_writable_bytes(std::span(&chosen, 1)), token.address()));
     const bool is_best = chosen >= 0 && logits[static_cast<size_t>(chosen)] == *std::ranges::max_element(logits);
@@ -261,26 +203,6 @@ class Ladder {
     return std::isnan(relative) ? INFINITY : relative;
   }
 
-  // Seconds of one launch, of n recorded ones.
-  template <typename F>
-  Times time(int n, const F& launch) {
-    launch(0);  // loads the kernel
-    need(gpu_->begin_capture());
-    for (int i = 0; i < n; ++i) launch(i);
-    Graph* graph = need(gpu_->end_capture());
-    std::vector<double> seconds;
-    for (int i = 0; i <= kRepeats; ++i) {
-      need(gpu_->mark(0));
-      need(gpu_->replay(graph));
-      need(gpu_->mark(1));
-      const double total = need(gpu_->seconds_between_marks());
-      if (i > 0) seconds.push_back(total / n);  // the first warms up
-    }
-    gpu_->release(graph);
-    std::sort(seconds.begin(), seconds.end());
-    return {seconds.front(), seconds[seconds.size() / 2]};
-  }
-
   std::shared_ptr<Gpu> gpu_;
   Buffer parts_;  // scratch of matvec
   std::mt19937_64 rng_{std::random_device{}()};
@@ -304,10 +226,6 @@ int run(bool quick) {
   }
   ladder.linear("BF16", 21504, 5376, {1, 2048});
   ladder.linear("Q6_K", 262144, 5376, {1});
-  for (int context : {1024, 32768}) {
-    ladder.attention(32, 16, 256, context);
-    ladder.attention(32, 4, 512, context);
-  }
   ladder.sampling("greedy", 0, 0, 1);
   ladder.sampling("top-k 64, p 0.95", 1, 64, 0.95f);
   ladder.sampling("top-p 0.9", 1, 0, 0.9f);

@@ -37,7 +37,10 @@ template <class V, int n_k4, int R, int T, class Panel, class Activation, class 
   for (const int end = k4 + n_k4; k4 < end; k4 += kUnrolled) {
     unroll<kUnrolled>([&]<int k>() __attribute__((always_inline)) {
       typename V::Bits w[R];
-      unroll<R>([&]<int r>() __attribute__((always_inline)) { w[r] = V::load(panels[r].codes.at[k4 + k]); });
+      unroll<R>([&]<int r>() __attribute__((always_inline)) {
+        w[r] = V::load(panels[r].codes.at[k4 + k]);
+        V::keep(w[r]);  // g++ would load it again for each token, and run out of loads before multiplies
+      });
       unroll<T>([&]<int t>() __attribute__((always_inline)) {
         const auto q = V::load_splat4(x[t].q + 4 * (k4 + k));
         unroll<R>([&]<int r>() __attribute__((always_inline)) { f.template operator()<r, t>(w[r], q); });

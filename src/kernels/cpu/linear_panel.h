@@ -198,7 +198,11 @@ struct TokenLoop {
   template <int R, int T>
   static void run(const LinearTile& tile, const Panel* panels, int first_row, Step step,
                   const typename M::Activation* x, int t) {
-    for (; t + T <= tile.n_tokens; t += T) {
+    const auto fits = [&] {  // four tokens are two and two rather than three and one
+      const int left = tile.n_tokens - t;
+      return left >= T && (T <= 2 || left != T + 1);
+    };
+    for (; fits(); t += T) {
       if (step.last) prefetch_output<V>(tile, first_row, t, T);
       M::template run<R, T>(panels, step.n_blocks, step.first, x + t, tile.out + t * kTileRows + first_row);
       if (step.last) finish<typename V::Floats>(tile, first_row, R * kPanelRows, t, T);
@@ -210,18 +214,26 @@ struct TokenLoop {
 
 inline constexpr int kPanels = kTileRows / kPanelRows;
 
+template <class F>
+struct TilePanels {
+  PanelRows<F> of[kPanels];
+  explicit TilePanels(const LinearTile& tile) {
+    for (int p = 0; p < kPanels; ++p) of[p] = PanelRows<F>(tile, p * kPanelRows);
+  }
+};
+
 // Formats of 256 values.
 template <class V, class F>
 void panel_tile_256(const LinearTile& tile) {
   using Panel = Panel256<V, F>;
-  const PanelRows<F> rows[kPanels] = {{tile, 0}, {tile, kPanelRows}};
+  const TilePanels<F> rows(tile);
   const ActivationBlock256* x = tile.x.blocks256;
   Panel panels[kPanels];
   const int64_t n_blocks = tile.x.k / 256;
   const std::byte* ahead = tile.next;
   for (int64_t b = 0; b < n_blocks; ++b, x += tile.x.m) {
     for (int p = 0; p < kPanels; ++p, ahead += kPanelRows * Panel::kBytes)
-      panels[p].unpack(rows[p], b * Panel::kBytes, ahead);
+      panels[p].unpack(rows.of[p], b * Panel::kBytes, ahead);
     TokenLoop<V, Multiply256<V, F>>::run_all(tile, panels, {1, b == 0, b + 1 == n_blocks}, x);
   }
 }
@@ -230,7 +242,7 @@ void panel_tile_256(const LinearTile& tile) {
 template <class V, class F>
 void panel_tile_32(const LinearTile& tile) {
   using Panel = Panel32<V, F>;
-  const PanelRows<F> rows[kPanels] = {{tile, 0}, {tile, kPanelRows}};
+  const TilePanels<F> rows(tile);
   const ActivationBlock32x8* x = tile.x.blocks32;
   Panel panels[kPanels];
   const int64_t n_blocks = tile.x.k / 32;
@@ -239,9 +251,9 @@ void panel_tile_32(const LinearTile& tile) {
     const int n = n_blocks - b < 8 ? static_cast<int>(n_blocks - b) : 8;
     for (int p = 0; p < kPanels; ++p, ahead += kPanelRows * Panel::kBytes) {
       if (n == 8)
-        panels[p].unpack(rows[p], b / 8 * Panel::kBytes, ahead);
+        panels[p].unpack(rows.of[p], b / 8 * Panel::kBytes, ahead);
       else
-        panels[p].unpack(PaddedTail<F>(rows[p], b, n_blocks).rows, 0, ahead);
+        panels[p].unpack(PaddedTail<F>(rows.of[p], b, n_blocks).rows, 0, ahead);
     }
     TokenLoop<V, Multiply32<V, F>>::run_all(tile, panels, {n, b == 0, b + n == n_blocks}, x);
   }

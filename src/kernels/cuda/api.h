@@ -151,27 +151,38 @@ struct RopeTableArgs {
   Address position, cos, sin;
   int32_t m, half;
 };
-// Norms and rotates the heads of q, k and v; q goes to f32 (m, n_heads, head_dim), k and v to their caches
-// (n_kv_heads, n_slots, head_dim) at slot position % n_slots.
-struct AttentionInputArgs {
-  Address q, k, v;  // k and v 0: a layer that owns no cache
-  Address q_norm, k_norm, cos, sin, position;
-  Address q_out, k_cache, v_cache;
-  Element element, kv_element;
-  int32_t m, n_heads, n_kv_heads, head_dim, n_slots;
-  float eps;
+// Norms and rotates the heads of q, k and v, puts k and v into their caches (n_kv_heads, n_slots, head_dim) at slot
+// position % n_slots, and attends with m queries at position .. position + m - 1 over the caches. Keys of a query:
+// those at most window - 1 back (window 0: all). A cache holds what the queries of a step see besides what the step
+// writes: n_slots >= window + m - 1, or all positions.
+//
+// Up to kDecodeRows rows (m n_heads / n_kv_heads) over caches of 16 bits are one launch, and that one reads old keys,
+// the position and the rotation before the launch before it has ended: whatever wrote them is no nearer than two
+// launches back, and what lies between is one that waits before it lets the next start (words.cuh).
+struct AttentionArgs {
+  Address q, k, v;                     // (m, heads, head_dim); k and v 0: a layer that owns no cache
+  Address q_norm, k_norm, cos, sin;    // f32 (head_dim); f32 (m, head_dim / 2)
+  Address position, k_cache, v_cache;  // i32
+  // Scratch: m n_heads head_dim floats; attention_partial_bytes of all rows and n_splits pieces of the keys;
+  // u32 (n_kv_heads, kAttentionCounters), zero before the first use.
+  Address queries, partial, counters;
+  Address out;
+  Element element, kv_element, out_element;
+  int32_t m, n_heads, n_kv_heads, head_dim, n_slots, window;
+  int32_t n_splits;  // at most; 1 .. kMostPieces
+  float eps, scale;  // scale > 0
 };
 // Keys of a piece, at least, where attention cuts them.
-inline constexpr int kLeastKeys = 64;
-// Softmax attention of m queries at position .. position + m - 1 over the caches. Keys of a query: those at most window
-// - 1 back (window 0: all). Partial results of n_splits pieces of the keys go through `partial`
-// f32 (m, n_heads, n_splits, head_dim + 2): weighted sum, maximum, sum of exponentials.
-struct AttentionArgs {
-  Address q, k_cache, v_cache, position, partial, out;
-  Element kv_element, out_element;
-  int32_t m, n_heads, n_kv_heads, head_dim, n_slots, window, n_splits;
-  float scale;
-};
+inline constexpr int kLeastKeys = 64, kMostPieces = 64;
+inline constexpr int kDecodeRows = 16, kAttentionCounters = 32;
+// Of a row and piece: the weighted sum of values, maximum and sum of exponentials, and both again.
+constexpr uint64_t attention_partial_bytes(int64_t rows, int64_t n_splits, int32_t head_dim) {
+  return static_cast<uint64_t>(rows * n_splits) * (static_cast<uint64_t>(head_dim) + 4) * 4;
+}
+// Rows of a KV head that are one block's, with caches of 16 bits.
+constexpr int attention_block_rows(int64_t rows, int32_t head_dim) {
+  return rows <= kDecodeRows ? 8 : head_dim > 256 ? 64 : 128;
+}
 
 // ---- the end of a step
 // -----------------------------------------------------------------------------------------------
@@ -288,7 +299,6 @@ struct Api {
   int (*soft_cap)(Device* device, const SoftCapArgs* args, Failure* failure);
   int (*geglu)(Device* device, const GegluArgs* args, Failure* failure);
   int (*rope_table)(Device* device, const RopeTableArgs* args, Failure* failure);
-  int (*attention_input)(Device* device, const AttentionInputArgs* args, Failure* failure);
   int (*attention)(Device* device, const AttentionArgs* args, Failure* failure);
   int (*sample)(Device* device, const SampleArgs* args, Failure* failure);  // n <= kMaxLogits
   int (*advance)(Device* device, const AdvanceArgs* args, Failure* failure);

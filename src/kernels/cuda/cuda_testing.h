@@ -116,6 +116,23 @@ inline std::vector<float> random_floats(size_t n, std::mt19937_64& rng, float sc
   return out;
 }
 
+using Doubles = std::vector<double>;
+
+inline Doubles widen(const std::vector<float>& x) { return {x.begin(), x.end()}; }
+
+// x / sqrt(mean(x^2) + eps) * weight over pieces of n; weight may be empty.
+inline Doubles norm_of(const Doubles& x, const std::vector<float>& weight, size_t n, double eps) {
+  Doubles out(x.size());
+  for (size_t row = 0; row < x.size(); row += n) {
+    double squares = 0;
+    for (size_t i = 0; i < n; ++i) squares += x[row + i] * x[row + i];
+    const double factor = 1 / std::sqrt(squares / static_cast<double>(n) + eps);
+    for (size_t i = 0; i < n; ++i)
+      out[row + i] = x[row + i] * factor * (weight.empty() ? 1.0 : static_cast<double>(weight[i]));
+  }
+  return out;
+}
+
 // ||got - expected|| / ||expected||; a NaN anywhere gives a NaN, which is smaller than nothing.
 inline double relative_error(const std::vector<float>& got, const std::vector<double>& expected) {
   double error = 0, norm = 0;

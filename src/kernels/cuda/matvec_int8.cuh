@@ -91,7 +91,7 @@ matvec_int8_kernel(MatvecWork work) {
     for (int tile = first; tile < min_of(first + S::kGroup, share.last_tile + 1); ++tile) {
       const RowTile place = RowTile::of<F>(work.tiled, tile);
       const Address rows[2] = {place.address(lane() / 4), place.address(lane() / 4 + 8)};
-      const int end = tile == share.last_tile ? share.end_unit : work.units_per_tile;
+      const int end = tile == share.last_tile ? share.end_unit : work.units_per_tile.value;
       TileSums<kTokens> acc = {};
       for (; unit < end; unit += S::kWarps) {
         wait_copies<S::kStages - 2>();
@@ -104,7 +104,7 @@ matvec_int8_kernel(MatvecWork work) {
         else
           multiply_unit_of_32<F, kTokens>(w, x, unit, acc);
       }
-      unit -= work.units_per_tile;
+      unit -= work.units_per_tile.value;
       if (tile == share.first_tile && share.is_cut_before()) {
         leave_part<F, S>(work, share, acc);
       } else {

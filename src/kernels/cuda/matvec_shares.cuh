@@ -9,6 +9,7 @@
 // that each waits only for blocks before it, which have begun and wait for nothing before they leave their parts.
 #pragma once
 
+#include "kernels/cuda/division.cuh"
 #include "kernels/cuda/matvec_products.cuh"
 
 namespace tessera::kernels::cuda {
@@ -16,17 +17,16 @@ namespace tessera::kernels::cuda {
 // A launch's units, counted on the host.
 struct MatvecWork {
   TiledLinear tiled;
-  int32_t units_per_tile, n_blocks;
-  int32_t least, n_larger;    // units of a range; the first ranges have one more
-  uint32_t inverse_of_units;  // 2^32 / units_per_tile, rounded down
+  Divisor units_per_tile;
+  int32_t n_blocks;
+  int32_t least, n_larger;  // units of a range; the first ranges have one more
 
   // For most_blocks at most, of which none shall have less than least_units without need.
-  MatvecWork(const LinearArgs& args, int units_of_row, int most_blocks, int least_units) : tiled(args) {
-    units_per_tile = units_of_row;
-    const int total = tiled.n_tiles() * units_per_tile;
+  MatvecWork(const LinearArgs& args, int units_of_row, int most_blocks, int least_units)
+      : tiled(args), units_per_tile(divisor_of(units_of_row)) {
+    const int total = tiled.n_tiles() * units_of_row;
     n_blocks = min_of_sizes(most_blocks, pieces_of(total, least_units));
     least = total / n_blocks, n_larger = total % n_blocks;
-    inverse_of_units = units_per_tile == 1 ? ~uint32_t{0} : static_cast<uint32_t>((uint64_t{1} << 32) / units_per_tile);
   }
   TESSERA_DEVICE int begin(int range) const { return range * least + min_of(range, n_larger); }
   TESSERA_DEVICE int size(int range) const { return least + (range < n_larger ? 1 : 0); }
@@ -40,19 +40,13 @@ struct MatvecShare {
   TESSERA_DEVICE explicit MatvecShare(const MatvecWork& work) {
     range = work.n_blocks - 1 - block_x();
     n_units = work.size(range);
-    place(work, work.begin(range), first_tile, first_unit);
-    place(work, work.begin(range) + n_units - 1, last_tile, end_unit);
-    ++end_unit;
+    const int first = work.begin(range), last = first + n_units - 1;
+    first_tile = quotient(first, work.units_per_tile), last_tile = quotient(last, work.units_per_tile);
+    first_unit = first - first_tile * work.units_per_tile.value;
+    end_unit = last - last_tile * work.units_per_tile.value + 1;
   }
   // The first tile is another block's to finish.
   TESSERA_DEVICE bool is_cut_before() const { return first_unit > 0; }
-
- private:
-  TESSERA_DEVICE static void place(const MatvecWork& work, int at, int& tile, int& unit) {
-    tile = static_cast<int>(multiply_high(static_cast<uint32_t>(at), work.inverse_of_units));  // or one less
-    unit = at - tile * work.units_per_tile;
-    if (unit >= work.units_per_tile) unit -= work.units_per_tile, ++tile;
-  }
 };
 
 // The units of a block's range as one warp copies them: every S::kWarps-th.
@@ -65,13 +59,13 @@ struct UnitStream {
 
   TESSERA_DEVICE UnitStream(const MatvecWork& of, const MatvecShare& share, Shared<uint8_t> memory)
       : work(of), ring(memory) {
-    tile = share.first_tile - 1, unit = share.first_unit + warp() + work.units_per_tile;
+    tile = share.first_tile - 1, unit = share.first_unit + warp() + work.units_per_tile.value;
     left = share.n_units - warp();
   }
   // Starts the copy of the next unit, if there is one, and closes its group in any case.
   TESSERA_DEVICE void copy_next() {
-    if (unit >= work.units_per_tile) {
-      while (unit >= work.units_per_tile) unit -= work.units_per_tile, ++tile;
+    if (unit >= work.units_per_tile.value) {
+      while (unit >= work.units_per_tile.value) unit -= work.units_per_tile.value, ++tile;
       if (left > 0) source.set(RowTile::of<F>(work.tiled, tile));
     }
     if (left > 0) source.copy(unit, ring + stage * S::U::kStageBytes);
@@ -112,7 +106,7 @@ TESSERA_DEVICE void leave_part(const MatvecWork& work, const MatvecShare& share,
 template <typename S>
 TESSERA_DEVICE void take_parts(const MatvecWork& work, const MatvecShare& share, int place, float& low, float& high) {
   int range = share.range + 1;
-  for (int done = share.end_unit; done < work.units_per_tile; done += work.size(range), ++range) {
+  for (int done = share.end_unit; done < work.units_per_tile.value; done += work.size(range), ++range) {
     const auto words = parts_of_range<S>(work, range) + place;
     uint32_t seen[S::kWarps][2];  // asked for all at once
     bool is_there = false;
@@ -120,7 +114,7 @@ TESSERA_DEVICE void take_parts(const MatvecWork& work, const MatvecShare& share,
       is_there = true;
       TESSERA_UNROLL
       for (int i = 0; i < 2 * S::kWarps; ++i) {
-        seen[i / 2][i % 2] = look_at_word(words + (i / 2 * S::kPart + i % 2 * 8));
+        seen[i / 2][i % 2] = load_past_caches(words + (i / 2 * S::kPart + i % 2 * 8));
         is_there &= seen[i / 2][i % 2] != 0;
       }
       if (!is_there) look_again();

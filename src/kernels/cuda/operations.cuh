@@ -43,7 +43,6 @@ inline void fill_operations(Api& api) {
   api.soft_cap = call<SoftCapArgs, soft_cap>;
   api.geglu = call<GegluArgs, geglu>;
   api.rope_table = call<RopeTableArgs, rope_table>;
-  api.attention_input = call<AttentionInputArgs, attention_input>;
   api.attention = call<AttentionArgs, attention>;
   api.sample = call<SampleArgs, sample>;
   api.advance = call<AdvanceArgs, advance>;

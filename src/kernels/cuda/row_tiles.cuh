@@ -113,7 +113,7 @@ struct Unit {
           if constexpr (kIsWhole)
             copy_async16(to + 16 * chunk, global<const uint8_t>(from) + 16 * chunk);
           else
-            copy_async16_or_zero(to + 16 * chunk, from + 16 * chunk, 16 * chunk < left);
+            copy_async16_or_zeros(to + 16 * chunk, from + 16 * chunk, 16 * chunk < left);
         }
       }
     }

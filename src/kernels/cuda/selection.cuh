@@ -29,20 +29,8 @@ TESSERA_DEVICE Select select_scratch() {
           cast<uint32_t>(base + static_cast<int>(offsetof(SelectScratch, is_last)))};
 }
 
-// True in every thread of the block that comes here last: it sees what all others have written. `counter` is 0 before
-// and after.
 TESSERA_DEVICE bool is_last_block(Global<uint32_t> counter, const Select& s) {
-  sync_block();
-  if (thread() == 0) {
-    fence();
-    s.is_last[0] = atomic_add(counter, 1) == static_cast<uint32_t>(n_blocks_x() - 1) ? 1 : 0;
-  }
-  sync_block();
-  const bool is_last = s.is_last[0] != 0;
-  if (!is_last) return false;
-  fence();
-  if (thread() == 0) counter[0] = 0;
-  return true;
+  return is_last_of(counter, n_blocks_x(), s.is_last);
 }
 
 TESSERA_DEVICE uint64_t warp_total(uint64_t value) {

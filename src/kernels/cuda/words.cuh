@@ -3,20 +3,23 @@
 // barriers are watched. Kernels use nothing of CUDA besides, so the text that is tested is the text that ships.
 //
 //   Global<T>, Shared<T>    pointers; global<T>(address) makes one of an Address, cast<T>(p) changes the type
-//   lane() warp() thread()  where this thread is; block_x() ... block_z(), n_blocks_x()
-//   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes
-//   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies.
-//                           copy_async16_or_zero: zeros where the source is not to be read
+//   lane() warp() thread()  where this thread is; block_x() ... block_z(), n_blocks_x() ...
+//   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes; any_of_warp: true if any lane's is
+//   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies
+//   copy_async16_or_zeros   the same where `is_there`; else zeros, and nothing is read
+//   TESSERA_UNROLL, _LOOP   in front of a loop: unrolled, or not, as code that runs once is fetched for every launch
 //   dot4                    c + four products of signed bytes
 //   load_matrices; mma_f16, mma_bf16   the tensor cores' 16 x 8 x 16 product with f32 sums
 //   mma_int8_32, _16        their 16 x 8 x 32 (16) product of signed bytes
+//   transpose_matrix        an 8 x 8 matrix of 16-bit elements, a word a lane as mma has its sums, turned over
 //   multiply_tile           a warpgroup's product with a tile in shared memory (warpgroup.cuh)
 //   atomic_add, _min, _or   on words of shared or global memory; fence: writes before it are seen before those after it
-//   leave_word              a word of global memory for another block of the launch, which comes to look_at_word until
-//                           it has changed; nothing else that the block wrote is seen with it. Only what blocks before
-//                           this one leave may be waited for, as those after it may not run yet. look_again: between
-//                           two looks
-//   multiply_high           the high half of a product
+//   load_past_caches        from where all multiprocessors see the same: for what an earlier launch wrote, before
+//                           wait_for_previous, and for words that others leave
+//   leave_word              a word for another block of the launch, which loads it past the caches until it has
+//   changed;
+//                           nothing else that the block wrote is seen with it. Only what blocks before this one leave
+//                           may be waited for, as those after it may not run yet. look_again: between two looks
 //   let_next_start          the next launch may begin: it prefetches, and waits for this one to finish
 //   wait_for_previous       the launch before this one has finished and its writes are seen. Every thread of every
 //                           kernel comes here, so that what finishes after a launch finishes after all before it.
@@ -54,6 +57,22 @@ static_assert(f16x2(1) == 0x3c003c00u && f16x2(-1024) == 0xe400e400u && f16x2(16
 template <typename P>
 TESSERA_DEVICE Words4 load_words4(P p) {
   return *cast<const Words4>(p);
+}
+
+// True in every thread of the block that comes to `counter` as the last of n_blocks: it sees what all others have
+// written. `counter` is 0 before and after; `flag` is a word of shared memory.
+TESSERA_DEVICE bool is_last_of(Global<uint32_t> counter, int n_blocks, Shared<uint32_t> flag) {
+  sync_block();
+  if (thread() == 0) {
+    fence();
+    flag[0] = atomic_add(counter, 1) == static_cast<uint32_t>(n_blocks - 1) ? 1 : 0;
+  }
+  sync_block();
+  const bool is_last = flag[0] != 0;
+  if (!is_last) return false;
+  fence();
+  if (thread() == 0) counter[0] = 0;
+  return true;
 }
 
 // The sum over the warp, in every lane.

@@ -47,6 +47,7 @@ TESSERA_DEVICE int block_x() { return static_cast<int>(blockIdx.x); }
 TESSERA_DEVICE int block_y() { return static_cast<int>(blockIdx.y); }
 TESSERA_DEVICE int block_z() { return static_cast<int>(blockIdx.z); }
 TESSERA_DEVICE int n_blocks_x() { return static_cast<int>(gridDim.x); }
+TESSERA_DEVICE int n_blocks_y() { return static_cast<int>(gridDim.y); }
 
 TESSERA_DEVICE void sync_block() { __syncthreads(); }
 TESSERA_DEVICE void sync_warp() { __syncwarp(); }
@@ -58,16 +59,20 @@ template <typename T>
 TESSERA_DEVICE T shuffle(T value, int from) {
   return __shfl_sync(0xffffffffu, value, from);
 }
+TESSERA_DEVICE bool any_of_warp(bool value) { return __any_sync(0xffffffffu, value) != 0; }
 
 TESSERA_DEVICE void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from) {
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
 }
-TESSERA_DEVICE void copy_async16_or_zero(Shared<uint8_t> to, Address from, bool is_there) {
+TESSERA_DEVICE void copy_async16_or_zeros(Shared<uint8_t> to, Global<const uint8_t> from, bool is_there) {
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
                "r"(is_there ? 16 : 0)
                : "memory");
+}
+TESSERA_DEVICE void copy_async16_or_zeros(Shared<uint8_t> to, Address from, bool is_there) {
+  copy_async16_or_zeros(to, global<const uint8_t>(from), is_there);
 }
 TESSERA_DEVICE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kGroupsLeft>
@@ -85,13 +90,16 @@ TESSERA_DEVICE uint32_t atomic_min(uint32_t* p, uint32_t value) { return atomicM
 TESSERA_DEVICE uint32_t atomic_or(uint32_t* p, uint32_t value) { return atomicOr(p, value); }
 TESSERA_DEVICE void fence() { __threadfence(); }
 
+TESSERA_DEVICE uint32_t load_past_caches(const uint32_t* p) {
+  uint32_t value;
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(p) : "memory");
+  return value;
+}
+TESSERA_DEVICE int32_t load_past_caches(const int32_t* p) {
+  return static_cast<int32_t>(load_past_caches(cast<const uint32_t>(p)));
+}
 TESSERA_DEVICE void leave_word(uint32_t* p, uint32_t word) {
   asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(word) : "memory");
-}
-TESSERA_DEVICE uint32_t look_at_word(const uint32_t* p) {
-  uint32_t word;
-  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(word) : "l"(p) : "memory");
-  return word;
 }
 TESSERA_DEVICE void look_again() {}
 
@@ -109,7 +117,6 @@ TESSERA_DEVICE void let_next_start() {
 TESSERA_DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
   return __dp4a(static_cast<int32_t>(a), static_cast<int32_t>(b), c);
 }
-TESSERA_DEVICE uint32_t multiply_high(uint32_t a, uint32_t b) { return __umulhi(a, b); }
 // Bytes [shift / 8, shift / 8 + 4) of the eight in low, high.
 TESSERA_DEVICE uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift) {
   return __funnelshift_r(low, high, shift);
@@ -165,6 +172,11 @@ TESSERA_DEVICE int min_of(int a, int b) { return min(a, b); }
 TESSERA_DEVICE int max_of(int a, int b) { return max(a, b); }
 TESSERA_DEVICE float abs_of(float value) { return fabsf(value); }
 TESSERA_DEVICE float exp_of(float value) { return __expf(value); }
+TESSERA_DEVICE float exp2_of(float value) {
+  float out;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(value));
+  return out;
+}
 TESSERA_DEVICE float exact_exp_of(float value) { return expf(value); }
 TESSERA_DEVICE float tanh_of(float value) { return tanhf(value); }
 TESSERA_DEVICE float inverse_sqrt(float value) { return rsqrtf(value); }
@@ -184,6 +196,11 @@ TESSERA_DEVICE void load_matrices_transposed(uint32_t (&out)[4], Shared<const ui
                : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
                : "r"(address)
                : "memory");
+}
+TESSERA_DEVICE uint32_t transpose_matrix(uint32_t word) {
+  uint32_t out;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(out) : "r"(word));
+  return out;
 }
 // d += a b: a 16 x 16 by rows, b 16 x 8 by columns, fragments as PTX's mma.m16n8k16 has them.
 #define TESSERA_MMA_16(type)                                                          \

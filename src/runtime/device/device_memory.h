@@ -42,7 +42,8 @@ class SessionMemory {
     kParts,  // of tiles of a linear, zero between launches
     kQueries,
     kPartial,
-    kCos,  // index: of the rotation
+    kArrivals,  // counters of attention, zero between launches
+    kCos,       // index: of the rotation
     kSin,
   };
 

@@ -11,8 +11,7 @@ using program::Tid;
 using Use = SessionMemory::Use;
 
 uint64_t size_of_element(Element element) { return element == Element::kF32 ? 4 : 2; }
-constexpr uint32_t kVersions = 4;                     // of a slot
-constexpr int64_t kBlockRows = 64, kMostPieces = 64;  // of attention
+constexpr uint32_t kVersions = 4;  // of a slot
 
 int32_t int32_of(int64_t n) { return static_cast<int32_t>(n); }
 
@@ -68,8 +67,7 @@ class Lowering final : public StepVisitor {
   void emit(Operation<Args> operation, const Args& args) {
     out_.launches.push_back(launch_of(operation, args));
     constexpr bool makes_input = std::is_same_v<Args, ActivationsArgs>;
-    constexpr bool makes_heads = std::is_same_v<Args, AttentionInputArgs>;
-    out_.kinds.push_back(makes_input ? "inputs of linears" : makes_heads ? "heads" : kind_);
+    out_.kinds.push_back(makes_input ? "inputs of linears" : kind_);
   }
   Result<DeviceRows> get(Tid tid) const;
   DeviceRows set(Tid tid, int64_t rows, int64_t width, Element element);
@@ -96,6 +94,7 @@ class Lowering final : public StepVisitor {
   std::optional<NormArgs> norm_;  // the last launch, if it is a norm: its result may be wanted in a linear's form
   size_t norm_launch_ = 0;
   std::string_view kind_;
+  std::vector<std::function<Status(Gpu&)>> first_;  // launches in front of all others
   DeviceStep out_;
 };
 
@@ -319,7 +318,7 @@ Result<Address> Lowering::cache(Tid tid, const AttentionStep::Spec& spec) {
   return memory_.get(Use::kCache, tid.idx, n * size_of_element(TRY(device_element(spec.kv_dtype))));
 }
 
-// Of all layers that turn alike, in the first of them.
+// Of all layers that turn alike. At the start of the step: attention may read it before the launch before has ended.
 void Lowering::rotation(const AttentionStep::Spec& spec, Address& cos, Address& sin) {
   const auto index = static_cast<uint32_t>(spec.rope_index);
   const uint64_t bytes = static_cast<uint64_t>(n_tokens_ * spec.hint.head_dim / 2) * 4;
@@ -328,14 +327,16 @@ void Lowering::rotation(const AttentionStep::Spec& spec, Address& cos, Address& 
   if (has_rotation_.size() <= index) has_rotation_.resize(index + 1);
   if (has_rotation_[index]) return;
   has_rotation_[index] = true;
-  emit(&Api::rope_table,
-       RopeTableArgs{numbers(spec.rope.periods), position_, cos, sin, int32_of(n_tokens_), spec.hint.head_dim / 2});
+  const RopeTableArgs args{numbers(spec.rope.periods), position_, cos, sin, int32_of(n_tokens_),
+                           spec.hint.head_dim / 2};
+  first_.push_back(launch_of(&Api::rope_table, args));
 }
 
-// Pieces of the keys: as many as fill the card when a KV head's rows are one block's, of some 64 keys at least.
+// Pieces of the keys: as many as fill the card, of some 64 keys at least.
 int64_t Lowering::pieces(const program::AttentionHint& hint, int64_t n_slots) const {
-  const int64_t rows = n_tokens_ * (hint.n_heads / hint.n_kv_heads);
-  const int64_t blocks = hint.n_kv_heads * ((rows + kBlockRows - 1) / kBlockRows);
+  const int64_t rows = n_tokens_ * (hint.n_heads / hint.n_kv_heads),
+                of_block = attention_block_rows(rows, hint.head_dim);
+  const int64_t blocks = hint.n_kv_heads * ((rows + of_block - 1) / of_block);
   const int64_t longest = hint.window > 0 ? std::min<int64_t>(hint.window, n_slots) : n_slots;
   const int64_t most = std::clamp<int64_t>(longest / kLeastKeys, 1, kMostPieces);
   return std::clamp<int64_t>(model_.gpu().info().n_multiprocessors / blocks, 1, most);
@@ -351,48 +352,40 @@ Status Lowering::attention(const AttentionStep& step) {
       q.rows == n_tokens_ && q.width == n_q &&
       (!hint.k || (k.width == n_kv && v.width == n_kv && k.element == q.element && v.element == q.element));
   if (!fits) return invalid_argument("attention: q, k and v do not have the shapes of their heads");
-  AttentionInputArgs input{.q = q.address,
-                           .k = k.address,
-                           .v = v.address,
-                           .q_norm = numbers(spec.q_norm),
-                           .k_norm = numbers(spec.k_norm),
-                           .position = position_,
-                           .q_out = memory_.get(Use::kQueries, 0, static_cast<uint64_t>(n_tokens_ * n_q) * 4),
-                           .k_cache = TRY(cache(hint.k_cache, spec)),
-                           .v_cache = TRY(cache(hint.v_cache, spec)),
-                           .element = q.element,
-                           .kv_element = TRY(device_element(spec.kv_dtype)),
-                           .m = int32_of(n_tokens_),
-                           .n_heads = hint.n_heads,
-                           .n_kv_heads = hint.n_kv_heads,
-                           .head_dim = hint.head_dim,
-                           .n_slots = int32_of(spec.n_slots),
-                           .eps = hint.eps};
-  rotation(spec, input.cos, input.sin);
-  emit(&Api::attention_input, input);
   const int64_t n_splits = pieces(hint, spec.n_slots);
   // For any number of tokens: several pieces only as long as their blocks fit the card. Exact attention joins single
   // pieces, too.
-  const int64_t n_joined = kBlockRows * model_.gpu().info().n_multiprocessors;
+  const int64_t n_joined = attention_block_rows(kDecodeRows + 1, hint.head_dim) * model_.gpu().info().n_multiprocessors;
   const int64_t n_exact = spec.kv_dtype == DType::kF32 ? n_tokens_ * hint.n_heads : 0;
-  const int64_t n_partial = std::max(n_joined, n_exact) * (hint.head_dim + 2);
+  const uint64_t partial_bytes = attention_partial_bytes(std::max(n_joined, n_exact), 1, hint.head_dim);
+  const uint64_t counter_bytes = static_cast<uint64_t>(hint.n_kv_heads) * kAttentionCounters * sizeof(uint32_t);
   const DeviceRows out = set(hint.out, q.rows, q.width, q.element);
-  emit(&Api::attention, AttentionArgs{.q = input.q_out,
-                                      .k_cache = input.k_cache,
-                                      .v_cache = input.v_cache,
-                                      .position = position_,
-                                      .partial = memory_.get(Use::kPartial, 0, static_cast<uint64_t>(n_partial) * 4),
-                                      .out = out.address,
-                                      .kv_element = input.kv_element,
-                                      .out_element = out.element,
-                                      .m = int32_of(n_tokens_),
-                                      .n_heads = hint.n_heads,
-                                      .n_kv_heads = hint.n_kv_heads,
-                                      .head_dim = hint.head_dim,
-                                      .n_slots = int32_of(spec.n_slots),
-                                      .window = hint.window,
-                                      .n_splits = int32_of(n_splits),
-                                      .scale = hint.scale});
+  AttentionArgs args{.q = q.address,
+                     .k = k.address,
+                     .v = v.address,
+                     .q_norm = numbers(spec.q_norm),
+                     .k_norm = numbers(spec.k_norm),
+                     .position = position_,
+                     .k_cache = TRY(cache(hint.k_cache, spec)),
+                     .v_cache = TRY(cache(hint.v_cache, spec)),
+                     .queries = memory_.get(Use::kQueries, 0, static_cast<uint64_t>(n_tokens_ * n_q) * 4),
+                     .partial = memory_.get(Use::kPartial, 0, partial_bytes),
+                     .counters = memory_.get(Use::kArrivals, 0, counter_bytes),
+                     .out = out.address,
+                     .element = q.element,
+                     .kv_element = TRY(device_element(spec.kv_dtype)),
+                     .out_element = out.element,
+                     .m = int32_of(n_tokens_),
+                     .n_heads = hint.n_heads,
+                     .n_kv_heads = hint.n_kv_heads,
+                     .head_dim = hint.head_dim,
+                     .n_slots = int32_of(spec.n_slots),
+                     .window = hint.window,
+                     .n_splits = int32_of(n_splits),
+                     .eps = hint.eps,
+                     .scale = hint.scale};
+  rotation(spec, args.cos, args.sin);
+  emit(&Api::attention, args);
   return {};
 }
 
@@ -401,6 +394,8 @@ Result<DeviceStep> Lowering::run() {
     kind_ = step->kind();
     TRY(step->accept(*this));
   }
+  out_.launches.insert(out_.launches.begin(), first_.begin(), first_.end());
+  out_.kinds.insert(out_.kinds.begin(), first_.size(), "rotation");
   kind_ = kPositionKind;
   emit(&Api::advance, AdvanceArgs{position_, int32_of(n_tokens_)});
   out_.logits = TRY(get(Tid{model_.model().program().output_map[0].idx}));

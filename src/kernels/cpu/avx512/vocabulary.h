@@ -23,9 +23,10 @@ struct Bits {
 struct Vocabulary {
   using Bits = avx512::Bits;
   using Floats = F32x16;
-  // Tokens a prefill microkernel holds for each of its two row vectors: 12 dots and 12 sums in registers.
-  static constexpr int kTokens = 6;
-  static constexpr int kRowVectors = 2;
+  // Of a prefill microkernel: 12 dots and 12 sums in registers. Three tokens for four row vectors ask the third cache
+  // for half as many activations as six for two.
+  static constexpr int kTokens = 3;
+  static constexpr int kRowVectors = 4;
   // Of the exact microkernel: 16 accumulators, 4 vectors of weights.
   static constexpr int kExactRows = 4;
   static constexpr int kExactTokens = 4;

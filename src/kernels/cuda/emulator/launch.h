@@ -65,6 +65,7 @@ class CopiesInFlight {
     uint8_t bytes[16];
     int group;
   };
+  Copy& add(emulator::Pointer<emulator::Space::kThreadgroup, uint8_t> to);
   Copy copies_[kMaxCopies];
   int n_ = 0, group_ = 0;
 };

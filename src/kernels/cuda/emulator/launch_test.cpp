@@ -74,7 +74,7 @@ TEST_F(EmulatedLaunch, CopiesOfZerosReadNothing) {
   const auto first_word = [&](Address address, bool is_there, bool waits) {
     return fault_of([=] {
       const auto mine = shared_memory() + 16 * thread();
-      copy_async16_or_zero(mine, address, is_there);
+      copy_async16_or_zeros(mine, address, is_there);
       commit_copies();
       if (waits) wait_copies<0>();
       EXPECT_EQ(*cast<const uint32_t>(mine), !waits ? 0xcdcdcdcdu : is_there ? 1u : 0u);

@@ -54,6 +54,7 @@ inline int block_x() { return static_cast<int>(emulator::this_thread().threadgro
 inline int block_y() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.y); }
 inline int block_z() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.z); }
 inline int n_blocks_x() { return current_grid().x; }
+inline int n_blocks_y() { return current_grid().y; }
 
 inline void sync_block(const Site& site = Site::current()) { emulator::wait_for_threadgroup(site); }
 inline void sync_warp(const Site& site = Site::current()) { emulator::wait_for_simd_group(site); }
@@ -65,11 +66,24 @@ template <typename T>
 T shuffle(T value, int from, const Site& site = Site::current()) {
   return emulator::exchange_values(value, site)[static_cast<uint32_t>(from) % 32];
 }
+inline bool any_of_warp(bool value, const Site& site = Site::current()) {
+  const auto values = emulator::exchange_values(value, site);
+  bool any = false;
+  for (uint32_t l = 0; l < 32; ++l) any |= values[l];
+  return any;
+}
 
 inline void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from) { copies_in_flight().issue(to, from); }
-inline void copy_async16_or_zero(Shared<uint8_t> to, Address from, bool is_there) {
+// The address may lie anywhere where nothing is to be read.
+inline void copy_async16_or_zeros(Shared<uint8_t> to, Address from, bool is_there) {
   if (is_there)
     copies_in_flight().issue(to, global<const uint8_t>(from));
+  else
+    copies_in_flight().issue_zeros(to);
+}
+inline void copy_async16_or_zeros(Shared<uint8_t> to, Global<const uint8_t> from, bool is_there) {
+  if (is_there)
+    copies_in_flight().issue(to, from);
   else
     copies_in_flight().issue_zeros(to);
 }
@@ -102,8 +116,9 @@ uint32_t atomic_or(const emulator::Pointer<S, uint32_t>& p, uint32_t value) {
 }
 inline void fence() {}
 
+inline int32_t load_past_caches(Global<const int32_t> p) { return *p; }
+inline uint32_t load_past_caches(Global<const uint32_t> p) { return *p; }
 inline void leave_word(Global<uint32_t> p, uint32_t word) { *p = word; }
-inline uint32_t look_at_word(Global<const uint32_t> p) { return *p; }
 inline void look_again() { emulator::fault("waits for a word that no block before it has left"); }  // they have ended
 
 inline void wait_for_previous() {}
@@ -113,7 +128,6 @@ inline int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
   for (int i = 0; i < 32; i += 8) c += static_cast<int8_t>(a >> i) * static_cast<int8_t>(b >> i);
   return c;
 }
-inline uint32_t multiply_high(uint32_t a, uint32_t b) { return static_cast<uint32_t>(uint64_t{a} * b >> 32); }
 inline uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift) {
   return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (shift & 31));
 }
@@ -157,6 +171,7 @@ inline int min_of(int a, int b) { return std::min(a, b); }
 inline int max_of(int a, int b) { return std::max(a, b); }
 inline float abs_of(float value) { return std::fabs(value); }
 inline float exp_of(float value) { return std::exp(value); }
+inline float exp2_of(float value) { return std::exp2(value); }
 inline float exact_exp_of(float value) { return std::exp(value); }
 inline float tanh_of(float value) { return std::tanh(value); }
 inline float inverse_sqrt(float value) { return 1.0f / std::sqrt(value); }
@@ -187,6 +202,14 @@ inline void load_matrices_transposed(uint32_t (&out)[4], Shared<const uint8_t> r
     const uint32_t first = 8 * i + 2 * (l % 4);
     out[i] = uint32_t{rows[first + 1].element[l / 4]} << 16 | rows[first].element[l / 4];
   }
+}
+
+// PTX ISA, movmatrix: lane l holds elements 2 (l % 4) and the next of row l / 4, and receives those of column l / 4.
+inline uint32_t transpose_matrix(uint32_t word, const Site& site = Site::current()) {
+  const auto words = emulator::exchange_values(word, site);
+  const auto l = static_cast<uint32_t>(lane());
+  const auto element = [&](uint32_t row) { return words[4 * row + l / 8] >> 16 * (l / 4 % 2) & 0xffffu; };
+  return element(2 * (l % 4) + 1) << 16 | element(2 * (l % 4));
 }
 
 // PTX ISA, mma.m16n8k16: with g = lane / 4 and p = 2 (lane % 4), a holds (g, p), (g + 8, p), (g, p + 8), (g + 8, p + 8)
