@@ -30,7 +30,9 @@ class Ladder {
   };
   static constexpr int64_t kTileRows = 16;
 
-  explicit Ladder(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)) {}
+  explicit Ladder(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)) {
+    parts_ = upload(std::vector<uint8_t>(matvec_parts_bytes(gpu_->info().n_multiprocessors)));
+  }
 
   // GB/s of reading 2 GiB.
   double read_limit() {
@@ -82,7 +84,7 @@ class Ladder {
                         .values = values.address()};
     need(gpu_->run(&Api::activations, ActivationsArgs{floats.address(), Element::kF32, a}));
     const auto run = [&](int copy) {
-      LinearArgs args{.x = a, .format = *format_of(format), .n_jobs = 1, .jobs = {}};
+      LinearArgs args{.x = a, .format = *format_of(format), .n_jobs = 1, .jobs = {}, .parts = parts_.address()};
       args.jobs[0] = {.weight = weight.copies[static_cast<size_t>(copy) % weight.copies.size()].address(),
                       .gate = 0,
                       .bias = 0,
@@ -202,6 +204,7 @@ class Ladder {
   }
 
   std::shared_ptr<Gpu> gpu_;
+  Buffer parts_;  // scratch of matvec
   std::mt19937_64 rng_{std::random_device{}()};
   double limit_ = 0, peak_ = 0;
   bool is_right_ = true;

@@ -99,7 +99,12 @@ struct LinearArgs {
   Format format;
   int32_t n_jobs;
   LinearJob jobs[kMaxJobs];
+  Address parts;  // of matvec with kInt8: scratch, matvec_parts_bytes, zero before the first use; launches leave zeros
 };
+inline constexpr uint64_t kMatvecPartBytes = 16 * 1024;  // a multiprocessor's
+constexpr uint64_t matvec_parts_bytes(int32_t n_multiprocessors) {
+  return static_cast<uint64_t>(n_multiprocessors) * kMatvecPartBytes;
+}
 
 // ---- rows
 // ------------------------------------------------------------------------------------------------------------

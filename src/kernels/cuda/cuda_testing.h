@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -30,6 +31,10 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
     gpu_ = std::move(*gpu);
   }
   void TearDown() override {
+    if (parts_ != 0) {
+      const auto words = get<uint32_t>(parts_, parts_bytes() / 4);
+      EXPECT_EQ(std::ranges::count(words, 0u), std::ssize(words)) << "parts of tiles that nobody took";
+    }
     buffers_.clear();
     gpu_.reset();
   }
@@ -40,6 +45,11 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
   }
   // Filled with bytes that are NaN in every float type: what a kernel forgets to write, or reads too early, shows.
   Address poisoned(size_t bytes) { return put(std::vector<uint8_t>(bytes, 0xff)); }
+  // Scratch of matvec, one for all launches of a test.
+  Address parts() {
+    if (parts_ == 0) parts_ = put(std::vector<uint8_t>(parts_bytes()));
+    return parts_;
+  }
   // Poisoned places for m rows of k in a form.
   Activations empty_form(Form form, int m, int64_t k, int group) {
     const FormBytes n = form_bytes(form, m, static_cast<int32_t>(k), group);
@@ -88,6 +98,7 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
   std::mt19937_64 rng_ = tessera::testing::fresh_rng();
 
  private:
+  uint64_t parts_bytes() const { return matvec_parts_bytes(gpu_->info().n_multiprocessors); }
   Address keep(Result<Buffer> buffer) {
     EXPECT_TRUE(buffer) << buffer.error().message;
     if (!buffer) return 0;
@@ -95,6 +106,7 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
     return buffers_.back().address();
   }
   std::vector<Buffer> buffers_;
+  Address parts_ = 0;
 };
 
 inline std::vector<float> random_floats(size_t n, std::mt19937_64& rng, float scale = 1) {

@@ -90,7 +90,8 @@ class LinearOnDevice : public OnDevice {
     LinearArgs args{.x = activations(x, m, k, form, w.format->block_values == 256 ? 256 : 32),
                     .format = *format_of(*w.format),
                     .n_jobs = 1,
-                    .jobs = {job(w, m)}};
+                    .jobs = {job(w, m)},
+                    .parts = parts()};
     run(form == Form::kF16Tiles ? &Api::matmul : &Api::matvec, args);
     const auto got = floats(args.jobs[0].out, static_cast<size_t>(m * n));
     if (form == Form::kInt8) {
@@ -116,6 +117,29 @@ TEST_P(LinearOnDevice, MatvecInt8) {
 TEST_P(LinearOnDevice, MatvecOfLongRowsSharesThemAmongWarps) {
   for (GgmlType type : kBlocks) EXPECT_LE(error_of(type, 2, 5, 16384 + 256, Form::kInt8), 3e-2);
 }
+// Three tiles that none of the blocks has alone, or of which one has only the end and the beginning of the next.
+TEST_P(LinearOnDevice, MatvecOfTilesCutBetweenBlocks) {
+  for (GgmlType type : kBlocks)
+    for (int m : {1, 2, 5, 8, 16})
+      for (int64_t units : {5, 11}) EXPECT_LE(error_of(type, m, 35, 256 * units, Form::kInt8), 3e-2) << m;
+}
+// To the bit, whatever block comes first.
+TEST_P(LinearOnDevice, MatvecIsTheSameOnEveryRun) {
+  const int64_t n = 400, k = 4096;
+  const Weight w = weight(GgmlType::kQ4_K, n, k);
+  LinearArgs args{.x = activations(random_floats(k, rng_), 1, k, Form::kInt8, 256),
+                  .format = Format::kQ4_K,
+                  .n_jobs = 1,
+                  .jobs = {job(w, 1)},
+                  .parts = parts()};
+  run(&Api::matvec, args);
+  const auto first = get<uint32_t>(args.jobs[0].out, n);
+  for (int i = 0; i < 8; ++i) {
+    args.jobs[0].out = poisoned(n * 4);
+    run(&Api::matvec, args);
+    EXPECT_EQ(get<uint32_t>(args.jobs[0].out, n), first);
+  }
+}
 TEST_P(LinearOnDevice, MatvecExact) {
   for (GgmlType type : kBlocks)
     for (int m : {1, 9}) EXPECT_LE(error_of(type, m, 7, 1536, Form::kF32), 1e-5) << static_cast<int>(type);
@@ -138,7 +162,8 @@ TEST_P(LinearOnDevice, SeveralWeightsOverOneInput) {
   const int m = 3;
   const int64_t k = 512, n[] = {37, 5, 6};
   const auto x = random_floats(static_cast<size_t>(m * k), rng_);
-  LinearArgs args{.x = activations(x, m, k, Form::kInt8, 256), .format = Format::kQ6_K, .n_jobs = 3};
+  LinearArgs args{
+      .x = activations(x, m, k, Form::kInt8, 256), .format = Format::kQ6_K, .n_jobs = 3, .jobs = {}, .parts = parts()};
   std::vector<std::vector<double>> expected;
   for (int i = 0; i < 3; ++i) {
     const Weight w = weight(GgmlType::kQ6_K, n[i], k);
@@ -184,7 +209,8 @@ TEST_P(LinearOnDevice, Gate) {
     LinearArgs args{.x = activations(x, m, k, form, up.format->block_values == 256 ? 256 : 32),
                     .format = *format_of(*up.format),
                     .n_jobs = 1,
-                    .jobs = {job(up, m)}};
+                    .jobs = {job(up, m)},
+                    .parts = parts()};
     args.jobs[0].gate = gate.address;
     run(form == Form::kF16Tiles ? &Api::matmul : &Api::matvec, args);
     auto expected = product(up, x, m);

@@ -2,26 +2,31 @@
 // packed rows. Arithmetic: kernels/cpu/arithmetic.md. Bytes moved: the rows once (n row_bytes); activations come from
 // the caches.
 //
-// A block takes tiles of sixteen rows, one after the other. The units of its tiles are one long list that its warps
-// deal out among themselves, each with a ring of units in shared memory: kStages - 1 units of every warp are on their
-// way all the time, from one tile to the next and, as weights do not depend on it, before the launch before this one
-// has ended. A warp's product of 16 rows, 32 values and 8 tokens is one mma; what is integer in a block of 256 values
-// stays so. Every few tiles the warps' parts are added, always in the same order.
+// A block takes a range of the units of all tiles of sixteen rows (matvec_shares.cuh), which its warps deal out among
+// themselves, each with a ring of units in shared memory: kStages - 1 units of every warp are on their way all the
+// time, from one tile to the next and, as weights do not depend on it, before the launch before this one has ended. A
+// warp's product of 16 rows, 32 values and 8 tokens is one mma; what is integer in a block of 256 values stays so.
+// Every few tiles the warps' parts are added, always in the same order.
 #pragma once
 
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/row_tiles.cuh"
+#include "kernels/cuda/matvec_shares.cuh"
 
 namespace tessera::kernels::cuda {
 
-inline constexpr int kTileTokens = 8;
+inline constexpr int kMatvecWarps = 8;  // of a block
+
+// Blocks of a multiprocessor: one's beginning and end hide behind the others' middles, and those of the next launch
+// come as soon as there is room for one. Three where the smallest units and 80 registers a thread allow it: Q4_K.
+template <typename F, int kTokens>
+inline constexpr int kMatvecBlocks = kTokens == 1 && Unit<F, kUnitValues>::kStageBytes <= 2304 ? 3 : 2;
 
 // kTokens: 1, 4, 8 or 16 tokens at most.
-template <typename F, int kTokens, int kWarpsOfBlock>
+template <typename F, int kTokens, int kStagesOfRing>
 struct MatvecShape {
   using U = Unit<F, kUnitValues>;
-  static constexpr int kWarps = kWarpsOfBlock, kThreads = kWarps * kWarp;
-  static constexpr int kStages = kWarps == 16 && 3 * kWarps * U::kStageBytes <= 190 * 1024 ? 3 : 2;
+  static constexpr int kWarps = kMatvecWarps, kThreads = kWarps * kWarp, kStages = kStagesOfRing;
+  static constexpr int kBlocks = kMatvecBlocks<F, kTokens>;
   static constexpr int kWarpBytes = kStages * U::kStageBytes, kRingBytes = kWarps * kWarpBytes;
   static constexpr int kTiles = (kTokens + kTileTokens - 1) / kTileTokens;  // of tokens
   // The warps' parts of as many tiles of rows as are finished together, floats (2, tiles, warps, tokens, 16 rows): the
@@ -31,157 +36,26 @@ struct MatvecShape {
   static constexpr int kSharedBytes = kRingBytes + 2 * kTurnFloats * static_cast<int>(sizeof(float));
 };
 
-// The activations as one lane reads them: of each tile of 8 tokens, those of token lane / 4.
-template <int kTokens>
-struct TokenCodes {
-  const Activations& x;
-  int tile_rows, n_slices, last;
-  TESSERA_DEVICE explicit TokenCodes(const Activations& of)
-      : x(of), tile_rows(kTokens == 1 ? 1 : min_of(of.m, kTileTokens)), n_slices(of.k / kSlice), last(of.m - 1) {}
-  // Row (tile, i of n) of 32 bytes: two words of the lane.
-  TESSERA_DEVICE Words2 words(Address from, int tile, int i, int n) const {
-    const int token = kTokens == 1 ? 0 : min_of(lane() / 4, min_of(last - tile * kTileTokens, kTileTokens - 1));
-    const int row = (tile * n + i) * tile_rows + token;
-    return *cast<const Words2>(global<const uint8_t>(from) + (row * kSlice + 8 * (lane() % 4)));
-  }
-  TESSERA_DEVICE Words2 codes(int tile, int slice) const { return words(x.q, tile, slice, n_slices); }
-  TESSERA_DEVICE Words2 sums(int tile, int block) const { return words(x.sums, tile, block, n_slices / 8); }
-  // Scale of token 2 (lane % 4) + e of the tile.
-  TESSERA_DEVICE float scale(int tile, int e, int group, int n_groups) const {
-    const int token = kTokens == 1 ? 0 : min_of(tile * kTileTokens + 2 * (lane() % 4) + e, last);
-    return global<const float>(x.d)[token * n_groups + group];
-  }
-};
-
-// Sums of a lane: rows lane / 4 and + 8, tokens 2 (lane % 4) and the next: of[i][e] is of row e / 2, token e % 2 of
-// token tile i. With one token those of the next are left out: kStep is 2.
-template <int kTokens>
-struct TileSums {
-  static constexpr int kTiles = (kTokens + kTileTokens - 1) / kTileTokens, kStep = kTokens == 1 ? 2 : 1;
-  float of[kTiles][4];
-};
-
-// One block of 256 values, all integer inside.
-template <typename F, int kTokens>
-TESSERA_DEVICE void multiply_unit_of_256(const QuadPair<F, kUnitValues>& w, const TokenCodes<kTokens>& x, int unit,
-                                         TileSums<kTokens>& acc) {
-  constexpr int kTiles = TileSums<kTokens>::kTiles, kStep = TileSums<kTokens>::kStep;
-  int32_t sum[kTiles][4] = {};
-  TESSERA_UNROLL
-  for (int s = 0; s < kUnitSlices; ++s) {
-    const Words2 a0 = F::codes(w.row[0], s), a1 = F::codes(w.row[1], s);
-    TESSERA_UNROLL
-    for (int i = 0; i < kTiles; ++i) {
-      const Words2 b = x.codes(i, unit * kUnitSlices + s);
-      int32_t part[2][4];
-      if constexpr (F::kScales == 1) {
-        mma_int8_32(part[0], a0.word[0], a1.word[0], a0.word[1], a1.word[1], b.word[0], b.word[1]);
-      } else {
-        mma_int8_16(part[0], a0.word[0], a1.word[0], b.word[0]);
-        mma_int8_16(part[1], a0.word[1], a1.word[1], b.word[1]);
-      }
-      TESSERA_UNROLL
-      for (int e = 0; e < 4; e += kStep) TESSERA_UNROLL
-      for (int j = 0; j < F::kScales; ++j) sum[i][e] += part[j][e] * F::integer_scale(w.row[e / 2], F::kScales * s + j);
-    }
-  }
-  const uint32_t o0 = F::offset_word(w.row[0], lane() % 4), o1 = F::offset_word(w.row[1], lane() % 4);
-  const float d[2] = {F::d(w.row[0]), F::d(w.row[1])}, dmin[2] = {F::dmin(w.row[0]), F::dmin(w.row[1])};
-  TESSERA_UNROLL
-  for (int i = 0; i < kTiles; ++i) {
-    const Words2 b = x.sums(i, unit);  // of each 16 codes: the remainder and the quotient by 128
-    int32_t low[4], high[4];
-    mma_int8_16(low, o0, o1, b.word[0]);
-    mma_int8_16(high, o0, o1, b.word[1]);
-    const float scale[2] = {x.scale(i, 0, unit, x.n_slices / 8), x.scale(i, 1, unit, x.n_slices / 8)};
-    TESSERA_UNROLL
-    for (int e = 0; e < 4; e += kStep) {
-      const int32_t offset = low[e] + 128 * high[e];
-      if constexpr (F::kHasMin) {
-        const float inner = d[e / 2] * static_cast<float>(sum[i][e]) - dmin[e / 2] * static_cast<float>(offset);
-        acc.of[i][e] += scale[e % 2] * inner;
-      } else {
-        acc.of[i][e] += d[e / 2] * scale[e % 2] * static_cast<float>(sum[i][e] - F::kBias * offset);
-      }
-    }
-  }
-}
-
-// Up to eight blocks of 32 values, each with scales of its own; of blocks past the end of the row they are 0.
-template <typename F, int kTokens>
-TESSERA_DEVICE void multiply_unit_of_32(const QuadPair<F, kUnitValues>& w, const TokenCodes<kTokens>& x, int unit,
-                                        TileSums<kTokens>& acc) {
-  constexpr int kTiles = TileSums<kTokens>::kTiles, kStep = TileSums<kTokens>::kStep;
-  TESSERA_UNROLL
-  for (int s = 0; s < kUnitSlices; ++s) {
-    const int slice = min_of(unit * kUnitSlices + s, x.n_slices - 1);
-    const Words2 a0 = F::codes(w.row[0], s), a1 = F::codes(w.row[1], s);
-    const float d[2] = {F::scale(w.row[0], s), F::scale(w.row[1], s)};
-    TESSERA_UNROLL
-    for (int i = 0; i < kTiles; ++i) {
-      const Words2 b = x.codes(i, slice);
-      int32_t part[4];
-      mma_int8_32(part, a0.word[0], a1.word[0], a0.word[1], a1.word[1], b.word[0], b.word[1]);
-      const float scale[2] = {x.scale(i, 0, slice, x.n_slices), x.scale(i, 1, slice, x.n_slices)};
-      TESSERA_UNROLL
-      for (int e = 0; e < 4; e += kStep) acc.of[i][e] += d[e / 2] * scale[e % 2] * static_cast<float>(part[e]);
-    }
-  }
-}
-
-// The units of a block's tiles in order; a warp's are every S::kWarps-th.
-template <typename F, typename S>
-struct UnitStream {
-  const TiledLinear& tiled;
-  Shared<uint8_t> ring;
-  int units_per_tile;
-  typename S::U::Source source;
-  int at_tile, unit, stage = 0;  // what is copied next; a unit past the end of its tile belongs to the block's next one
-
-  TESSERA_DEVICE UnitStream(const TiledLinear& t, Shared<uint8_t> memory)
-      : tiled(t), ring(memory), units_per_tile(S::U::count(t.args.x.k)) {
-    at_tile = block_x() - n_blocks_x(), unit = warp() + units_per_tile;
-  }
-  // Starts the copy of the next unit, if there is one, and closes its group in any case.
-  TESSERA_DEVICE void copy_next() {
-    if (unit >= units_per_tile) {
-      while (unit >= units_per_tile) unit -= units_per_tile, at_tile += n_blocks_x();
-      if (at_tile < tiled.n_tiles()) source.set(RowTile::of<F>(tiled, at_tile));
-    }
-    if (at_tile < tiled.n_tiles()) source.copy(unit, ring + stage * S::U::kStageBytes);
-    unit += S::kWarps;
-    commit_copies();
-    stage = stage + 1 == S::kStages ? 0 : stage + 1;
-  }
-};
-
-// This warp's part of a tile.
-template <typename F, int kTokens>
-TESSERA_DEVICE void store_part(const TileSums<kTokens>& acc, Shared<float> part) {
-  const int row = lane() / 4, token = 2 * (lane() % 4);
-  TESSERA_UNROLL
-  for (int i = 0; i < TileSums<kTokens>::kTiles; ++i) TESSERA_UNROLL
-  for (int e = 0; e < 4; e += TileSums<kTokens>::kStep)
-    if (kTokens >= kTileTokens || token < kTokens)
-      part[(i * kTileTokens + token + e % 2) * kTileRows + row + e / 2 * 8] = acc.of[i][e] * (1.0f / F::kCodeFactor);
-}
-
 // Adds the warps' parts of the tiles of a group and stores their outputs: a thread for each row below 8 and the one 8
 // above it, and token. parts: (tiles, warps, tokens, rows).
 template <typename F, typename S>
-TESSERA_DEVICE void finish_tiles(const TiledLinear& tiled, int first_tile, Shared<const float> parts) {
-  const LinearArgs& args = tiled.args;
+TESSERA_DEVICE void finish_tiles(const MatvecWork& work, const MatvecShare& share, int first_tile,
+                                 Shared<const float> parts) {
+  const LinearArgs& args = work.tiled.args;
   constexpr int kPairs = S::kPart / 2;
   for (int i = thread(); i < S::kGroup * kPairs; i += S::kThreads) {
-    const int at = first_tile + i / kPairs * n_blocks_x(), token = i % kPairs / 8, row_in_tile = i % 8;
-    if (at >= tiled.n_tiles() || token >= args.x.m) continue;
+    const int at = first_tile + i / kPairs, token = i % kPairs / 8, row_in_tile = i % 8;
+    if (at > share.last_tile || token >= args.x.m) continue;
+    if (at == share.first_tile && share.is_cut_before()) continue;
+    const int place = token * kTileRows + row_in_tile;
     float low = 0, high = 0;
     TESSERA_UNROLL
     for (int w = 0; w < S::kWarps; ++w) {
-      const auto part = parts + ((i / kPairs * S::kWarps + w) * S::kPart + token * kTileRows + row_in_tile);
+      const auto part = parts + ((i / kPairs * S::kWarps + w) * S::kPart + place);
       low += part[0], high += part[8];
     }
-    const RowTile tile = RowTile::of<F>(tiled, at);
+    if (at == share.last_tile) take_parts<S>(work, share, place, low, high);
+    const RowTile tile = RowTile::of<F>(work.tiled, at);
     const LinearJob& job = args.jobs[tile.job];
     const int row = tile.first + row_in_tile;
     const auto store = [&](int to, float value) {
@@ -198,69 +72,85 @@ TESSERA_DEVICE void finish_tiles(const TiledLinear& tiled, int first_tile, Share
   }
 }
 
-template <typename F, int kTokens, int kWarps>
-TESSERA_KERNEL(kWarps* kWarp, 1)
-matvec_int8_kernel(TiledLinear tiled) {
-  using S = MatvecShape<F, kTokens, kWarps>;
+template <typename F, int kTokens, int kStages>
+TESSERA_KERNEL(kMatvecWarps* kWarp, (kMatvecBlocks<F, kTokens>))
+matvec_int8_kernel(MatvecWork work) {
+  using S = MatvecShape<F, kTokens, kStages>;
   const auto memory = shared_memory();
   const auto parts = cast<float>(memory + S::kRingBytes);
-  UnitStream<F, S> stream(tiled, memory + warp() * S::kWarpBytes);
+  const MatvecShare share(work);
+  UnitStream<F, S> stream(work, share, memory + warp() * S::kWarpBytes);
   TESSERA_LOOP
   for (int i = 0; i < S::kStages - 1; ++i) stream.copy_next();  // weights do not depend on the launch before
   wait_for_previous();
   let_next_start();  // attention after it reads what earlier launches wrote, and does not wait for that (words.cuh)
-  const TokenCodes<kTokens> x(tiled.args.x);
-  const int n_units = stream.units_per_tile, n_tiles = tiled.n_tiles();
-  int stage = 0, unit = warp(), turn = 0;
-  for (int first = block_x(); first < n_tiles; first += S::kGroup * n_blocks_x(), turn ^= 1) {
+  const TokenCodes<kTokens> x(work.tiled.args.x);
+  int unit = share.first_unit + warp(), turn = 0;
+  for (int first = share.first_tile; first <= share.last_tile; first += S::kGroup, turn ^= 1) {
     const auto of_turn = parts + turn * S::kTurnFloats;
-    for (int in_group = 0; in_group < S::kGroup; ++in_group, unit -= n_units) {
-      const int at = first + in_group * n_blocks_x();
-      if (at >= n_tiles) break;
-      const RowTile tile = RowTile::of<F>(tiled, at);
-      const Address rows[2] = {tile.address(lane() / 4), tile.address(lane() / 4 + 8)};
+    for (int tile = first; tile < min_of(first + S::kGroup, share.last_tile + 1); ++tile) {
+      const RowTile place = RowTile::of<F>(work.tiled, tile);
+      const Address rows[2] = {place.address(lane() / 4), place.address(lane() / 4 + 8)};
+      const int end = tile == share.last_tile ? share.end_unit : work.units_per_tile.value;
       TileSums<kTokens> acc = {};
-      for (; unit < n_units; unit += S::kWarps) {
+      for (; unit < end; unit += S::kWarps) {
         wait_copies<S::kStages - 2>();
         sync_warp();         // every lane's part of this unit is there, and the unit before it has been read
-        stream.copy_next();  // over the unit before it
-        const auto w =
-            QuadPair<F, kUnitValues>::fetch(stream.ring + stage * S::U::kStageBytes, rows, unit, tiled.args.x.k);
+        stream.copy_next();  // over the unit before it; this one's stage is the next
+        const auto w = QuadPair<F, kUnitValues>::fetch(stream.ring + stream.stage * S::U::kStageBytes, rows, unit,
+                                                       work.tiled.args.x.k);
         if constexpr (F::kValues == kUnitValues)
           multiply_unit_of_256<F, kTokens>(w, x, unit, acc);
         else
           multiply_unit_of_32<F, kTokens>(w, x, unit, acc);
-        stage = stage + 1 == S::kStages ? 0 : stage + 1;
       }
-      store_part<F, kTokens>(acc, of_turn + (in_group * S::kWarps + warp()) * S::kPart);
+      unit -= work.units_per_tile.value;
+      if (tile == share.first_tile && share.is_cut_before()) {
+        leave_part<F, S>(work, share, acc);
+      } else {
+        const auto part = of_turn + ((tile - first) * S::kWarps + warp()) * S::kPart;
+        for_part<F>(acc, [&](int at, float value) { part[at] = value; });
+      }
     }
     sync_block();  // the next group's parts go to the other half
-    finish_tiles<F, S>(tiled, first, of_turn);
+    finish_tiles<F, S>(work, share, first, of_turn);
   }
 }
 
-template <typename F, int kTokens, int kWarps>
+// Of each block a multiprocessor's shared memory takes a kilobyte more than it asks for.
+inline constexpr int kSharedOfBlock = 1024, kMostShared = 228 * 1024, kLeastShared = 100 * 1024;
+inline int blocks_that_fit(const Device& device, int shared_bytes) {
+  return (device.shared_bytes + kSharedOfBlock) / (shared_bytes + kSharedOfBlock);
+}
+
+template <typename F, int kTokens, int kStages>
 int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
-  using S = MatvecShape<F, kTokens, kWarps>;
+  using S = MatvecShape<F, kTokens, kStages>;
+  static_assert(S::kBlocks * S::kWarps * S::kPart * sizeof(uint32_t) <= kMatvecPartBytes);
+  const int blocks = min_of_sizes(S::kBlocks, blocks_that_fit(device, S::kSharedBytes));
+  const MatvecWork work(args, S::U::count(args.x.k), blocks * device.n_multiprocessors, S::kWarps);
   Launch shape;
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
-  const TiledLinear tiled(args);
-  shape.blocks.x = min_of_sizes(tiled.n_tiles(), device.n_multiprocessors);
-  return launch(device, shape, matvec_int8_kernel<F, kTokens, kWarps>, tiled, failure);
+  shape.blocks.x = work.n_blocks;
+  return launch(device, shape, matvec_int8_kernel<F, kTokens, kStages>, work, failure);
 }
 
-// Sixteen warps keep the memory busy; cards with less shared memory hold the rings of eight.
+// Two units of each warp are on their way at a time, or one where rings of three do not fit.
 template <typename F, int kTokens>
 int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
-  if (device.shared_bytes >= MatvecShape<F, kTokens, 16>::kSharedBytes)
-    return launch_matvec_int8<F, kTokens, 16>(device, args, failure);
-  return launch_matvec_int8<F, kTokens, 8>(device, args, failure);
+  using Large = MatvecShape<F, kTokens, 3>;
+  static_assert(MatvecShape<F, kTokens, 2>::kSharedBytes + kSharedOfBlock <= kLeastShared);
+  if constexpr (Large::kBlocks * (Large::kSharedBytes + kSharedOfBlock) <= kMostShared)
+    if (blocks_that_fit(device, Large::kSharedBytes) >= Large::kBlocks)
+      return launch_matvec_int8<F, kTokens, 3>(device, args, failure);
+  return launch_matvec_int8<F, kTokens, 2>(device, args, failure);
 }
 
 template <typename F>
 int matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
   if (args.x.group != F::kGroup) return fail(failure, "matvec: activations quantized in groups of another size");
+  if (args.parts == 0) return fail(failure, "matvec: no place for parts of tiles");
   for (int i = 0; i < args.n_jobs; ++i)
     if (args.jobs[i].gate != 0 && args.jobs[i].bias != 0) return fail(failure, "matvec: a gated job has no bias");
   if (args.x.m == 1) return launch_matvec_int8<F, 1>(device, args, failure);

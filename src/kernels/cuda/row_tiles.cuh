@@ -80,7 +80,7 @@ struct Unit {
   static constexpr int kChunks = (kBytes + kLead + 15) / 16;
   static constexpr int kStride = (kChunks | 1) * 16, kStageBytes = kTileRows * kStride;
 
-  TESSERA_DEVICE static int count(int k) { return (k + kValues - 1) / kValues; }
+  static constexpr int count(int k) { return (k + kValues - 1) / kValues; }  // of a row
   TESSERA_DEVICE static int lead(Address row, int unit) {
     return kLead == 0 ? 0 : (static_cast<int>(row % 16) + unit * (kBytes % 16)) % 16;
   }

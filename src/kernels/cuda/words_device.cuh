@@ -90,11 +90,18 @@ TESSERA_DEVICE uint32_t atomic_min(uint32_t* p, uint32_t value) { return atomicM
 TESSERA_DEVICE uint32_t atomic_or(uint32_t* p, uint32_t value) { return atomicOr(p, value); }
 TESSERA_DEVICE void fence() { __threadfence(); }
 
-TESSERA_DEVICE int32_t load_past_caches(const int32_t* p) {
-  int32_t value;
-  asm volatile("ld.relaxed.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(p) : "memory");
+TESSERA_DEVICE uint32_t load_past_caches(const uint32_t* p) {
+  uint32_t value;
+  asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(p) : "memory");
   return value;
 }
+TESSERA_DEVICE int32_t load_past_caches(const int32_t* p) {
+  return static_cast<int32_t>(load_past_caches(cast<const uint32_t>(p)));
+}
+TESSERA_DEVICE void leave_word(uint32_t* p, uint32_t word) {
+  asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(word) : "memory");
+}
+TESSERA_DEVICE void look_again() {}
 
 TESSERA_DEVICE void wait_for_previous() {
 #if __CUDA_ARCH__ >= 900

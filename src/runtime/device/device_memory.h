@@ -39,6 +39,7 @@ class SessionMemory {
     kTokenScales,
     kGate,  // a gate and an up projection that are not one launch
     kUp,
+    kParts,  // of tiles of a linear, zero between launches
     kQueries,
     kPartial,
     kArrivals,  // counters of attention, zero between launches

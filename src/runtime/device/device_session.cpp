@@ -26,8 +26,10 @@ Result<std::unique_ptr<DeviceSession>> DeviceSession::create(std::shared_ptr<con
   TRY(session->memory_.allocate(session->gpu()));
   session->sampler_.emplace(session->gpu(), session->memory_, session->model());
   TRY(session->sampler_->init());
-  const std::vector<std::byte> zeros(session->memory_.size(Use::kArrivals, 0));
-  TRY(session->gpu().upload(session->memory_.get(Use::kArrivals, 0, zeros.size()), zeros));
+  for (const Use use : {Use::kArrivals, Use::kParts}) {
+    const std::vector<std::byte> zeros(session->memory_.size(use, 0));
+    if (!zeros.empty()) TRY(session->gpu().upload(session->memory_.get(use, 0, zeros.size()), zeros));
+  }
   session->reset();
   return session;
 }

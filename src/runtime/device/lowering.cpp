@@ -197,7 +197,9 @@ void Lowering::multiply(const DeviceRows& x, std::span<const LinearJob> jobs, st
     const int32_t group = exact || x.rows > kMaxVecTokens ? 0 : group_of(formats[i]);
     const Form form = is_matrix ? Form::kF16Tiles : group > 0 ? Form::kInt8 : Form::kF32;
     if (!prepared || prepared->form != form || prepared->group != group) prepared = prepare(x, form, group);
-    LinearArgs args{.x = *prepared, .format = formats[i], .n_jobs = 0};
+    LinearArgs args{.x = *prepared, .format = formats[i], .n_jobs = 0, .jobs = {}, .parts = 0};
+    if (form == Form::kInt8)
+      args.parts = memory_.get(Use::kParts, 0, matvec_parts_bytes(model_.gpu().info().n_multiprocessors));
     const bool has_gate = jobs[i].gate != 0;
     while (i < jobs.size() && args.n_jobs < kMaxJobs && formats[i] == args.format && (jobs[i].gate != 0) == has_gate)
       args.jobs[args.n_jobs++] = jobs[i++];

@@ -117,6 +117,9 @@ uint32_t atomic_or(const emulator::Pointer<S, uint32_t>& p, uint32_t value) {
 inline void fence() {}
 
 inline int32_t load_past_caches(Global<const int32_t> p) { return *p; }
+inline uint32_t load_past_caches(Global<const uint32_t> p) { return *p; }
+inline void leave_word(Global<uint32_t> p, uint32_t word) { *p = word; }
+inline void look_again() { emulator::fault("waits for a word that no block before it has left"); }  // they have ended
 
 inline void wait_for_previous() {}
 inline void let_next_start() {}
