@@ -179,6 +179,9 @@ inline constexpr int kDecodeRows = 16, kAttentionCounters = 32;
 constexpr uint64_t attention_partial_bytes(int64_t rows, int64_t n_splits, int32_t head_dim) {
   return static_cast<uint64_t>(rows * n_splits) * (static_cast<uint64_t>(head_dim) + 4) * 4;
 }
+// With caches of 16 bits and heads of a multiple of 8, blocks that may have so much shared memory need partial results
+// only where keys are cut; others keep some of each row.
+inline constexpr int32_t kFlashSharedBytes = 200 * 1024;
 // Rows of a KV head that are one block's, with caches of 16 bits.
 constexpr int attention_block_rows(int64_t rows, int32_t head_dim) {
   return rows <= kDecodeRows ? 8 : head_dim > 256 ? 64 : 128;
@@ -255,6 +258,7 @@ struct DeviceInfo {
   char name[128];
   uint64_t free_bytes, total_bytes;
   int32_t n_multiprocessors, major, minor;
+  int32_t shared_bytes;  // a block may have
 };
 
 inline constexpr uint64_t kPlacement = 256;

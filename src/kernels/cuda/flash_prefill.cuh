@@ -239,6 +239,10 @@ int flash_prefill(Device& device, const AttentionArgs& args, Failure* failure) {
   return launch_flash_prefill<PrefillShape<kIsBf16, 512>>(device, args, failure);
 }
 
+static_assert(PrefillShape<false, 64>::kSharedBytes <= kFlashSharedBytes &&
+              PrefillShape<false, 128>::kSharedBytes <= kFlashSharedBytes &&
+              PrefillShape<false, 256>::kSharedBytes <= kFlashSharedBytes &&
+              PrefillShape<false, 512>::kSharedBytes <= kFlashSharedBytes);
 // Whether the kernels above take these arguments on this device.
 inline bool has_flash_prefill(const Device& device, const AttentionArgs& args) {
   const int d = args.head_dim;

@@ -353,10 +353,12 @@ Status Lowering::attention(const AttentionStep& step) {
       (!hint.k || (k.width == n_kv && v.width == n_kv && k.element == q.element && v.element == q.element));
   if (!fits) return invalid_argument("attention: q, k and v do not have the shapes of their heads");
   const int64_t n_splits = pieces(hint, spec.n_slots);
-  // For any number of tokens: several pieces only as long as their blocks fit the card. Exact attention joins single
-  // pieces, too.
+  // For any number of tokens: several pieces only as long as their blocks fit the card. Exact attention, which a card
+  // with little shared memory falls back to, joins single pieces, too.
   const int64_t n_joined = attention_block_rows(kDecodeRows + 1, hint.head_dim) * model_.gpu().info().n_multiprocessors;
-  const int64_t n_exact = spec.kv_dtype == DType::kF32 ? n_tokens_ * hint.n_heads : 0;
+  const bool is_flash =
+      spec.kv_dtype != DType::kF32 && hint.head_dim % 8 == 0 && model_.gpu().info().shared_bytes >= kFlashSharedBytes;
+  const int64_t n_exact = is_flash ? 0 : n_tokens_ * hint.n_heads;
   const uint64_t partial_bytes = attention_partial_bytes(std::max(n_joined, n_exact), 1, hint.head_dim);
   const uint64_t counter_bytes = static_cast<uint64_t>(hint.n_kv_heads) * kAttentionCounters * sizeof(uint32_t);
   const DeviceRows out = set(hint.out, q.rows, q.width, q.element);
