@@ -83,8 +83,7 @@ struct PrefillTiles {
   Global<const uint8_t> cache;  // of the KV head, and this thread's chunk of its rows
   Shared<uint8_t> ring;
   uint32_t cache_bytes, step_bytes, at;  // of the KV head; of kRowsAtOnce rows; where this thread's next row is
-  int n_left;                            // keys no copy was started of
-  bool is_inside;                        // the thread's chunk is one of head_dim's
+  int n_there;                           // keys no copy was started of, from this thread's next row on
   int stage = 0;
 
   TESSERA_DEVICE PrefillTiles(const PrefillBlock<S>& b, Address from, Shared<uint8_t> to) : ring(to) {
@@ -93,21 +92,22 @@ struct PrefillTiles {
     step_bytes = static_cast<uint32_t>(S::kRowsAtOnce * row_bytes);
     cache = global<const uint8_t>(from) + (int64_t{b.kv_head} * cache_bytes + 16 * S::chunk());
     at = static_cast<uint32_t>((remainder(b.keys.begin, b.a.slots) + S::first()) * row_bytes);
-    n_left = b.keys.end - b.keys.begin;
-    is_inside = 16 * S::chunk() < row_bytes;
+    n_there = 16 * S::chunk() < row_bytes ? b.keys.end - b.keys.begin - S::first() : 0;
   }
-  // Starts the copies of the next tile, if there is one. What is past the piece's end, or past head_dim, is zero.
-  TESSERA_DEVICE void start_next() {
-    if (n_left <= 0) return;
-    const auto to = ring + stage * S::kTileBytes;
-    const int n_there = is_inside ? n_left - S::first() : 0;
+  // Starts one of kCopies copies of this thread, which together are the next tile. What is past the piece's end, or
+  // past head_dim, is zero.
+  static constexpr int kCopies = S::kKeys / S::kRowsAtOnce;
+  TESSERA_DEVICE void start(int copy) {
+    const int i = copy * S::kRowsAtOnce;
+    if (at >= cache_bytes) at -= cache_bytes;
+    copy_async16_or_zeros(ring + (stage * S::kTileBytes + S::place(i, S::kPanel)), cache + at, i < n_there);
+    at += step_bytes;
+    if (copy + 1 < kCopies) return;
+    n_there -= S::kKeys, stage ^= 1;
+  }
+  TESSERA_DEVICE void start_tile() {
     TESSERA_UNROLL
-    for (int i = 0; i < S::kKeys; i += S::kRowsAtOnce) {
-      if (at >= cache_bytes) at -= cache_bytes;
-      copy_async16_or_zeros(to + S::place(i, S::kPanel), cache + at, i < n_there);
-      at += step_bytes;
-    }
-    n_left -= S::kKeys, stage ^= 1;
+    for (int copy = 0; copy < kCopies; ++copy) start(copy);
   }
 };
 
