@@ -21,7 +21,13 @@
 
 namespace tessera::kernels::cuda {
 
-// What a lane knows of its two rows: keys they see, the maximum so far, the sum of exponentials of the lane's keys.
+// Probabilities are powers of two relative to a base that may stay behind the maximum by so much: the output, which
+// would have to be multiplied while nothing else runs, needs it less than once a row. Up to 2^8 a 16-bit probability is
+// as exact as below one.
+inline constexpr float kMostBehind = 8;
+
+// What a lane knows of its two rows: keys they see, the largest score that became the base, the sum of exponentials of
+// the lane's keys.
 struct PrefillRows {
   int first[2], last[2];
   float largest[2] = {kNoScore, kNoScore}, total[2] = {0, 0};
@@ -55,7 +61,7 @@ TESSERA_DEVICE void score_tile(const Panels& queries, const Panels& keys, Prefil
   warpgroup_commit();
 }
 
-// Makes probabilities of scores, relative to the new maximum; `factor` brings what was relative to the old one there.
+// Makes probabilities of scores, relative to the new base; `factor` brings what was relative to the old one there.
 // scale: of the scores, in powers of two.
 template <typename S>
 TESSERA_DEVICE void weigh_tile(int first_key, float scale, PrefillRows& rows, PrefillScores<S>& scores,
@@ -75,6 +81,7 @@ TESSERA_DEVICE void weigh_tile(int first_key, float scale, PrefillRows& rows, Pr
     for (int i = 2 * half; i < S::kKeys / 2; i += 4) largest = max_of(largest, max_of(scores[i], scores[i + 1]));
     largest = max_of(largest, shuffle_xor(largest, 1));
     largest = max_of(largest, shuffle_xor(largest, 2));
+    if ((largest - rows.largest[half]) * scale <= kMostBehind) largest = rows.largest[half];
     factor[half] = exp2_of((rows.largest[half] - largest) * scale);
     rows.largest[half] = largest;
     const float base = largest > kNoScore ? largest * scale : 0;  // none seen yet: all weights are zero
