@@ -242,7 +242,9 @@ int launch_flash_prefill(Device& device, const AttentionArgs& args, Failure* fai
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
   const FlashArgs of_kernel(args);
-  shape.blocks = {args.n_kv_heads, pieces_of(args.m * of_kernel.group.value, S::kRows), args.n_splits};
+  const int at_once = args.n_kv_heads % kHeadsAtOnce == 0 ? kHeadsAtOnce : args.n_kv_heads;
+  shape.blocks = {at_once, pieces_of(args.m * of_kernel.group.value, S::kRows),
+                  args.n_kv_heads / at_once * args.n_splits};
   return launch(device, shape, flash_prefill_kernel<S>, of_kernel, failure);
 }
 

@@ -9,6 +9,11 @@ namespace tessera::kernels::cuda {
 // Of a warpgroup's output: 64 rows of so many are 128 registers of each lane.
 inline constexpr int kMostColumns = 256;
 
+// KV heads that all multiprocessors work on at a time, where there are more: of a chunk of 2048 tokens, heads of 256,
+// the keys and values of eight are 17 MB, of sixteen 25 MB, which each half of the L2 cache would have to hold for
+// itself. With four the last blocks would be too long (7 % of the whole).
+inline constexpr int kHeadsAtOnce = 8;
+
 template <bool kIsBf16, int kHeadDim>
 struct PrefillShape : SixteenBits<kIsBf16> {
   static constexpr int kDim = kHeadDim, kPanels = kDim / kPanelColumns;
@@ -43,9 +48,9 @@ struct PrefillBlock {
   Shared<uint8_t> queries, key_ring, value_ring;
 
   TESSERA_DEVICE explicit PrefillBlock(const FlashArgs& args) : a(args) {
-    kv_head = block_x(), piece = block_z();
+    kv_head = quotient(block_z(), a.pieces) * n_blocks_x() + block_x(), piece = remainder(block_z(), a.pieces);
     n_rows = a.m * a.group.value;
-    first_row = (n_blocks_y() - 1 - block_y()) * S::kRows;  // those with the most keys first, of all heads
+    first_row = (n_blocks_y() - 1 - block_y()) * S::kRows;  // those with the most keys first, of all heads of block_z
     queries = shared_memory();
     key_ring = queries + S::kQueryBytes;
     value_ring = key_ring + S::kStages * S::kTileBytes;
