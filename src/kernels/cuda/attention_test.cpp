@@ -166,6 +166,7 @@ TEST_P(AttentionOnDevice, Prefill) {
     check({20, 4, 2, 72, 100, 0, 9, 1, kv, true, Element::kF16});       // a head that is no multiple of 64
     check({17, 2, 2, 128, 60, 0, 30, 1, kv, false});                    // a cache of another layer
     check({50, 3, 1, 128, 200, 20, 90, 1, kv});                         // a window smaller than a tile, three heads
+    check({20, 16, 16, 64, 40, 0, 20, 1, kv});                          // more KV heads than are worked on at once
   }
 }
 
@@ -175,6 +176,7 @@ TEST_P(AttentionOnDevice, PrefillInPieces) {
   check({33, 16, 1, 64, 400, 0, 350, 3, Element::kF16});
   check({20, 8, 1, 512, 200, 60, 400, 2, Element::kBF16});
   check({12, 4, 2, 256, 320, 300, 1000, 4, Element::kF16, true, Element::kF16});
+  check({12, 32, 16, 64, 200, 0, 150, 2, Element::kBF16});
 }
 
 // A decode step, which is one launch.
