@@ -11,7 +11,7 @@
 
 namespace tessera::kernels::cuda {
 
-inline constexpr uint32_t kApiVersion = 3;
+inline constexpr uint32_t kApiVersion = 4;
 inline constexpr char kApiSymbol[] = "tessera_cuda_api";
 
 using Address = uint64_t;
@@ -171,6 +171,7 @@ struct AttentionArgs {
   int32_t m, n_heads, n_kv_heads, head_dim, n_slots, window;
   int32_t n_splits;  // at most; 1 .. kMostPieces
   float eps, scale;  // scale > 0
+  Activations made;  // what is in `out`, also in the form kInt8; its m is 0 where it is not wanted
 };
 // Keys of a piece, at least, where attention cuts them.
 inline constexpr int kLeastKeys = 64, kMostPieces = 64;

@@ -77,7 +77,8 @@ class Lowering final : public StepVisitor {
   }
   // Errors: the fused kernel's case does not hold (row_steps.h, NormSpec::fits).
   Status check_norm(const NormSpec& norm, const DeviceRows& x) const;
-  void emit_norm(const NormArgs& args);
+  template <typename Args>
+  void emit_maker(Operation<Args> operation, const Args& args, const DeviceRows& result);
   Activations prepare(const DeviceRows& x, Form form, int32_t group);
   void multiply(const DeviceRows& x, std::span<const LinearJob> jobs, std::span<const Format> formats);
   LinearJob job_of(const LinearSpec& spec, Address out, Element element) const;
@@ -91,8 +92,13 @@ class Lowering final : public StepVisitor {
   std::vector<std::optional<DeviceRows>> slots_;
   std::vector<bool> has_rotation_;
   Address position_ = 0;
-  std::optional<NormArgs> norm_;  // the last launch, if it is a norm: its result may be wanted in a linear's form
-  size_t norm_launch_ = 0;
+  // Of the launches that can leave their result in a linear's form, too, the last.
+  struct Maker {
+    size_t launch;
+    uint32_t storage;                               // of the result
+    std::function<bool(const Activations&)> leave;  // false: not in this form
+  };
+  std::optional<Maker> maker_;
   std::string_view kind_;
   std::vector<std::function<Status(Gpu&)>> first_;  // launches in front of all others
   DeviceStep out_;
@@ -167,15 +173,31 @@ Activations Lowering::prepare(const DeviceRows& x, Form form, int32_t group) {
   out.d = place(form == Form::kInt8 ? Use::kScales : Use::kTokenScales, bytes.d);
   out.sums = place(Use::kSums, bytes.sums);
   out.values = place(form == Form::kF32 ? Use::kFloats : Use::kHalves, bytes.values);
-  const bool is_norms =
-      norm_ && norm_launch_ + 1 == out_.launches.size() && (norm_->next != 0 ? norm_->next : norm_->sum) == x.address;
-  if (is_norms && norm_->m == out.m && norm_->made.m == 0 && form != Form::kF32) {
-    norm_->made = out;
-    out_.launches.back() = launch_of(&Api::norm, *norm_);
-  } else {
+  const bool is_made = maker_ && maker_->launch + 1 == out_.launches.size() && maker_->storage == x.storage;
+  if (is_made && maker_->leave(out))
+    maker_.reset();  // it leaves one form
+  else
     emit(&Api::activations, ActivationsArgs{.x = x.address, .element = x.element, .out = out});
-  }
   return out;
+}
+
+bool can_leave(const NormArgs& args, const Activations& made) { return args.m == made.m && made.form != Form::kF32; }
+bool can_leave(const AttentionArgs& args, const Activations& made) {
+  return args.m == made.m && made.form == Form::kInt8;
+}
+
+// A launch whose result the next may want in its form.
+template <typename Args>
+void Lowering::emit_maker(Operation<Args> operation, const Args& args, const DeviceRows& result) {
+  const auto leave = [this, operation, args](const Activations& made) {
+    if (!can_leave(args, made)) return false;
+    Args with_form = args;
+    with_form.made = made;
+    out_.launches.back() = launch_of(operation, with_form);
+    return true;
+  };
+  maker_ = Maker{out_.launches.size(), result.storage, leave};
+  emit(operation, args);
 }
 
 LinearJob Lowering::job_of(const LinearSpec& spec, Address out, Element element) const {
@@ -252,29 +274,24 @@ Status Lowering::check_norm(const NormSpec& norm, const DeviceRows& x) const {
                          norm.weight.size(), name_of(norm.weight_dtype));
 }
 
-void Lowering::emit_norm(const NormArgs& args) {
-  norm_ = args;
-  norm_launch_ = out_.launches.size();
-  emit(&Api::norm, args);
-}
-
 Status Lowering::norm(const NormStep& step) {
   const DeviceRows x = TRY(get(step.norm().x));
   TRY(check_norm(step.norm(), x));
   const DeviceRows out = set(step.out(), x.rows, x.width, x.element);
-  emit_norm(NormArgs{.x = x.address,
-                     .branch_weight = numbers(step.norm().weight),
-                     .residual = 0,
-                     .sum = out.address,
-                     .next_weight = 0,
-                     .next = 0,
-                     .made = {},
-                     .element = x.element,
-                     .m = int32_of(x.rows),
-                     .k = int32_of(x.width),
-                     .branch_eps = step.norm().eps,
-                     .next_eps = 0,
-                     .scale = 1});
+  const NormArgs args{.x = x.address,
+                      .branch_weight = numbers(step.norm().weight),
+                      .residual = 0,
+                      .sum = out.address,
+                      .next_weight = 0,
+                      .next = 0,
+                      .made = {},
+                      .element = x.element,
+                      .m = int32_of(x.rows),
+                      .k = int32_of(x.width),
+                      .branch_eps = step.norm().eps,
+                      .next_eps = 0,
+                      .scale = 1};
+  emit_maker(&Api::norm, args, out);
   return {};
 }
 
@@ -286,20 +303,21 @@ Status Lowering::residual(const ResidualStep& step) {
   if (x.rows != residual.rows || x.width != residual.width || x.element != residual.element)
     return not_implemented("a residual of another shape or dtype than its branch has no CUDA kernel");
   const DeviceRows sum = set(spec.sum, x.rows, x.width, x.element);
-  const Address next = spec.next ? set(spec.next_out, x.rows, x.width, x.element).address : 0;
-  emit_norm(NormArgs{.x = x.address,
-                     .branch_weight = numbers(spec.branch.weight),
-                     .residual = residual.address,
-                     .sum = sum.address,
-                     .next_weight = spec.next ? numbers(spec.next->weight) : 0,
-                     .next = next,
-                     .made = {},
-                     .element = x.element,
-                     .m = int32_of(x.rows),
-                     .k = int32_of(x.width),
-                     .branch_eps = spec.branch.eps,
-                     .next_eps = spec.next ? spec.next->eps : 0,
-                     .scale = spec.scale.value_or(1.0f)});
+  const DeviceRows next = spec.next ? set(spec.next_out, x.rows, x.width, x.element) : DeviceRows{};
+  const NormArgs args{.x = x.address,
+                      .branch_weight = numbers(spec.branch.weight),
+                      .residual = residual.address,
+                      .sum = sum.address,
+                      .next_weight = spec.next ? numbers(spec.next->weight) : 0,
+                      .next = next.address,
+                      .made = {},
+                      .element = x.element,
+                      .m = int32_of(x.rows),
+                      .k = int32_of(x.width),
+                      .branch_eps = spec.branch.eps,
+                      .next_eps = spec.next ? spec.next->eps : 0,
+                      .scale = spec.scale.value_or(1.0f)};
+  emit_maker(&Api::norm, args, spec.next ? next : sum);
   return {};
 }
 
@@ -383,9 +401,10 @@ Status Lowering::attention(const AttentionStep& step) {
                      .window = hint.window,
                      .n_splits = int32_of(n_splits),
                      .eps = hint.eps,
-                     .scale = hint.scale};
+                     .scale = hint.scale,
+                     .made = {}};
   rotation(spec, args.cos, args.sin);
-  emit(&Api::attention, args);
+  emit_maker(&Api::attention, args, out);
   return {};
 }
 
