@@ -101,7 +101,8 @@ void AttentionOnDevice::check(const Shape& s) {
                      .window = s.window,
                      .n_splits = s.n_splits,
                      .eps = static_cast<float>(kEps),
-                     .scale = kScale};
+                     .scale = kScale,
+                     .made = {}};
   expect_ok(gpu_->synchronize());  // the rotation is older than the launch before (api.h)
   run(&Api::attention, args);
   const auto out = get_as(args.out, n_q, s.element);
@@ -141,6 +142,17 @@ void AttentionOnDevice::check(const Shape& s) {
   args.out = poisoned(n_q * 4);
   run(&Api::attention, args);
   EXPECT_EQ(get_as(args.out, n_q, s.element), out);
+
+  // And in the form of the linear after it, from whichever kernel.
+  if (s.m > kMaxVecTokens) return;
+  for (const int32_t group : {256, 32}) {
+    if (s.n_heads * s.head_dim % group != 0) continue;
+    args.made = empty_form(Form::kInt8, s.m, s.n_heads * s.head_dim, group);
+    args.out = poisoned(n_q * 4);
+    run(&Api::attention, args);
+    EXPECT_EQ(get_as(args.out, n_q, s.element), out);
+    expect_form_of(args.out, s.element, args.made);
+  }
 }
 
 TEST_P(AttentionOnDevice, HeadSizesGroupsWindowsAndPieces) {
@@ -194,6 +206,7 @@ TEST_P(AttentionOnDevice, Decode) {
     check({4, 4, 2, 128, 33, 16, 37, 3, kv});                         // tokens across the end of the ring
     check({1, 4, 2, 256, 400, 0, 333, 2, kv, false});                 // a cache of another layer
     check({2, 4, 1, 64, 100, 0, 20, 2, kv, false, Element::kF16});
+    check({2, 8, 1, 256, 500, 0, 290, 3, kv, true, Element::kF16});  // several tokens, two tiles, pieces
   }
 }
 
