@@ -16,7 +16,6 @@ struct Blocks {
 struct Launch {
   Blocks blocks;
   int threads = 32, shared_bytes = 0;
-  int cluster = 1;  // blocks along y that may reach each other's shared memory, where the device has clusters
 };
 
 struct Device {
@@ -52,19 +51,17 @@ int resident_blocks(const Device& device, void (*kernel)(Args), const Launch& sh
 template <typename Args>
 int launch(Device& device, const Launch& shape, void (*kernel)(Args), const Args& args, Failure* failure) {
   if (allow_shared(kernel, shape.shared_bytes, failure)) return 1;
-  cudaLaunchAttribute attributes[2] = {};
-  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;  // words.cuh, wait_for_previous
-  attributes[0].val.programmaticStreamSerializationAllowed = 1;
-  attributes[1].id = cudaLaunchAttributeClusterDimension;
-  attributes[1].val.clusterDim = {1, static_cast<unsigned>(shape.cluster), 1};
+  cudaLaunchAttribute overlap{};  // programmatic dependent launch: words.cuh, wait_for_previous
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(shape.blocks.x), static_cast<unsigned>(shape.blocks.y),
                         static_cast<unsigned>(shape.blocks.z));
   config.blockDim = dim3(static_cast<unsigned>(shape.threads));
   config.dynamicSmemBytes = static_cast<size_t>(shape.shared_bytes);
   config.stream = device.stream;
-  config.attrs = attributes;
-  config.numAttrs = device.major < 9 ? 0 : shape.cluster > 1 ? 2 : 1;
+  config.attrs = &overlap;
+  config.numAttrs = device.major >= 9 ? 1 : 0;
   return check(cudaLaunchKernelEx(&config, kernel, args), "launch", failure);
 }
 

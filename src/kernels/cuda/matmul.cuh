@@ -18,11 +18,7 @@ namespace tessera::kernels::cuda {
 template <typename F, int kWarps, int kTokens>
 struct MatmulShape {
   static constexpr int kThreads = kWarps * kWarp;
-  // Blocks that share tiles of tokens, for rows of their own: of the larger tiles the L2 would have to deliver 36 KiB
-  // in the 1024 clocks of a step to every multiprocessor.
-  static constexpr int kCluster = kTokens > 128 ? 2 : 1;
-  // A stage is free when the step after its own has begun; the blocks of a cluster may be a step apart.
-  static constexpr int kAhead = 2, kStages = kAhead + (kCluster > 1 ? 3 : 2);
+  static constexpr int kStages = 4, kAhead = kStages - 2;  // a stage is free when the step after its own has begun
   static constexpr int kTileBytes = kTokens * kTileRowBytes;
   using U = Unit<F, F::kMatmulUnit>;
   static constexpr int kStepSlices = kTileDepth / kSlice, kUnitSteps = F::kMatmulUnit / kTileDepth;
@@ -30,7 +26,7 @@ struct MatmulShape {
   static constexpr bool kMayEndWithin = F::kValues < F::kMatmulUnit || kUnitSteps < kRoundSteps;  // rows, in a round
   static constexpr int kUnits = (kAhead + kUnitSteps - 1) / kUnitSteps + 1;                       // in a warp's ring
   static constexpr int kWarpBytes = kUnits * U::kStageBytes;
-  using Copies = TileCopies<kStages, kThreads, kCluster>;
+  using Copies = TileCopies<kStages, kThreads>;
   static constexpr int kRings = kStages * kTileBytes + kWarps * kWarpBytes;
   static constexpr int kSharedBytes = kRings + copies_bytes(kStages);
   // Products on their way out: (tokens, rows of the block and 4) floats, with which the four tokens and eight rows of
@@ -55,12 +51,12 @@ struct MatmulStreams {
     const int unit = step / S::kUnitSteps;
     source.copy(unit, unit_place(unit));
   }
-  TESSERA_DEVICE Shared<uint8_t> tile_place(int stage) const { return x_ring + stage * S::kTileBytes; }
-  TESSERA_DEVICE void copy_tokens(int step, const Turn<S::kStages>& to) const {
+  TESSERA_DEVICE Shared<uint8_t> tile_place(int step) const { return x_ring + step % S::kStages * S::kTileBytes; }
+  TESSERA_DEVICE void copy_tokens(int step) const {
     if (step >= n_steps) return;
     const auto first = int64_t{step} * padded_tokens(x.m) + block_x() * kTokens;
     const auto from = global<const uint8_t>(x.values) + first * kTileRowBytes;
-    copies.start(tile_place(to.stage), from, S::kTileBytes, to.stage, to.use);
+    copies.start(tile_place(step), from, S::kTileBytes, step % S::kStages);
   }
 };
 
@@ -158,9 +154,8 @@ matmul_kernel(TiledLinear tiled) {
   for (int step = 0; step < S::kAhead; ++step) streams.copy_weights(step);  // do not depend on the launch before
   wait_for_previous();
   let_next_start();
-  Turn<S::kStages> copied, used;  // of the step kAhead later, of this one
-  for (int step = 0; step < S::kAhead; ++step, copied.next()) {
-    streams.copy_tokens(step, copied);
+  for (int step = 0; step < S::kAhead; ++step) {
+    streams.copy_tokens(step);
     commit_copies();
   }
   float acc[kTokens / 2];
@@ -181,18 +176,15 @@ matmul_kernel(TiledLinear tiled) {
         now.unpack(w, in_unit, slice);
       }
       sync_block();  // the products of the step before the last have been made
-      if (step >= 2) streams.copies.release(used.stage >= 2 ? used.stage - 2 : used.stage + S::kStages - 2);
-      streams.copies.wait(used.stage, used.use);
+      streams.copies.wait(step % S::kStages, step / S::kStages);
       warpgroup_arrive();
       TESSERA_UNROLL
       for (int depth = 0; depth < kTileDepth / 16; ++depth)
-        multiply_tile<kTokens>(acc, now.half[depth], streams.tile_place(used.stage), depth, step + depth > 0);
+        multiply_tile<kTokens>(acc, now.half[depth], streams.tile_place(step), depth, step + depth > 0);
       warpgroup_commit();
       streams.copy_weights(step + S::kAhead);
-      streams.copy_tokens(step + S::kAhead, copied);
+      streams.copy_tokens(step + S::kAhead);
       commit_copies();
-      copied.next();
-      used.next();
       warpgroup_wait<1>();  // the registers of the step before are free
       if (S::kMayEndWithin && step + 1 >= streams.n_steps) {
         warpgroup_wait<0>();
@@ -211,7 +203,6 @@ matmul_kernel(TiledLinear tiled) {
     out.put(acc, false);
   sync_block();
   out.store();
-  streams.copies.finish();
 }
 
 template <typename F, int kWarps, int kTokens>
@@ -222,8 +213,7 @@ int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
   // Tokens vary first: blocks that run at the same time read the same weights.
-  shape.cluster = S::kCluster;
-  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiled.n_tiles(), kWarps * S::kCluster) * S::kCluster, 1};
+  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiled.n_tiles(), kWarps), 1};
   return launch(device, shape, matmul_kernel<F, kWarps, kTokens>, tiled, failure);
 }
 

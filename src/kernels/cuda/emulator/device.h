@@ -14,7 +14,6 @@ namespace tessera::kernels::cuda {
 struct Launch {
   Blocks blocks;
   int threads = 32, shared_bytes = 0;
-  int cluster = 1;  // blocks along y that may reach each other's shared memory, where the device has clusters
 };
 
 struct Device {
