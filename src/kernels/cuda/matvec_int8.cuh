@@ -99,10 +99,7 @@ matvec_int8_kernel(MatvecWork work) {
         stream.copy_next();  // over the unit before it; this one's stage is the next
         const auto w = QuadPair<F, kUnitValues>::fetch(stream.ring + stream.stage * S::U::kStageBytes, rows, unit,
                                                        work.tiled.args.x.k);
-        if constexpr (F::kValues == kUnitValues)
-          multiply_unit_of_256<F, kTokens>(w, x, unit, acc);
-        else
-          multiply_unit_of_32<F, kTokens>(w, x, unit, acc);
+        multiply_unit(w, x, unit, acc);
       }
       unit -= work.units_per_tile.value;
       if (tile == share.first_tile && share.is_cut_before()) {

@@ -75,13 +75,22 @@ struct UnitStream {
   }
 };
 
-// This warp's part of a tile, (tokens, rows): put(place, value) for each.
+// This warp's part of a tile, (tokens, rows): put(place, value) for each. Of one token's, two of a row's four lanes
+// have both rows' sums in the end, one each.
+template <typename F, typename Put>
+TESSERA_DEVICE void for_part(const TileSums<1>& acc, const Put& put) {
+  const int t = lane() % 4;
+  float value = t % 2 ? acc.of[1] : acc.of[0];
+  value += shuffle_xor(t % 2 ? acc.of[0] : acc.of[1], 1);
+  value += shuffle_xor(value, 2);
+  if (t < 2) put(lane() / 4 + 8 * t, value * (1.0f / F::kCodeFactor));
+}
 template <typename F, int kTokens, typename Put>
 TESSERA_DEVICE void for_part(const TileSums<kTokens>& acc, const Put& put) {
   const int row = lane() / 4, token = 2 * (lane() % 4);
   TESSERA_UNROLL
   for (int i = 0; i < TileSums<kTokens>::kTiles; ++i) TESSERA_UNROLL
-  for (int e = 0; e < 4; e += TileSums<kTokens>::kStep)
+  for (int e = 0; e < 4; ++e)
     if (kTokens >= kTileTokens || token < kTokens)
       put((i * kTileTokens + token + e % 2) * kTileRows + row + e / 2 * 8, acc.of[i][e] * (1.0f / F::kCodeFactor));
 }
