@@ -168,7 +168,8 @@ void AttentionBench::run(const Layer& layer, int m, int position) {
                      .window = layer.window,
                      .n_splits = n_splits,
                      .eps = kEps,
-                     .scale = kScale};
+                     .scale = kScale,
+                     .made = {}};
   need(gpu_->run(&Api::rope_table, RopeTableArgs{of_rotation.address(), at.address(), cos.address(), sin.address(), m,
                                                  layer.head_dim / 2}));
   need(gpu_->synchronize());

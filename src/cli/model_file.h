@@ -27,7 +27,7 @@ struct ModelFlags {
   std::vector<std::string> ptd;  // weights of a .pte in files of their own
   std::string tokenizer;         // a tokenizer.json, for a .pte that carries no tokenizer
   int64_t context = 0;           // tokens the caches hold; 0: at most 4096
-  int64_t chunk = 0;             // tokens of one prefill step; 0: 512 for a GGUF, a .pte's own
+  int64_t chunk = 0;             // tokens of one prefill step; 0: 512 for a GGUF (2048 on a GPU), a .pte's own
   int threads = 0;
   bool exact = false;
   bool turboquant = false;  // caches of a GGUF's full layers in 4 bits

@@ -43,26 +43,33 @@ struct Place {
 // weights stay in the cache.
 class Tiles {
  public:
-  Tiles(std::span<const LinearJob> jobs, int64_t m) : jobs_(jobs), m_(m), n_chunks_(ceil_div<int64_t>(m, kTileTokens)) {
-    for (const LinearJob& job : jobs) size_ += size_of_job(job);
+  Tiles(std::span<const LinearJob> jobs, int64_t m, int n_threads) : jobs_(jobs), m_(m) {
+    int64_t n_rows = 0;
+    for (const LinearJob& job : jobs) n_rows += ceil_div<int64_t>(job.weight.n, kTileRows);
+    // Threads finish up to one tile apart, a few percent of what few tiles are: then tiles take fewer tokens.
+    while (n_rows * ceil_div(m, n_tokens_) < kTilesOfThread * n_threads && n_tokens_ > kLeastTokens) n_tokens_ /= 2;
+    n_chunks_ = ceil_div(m, n_tokens_);
+    size_ = n_rows * n_chunks_;
   }
   int64_t size() const { return size_; }
   Place operator[](int64_t index) const {
     const LinearJob* job = jobs_.data();
     for (; index >= size_of_job(*job); ++job) index -= size_of_job(*job);
-    const int64_t row = index / n_chunks_ * kTileRows, token = index % n_chunks_ * kTileTokens;
+    const int64_t row = index / n_chunks_ * kTileRows, token = index % n_chunks_ * n_tokens_;
     return {.job = job,
             .row = row,
             .token = token,
             .n_rows = static_cast<int>(std::min<int64_t>(kTileRows, job->weight.n - row)),
-            .n_tokens = static_cast<int>(std::min<int64_t>(kTileTokens, m_ - token))};
+            .n_tokens = static_cast<int>(std::min<int64_t>(n_tokens_, m_ - token))};
   }
 
  private:
   int64_t size_of_job(const LinearJob& job) const { return ceil_div<int64_t>(job.weight.n, kTileRows) * n_chunks_; }
 
+  static constexpr int64_t kTilesOfThread = 32, kLeastTokens = 128;
+
   std::span<const LinearJob> jobs_;
-  int64_t m_, n_chunks_, size_ = 0;
+  int64_t m_, n_tokens_ = kTileTokens, n_chunks_ = 1, size_ = 0;
 };
 
 // Hands out runs of tiles, long ones first: a long run keeps the memory stream unbroken, short ones at the end let all
@@ -159,7 +166,7 @@ ActivationForms LinearWeight::forms(Arithmetic arithmetic) const {
 void linear(ThreadPool& pool, Isa isa, std::span<const LinearJob> jobs, const Activations& x) {
   if (x.view().m == 0) return;
   const TileRunner runner(isa, x.view());
-  const Tiles tiles(jobs, x.view().m);
+  const Tiles tiles(jobs, x.view().m, pool.size());
   TileQueue queue(tiles.size(), pool.size());
   pool.run([&](int) {
     TileStream stream(tiles, queue);

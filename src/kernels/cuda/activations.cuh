@@ -53,7 +53,8 @@ TESSERA_DEVICE void quantize_eight(const Activations& out, int64_t token, int fi
   float largest = 0;
   TESSERA_UNROLL
   for (int i = 0; i < 8; ++i) largest = max_of(largest, abs_of(x[i]));
-  for (int step = 1; step < out.group / 8; step *= 2) largest = max_of(largest, shuffle_xor(largest, step));
+  const int log2_group = out.group == 256 ? 8 : 5;  // no division: a launch may wait for these few instructions
+  for (int step = 1; step < 1 << (log2_group - 3); step *= 2) largest = max_of(largest, shuffle_xor(largest, step));
   const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
   uint32_t words[2] = {0, 0};
   int32_t sum = 0;
@@ -73,7 +74,8 @@ TESSERA_DEVICE void quantize_eight(const Activations& out, int64_t token, int fi
     const int word = first % 32 / 4 + i;
     *cast<uint32_t>(codes + (8 * (word % 4) + 4 * (word / 4))) = words[i];
   }
-  if (first % out.group == 0) global<float>(out.d)[token * (out.k / out.group) + first / out.group] = largest / 127.0f;
+  if (first % (1 << log2_group) == 0)
+    global<float>(out.d)[token * (out.k >> log2_group) + (first >> log2_group)] = largest / 127.0f;
   if (out.group != 256 || first % 16 != 0) return;
   const int sixteenth = first % 256 / 16;
   const auto sums =

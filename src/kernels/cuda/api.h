@@ -11,7 +11,7 @@
 
 namespace tessera::kernels::cuda {
 
-inline constexpr uint32_t kApiVersion = 3;
+inline constexpr uint32_t kApiVersion = 4;
 inline constexpr char kApiSymbol[] = "tessera_cuda_api";
 
 using Address = uint64_t;
@@ -100,7 +100,15 @@ struct LinearArgs {
   int32_t n_jobs;
   LinearJob jobs[kMaxJobs];
   Address parts;  // of matvec with kInt8: scratch, matvec_parts_bytes, zero before the first use; launches leave zeros
+  // Where leaves_form: what is in `out`, also in the form kInt8, at other places than x; its m is 0 where it is not
+  // wanted. outputs: scratch for it, u32 (m, n), zero before the first use; launches leave zeros.
+  Activations made;
+  Address outputs;
 };
+// Whether matvec can leave its outputs as `made`: one gated job of whole groups.
+constexpr bool leaves_form(const LinearArgs& args) {
+  return args.x.form == Form::kInt8 && args.n_jobs == 1 && args.jobs[0].gate != 0 && args.jobs[0].n % 256 == 0;
+}
 inline constexpr uint64_t kMatvecPartBytes = 16 * 1024;  // a multiprocessor's
 constexpr uint64_t matvec_parts_bytes(int32_t n_multiprocessors) {
   return static_cast<uint64_t>(n_multiprocessors) * kMatvecPartBytes;
@@ -171,6 +179,7 @@ struct AttentionArgs {
   int32_t m, n_heads, n_kv_heads, head_dim, n_slots, window;
   int32_t n_splits;  // at most; 1 .. kMostPieces
   float eps, scale;  // scale > 0
+  Activations made;  // what is in `out`, also in the form kInt8; its m is 0 where it is not wanted
 };
 // Keys of a piece, at least, where attention cuts them.
 inline constexpr int kLeastKeys = 64, kMostPieces = 64;
@@ -179,6 +188,9 @@ inline constexpr int kDecodeRows = 16, kAttentionCounters = 32;
 constexpr uint64_t attention_partial_bytes(int64_t rows, int64_t n_splits, int32_t head_dim) {
   return static_cast<uint64_t>(rows * n_splits) * (static_cast<uint64_t>(head_dim) + 4) * 4;
 }
+// With caches of 16 bits and heads of a multiple of 8, blocks that may have so much shared memory need partial results
+// only where keys are cut; others keep some of each row.
+inline constexpr int32_t kFlashSharedBytes = 200 * 1024;
 // Rows of a KV head that are one block's, with caches of 16 bits.
 constexpr int attention_block_rows(int64_t rows, int32_t head_dim) {
   return rows <= kDecodeRows ? 8 : head_dim > 256 ? 64 : 128;
@@ -255,6 +267,7 @@ struct DeviceInfo {
   char name[128];
   uint64_t free_bytes, total_bytes;
   int32_t n_multiprocessors, major, minor;
+  int32_t shared_bytes;  // a block may have
 };
 
 inline constexpr uint64_t kPlacement = 256;

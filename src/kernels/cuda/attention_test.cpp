@@ -101,7 +101,8 @@ void AttentionOnDevice::check(const Shape& s) {
                      .window = s.window,
                      .n_splits = s.n_splits,
                      .eps = static_cast<float>(kEps),
-                     .scale = kScale};
+                     .scale = kScale,
+                     .made = {}};
   expect_ok(gpu_->synchronize());  // the rotation is older than the launch before (api.h)
   run(&Api::attention, args);
   const auto out = get_as(args.out, n_q, s.element);
@@ -141,6 +142,17 @@ void AttentionOnDevice::check(const Shape& s) {
   args.out = poisoned(n_q * 4);
   run(&Api::attention, args);
   EXPECT_EQ(get_as(args.out, n_q, s.element), out);
+
+  // And in the form of the linear after it, from whichever kernel.
+  if (s.m > kMaxVecTokens) return;
+  for (const int32_t group : {256, 32}) {
+    if (s.n_heads * s.head_dim % group != 0) continue;
+    args.made = empty_form(Form::kInt8, s.m, s.n_heads * s.head_dim, group);
+    args.out = poisoned(n_q * 4);
+    run(&Api::attention, args);
+    EXPECT_EQ(get_as(args.out, n_q, s.element), out);
+    expect_form_of(args.out, s.element, args.made);
+  }
 }
 
 TEST_P(AttentionOnDevice, HeadSizesGroupsWindowsAndPieces) {
@@ -166,6 +178,7 @@ TEST_P(AttentionOnDevice, Prefill) {
     check({20, 4, 2, 72, 100, 0, 9, 1, kv, true, Element::kF16});       // a head that is no multiple of 64
     check({17, 2, 2, 128, 60, 0, 30, 1, kv, false});                    // a cache of another layer
     check({50, 3, 1, 128, 200, 20, 90, 1, kv});                         // a window smaller than a tile, three heads
+    check({20, 16, 16, 64, 40, 0, 20, 1, kv});                          // more KV heads than are worked on at once
   }
 }
 
@@ -175,6 +188,7 @@ TEST_P(AttentionOnDevice, PrefillInPieces) {
   check({33, 16, 1, 64, 400, 0, 350, 3, Element::kF16});
   check({20, 8, 1, 512, 200, 60, 400, 2, Element::kBF16});
   check({12, 4, 2, 256, 320, 300, 1000, 4, Element::kF16, true, Element::kF16});
+  check({12, 32, 16, 64, 200, 0, 150, 2, Element::kBF16});
 }
 
 // A decode step, which is one launch.
@@ -192,6 +206,7 @@ TEST_P(AttentionOnDevice, Decode) {
     check({4, 4, 2, 128, 33, 16, 37, 3, kv});                         // tokens across the end of the ring
     check({1, 4, 2, 256, 400, 0, 333, 2, kv, false});                 // a cache of another layer
     check({2, 4, 1, 64, 100, 0, 20, 2, kv, false, Element::kF16});
+    check({2, 8, 1, 256, 500, 0, 290, 3, kv, true, Element::kF16});  // several tokens, two tiles, pieces
   }
 }
 

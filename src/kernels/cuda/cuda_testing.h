@@ -63,6 +63,23 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
             .sums = place(n.sums),
             .values = place(n.values)};
   }
+  // What a kernel left in a form besides its result `x` is what making that form of x gives, to the bit.
+  void expect_form_of(Address x, Element element, const Activations& made) {
+    const Activations alone = empty_form(made.form, made.m, made.k, made.group);
+    run(&Api::activations, ActivationsArgs{.x = x, .element = element, .out = alone});
+    const FormBytes bytes = form_bytes(made.form, made.m, made.k, made.group);
+    const auto expect_same = [&](Address a, Address b, size_t size) {
+      if (size == 0) return;
+      const auto got = get<uint8_t>(a, size), expected = get<uint8_t>(b, size);
+      const auto differs = std::mismatch(got.begin(), got.end(), expected.begin()).first;
+      EXPECT_TRUE(differs == got.end()) << "byte " << differs - got.begin() << " of " << size << ", m " << made.m
+                                        << " k " << made.k << " group " << made.group;
+    };
+    expect_same(made.q, alone.q, bytes.q);
+    expect_same(made.d, alone.d, bytes.d);
+    expect_same(made.sums, alone.sums, bytes.sums);
+    expect_same(made.values, alone.values, bytes.values);
+  }
   std::vector<float> floats(Address from, size_t n) {
     std::vector<float> out(n);
     expect_ok(gpu_->download(std::as_writable_bytes(std::span(out)), from));

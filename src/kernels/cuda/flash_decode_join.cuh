@@ -3,8 +3,11 @@
 //
 // Pieces go through device memory, kFan at a time: the last of kFan blocks to arrive joins what they left, and the last
 // of those joins what is left then. So no block reads more than kFan pieces, however many there are.
+//
+// Whoever has a head's output can leave it in the form of the linear after it, too: a launch less.
 #pragma once
 
+#include "kernels/cuda/activations.cuh"
 #include "kernels/cuda/flash_decode_block.cuh"
 
 namespace tessera::kernels::cuda {
@@ -65,6 +68,11 @@ struct JoinedPieces {
   }
 };
 
+// Whether the kernel leaves the form `made` itself: groups must not be of several heads.
+template <typename S>
+inline constexpr bool kHasWholeGroups = S::kDim >= 256;
+inline bool has_whole_groups(const AttentionArgs& a) { return a.head_dim % 256 == 0; }
+
 template <typename S>
 TESSERA_DEVICE void store_output(const DecodeBlock<S>& b, int row, int column, const JoinedSums& x) {
   const AttentionArgs& a = b.a;
@@ -77,6 +85,29 @@ TESSERA_DEVICE void store_output(const DecodeBlock<S>& b, int row, int column, c
   else
     global<Words2>(a.out)[at / 4] =
         Words2{{halves_of(y[0], y[1], a.out_element), halves_of(y[2], y[3], a.out_element)}};
+  if constexpr (kHasWholeGroups<S>) {
+    // For make_form, where nobody reads these columns any more.
+    if (a.made.m != 0) *cast<Words4>(b.part(0, row) + column) = words_of(y[0], y[1], y[2], y[3]);
+  }
+}
+
+// A warp per 256 values.
+template <typename S>
+TESSERA_DEVICE void make_form(const DecodeBlock<S>& b) {
+  constexpr int kPieces = S::kDim / 256;
+  sync_block();
+  TESSERA_LOOP
+  for (int i = warp(); i < b.n_rows * kPieces; i += S::kWarps) {
+    const int row = i / kPieces, column = i % kPieces * 256 + 8 * lane();
+    const auto from = cast<const Words4>(b.part(0, row) + column);
+    const Words4 low = from[0], high = from[1];
+    float x[8];
+    TESSERA_UNROLL
+    for (int e = 0; e < 4; ++e) x[e] = float_of_bits(low.word[e]), x[4 + e] = float_of_bits(high.word[e]);
+    TESSERA_UNROLL
+    for (int e = 0; e < 8; ++e) x[e] = rounded(x[e], b.a.out_element);
+    quantize_eight(b.a.made, b.token(row), b.head(row) * b.a.head_dim + column, true, x);
+  }
 }
 
 // do_four(row, column) for every four columns of the block's rows.
@@ -126,6 +157,8 @@ TESSERA_DEVICE void join_and_store(const DecodeBlock<S>& b) {
     });
     index = group, stride *= kFan;
   }
+  if constexpr (kHasWholeGroups<S>)
+    if (b.a.made.m != 0) make_form(b);
 }
 
 }  // namespace tessera::kernels::cuda

@@ -21,7 +21,13 @@
 
 namespace tessera::kernels::cuda {
 
-// What a lane knows of its two rows: keys they see, the maximum so far, the sum of exponentials of the lane's keys.
+// Probabilities are powers of two relative to a base that may stay behind the maximum by so much: the output, which
+// would have to be multiplied while nothing else runs, needs it less than once a row. Up to 2^8 a 16-bit probability is
+// as exact as below one.
+inline constexpr float kMostBehind = 8;
+
+// What a lane knows of its two rows: keys they see, the largest score that became the base, the sum of exponentials of
+// the lane's keys.
 struct PrefillRows {
   int first[2], last[2];
   float largest[2] = {kNoScore, kNoScore}, total[2] = {0, 0};
@@ -42,17 +48,20 @@ using PrefillScores = float[S::kKeys / 2];
 template <typename S>
 using PrefillOutput = float[S::kColumns / 2];
 
-// Asks for the scores of a tile of keys.
-template <typename S>
-TESSERA_DEVICE void score_tile(const Panels& queries, const Panels& keys, PrefillScores<S>& scores) {
+// Asks for the scores of a tile of keys; start(i) comes after product i.
+template <typename S, typename Start>
+TESSERA_DEVICE void score_tile(const Panels& queries, const Panels& keys, PrefillScores<S>& scores,
+                               const Start& start) {
   warpgroup_arrive();
   TESSERA_UNROLL
-  for (int depth = 0; depth < S::kDim / 16; ++depth)
+  for (int depth = 0; depth < S::kDim / 16; ++depth) {
     multiply_keys<S::kIsBfloat, S::kKeys, S::kRows>(scores, queries, keys, depth, depth > 0);
+    start(depth);
+  }
   warpgroup_commit();
 }
 
-// Makes probabilities of scores, relative to the new maximum; `factor` brings what was relative to the old one there.
+// Makes probabilities of scores, relative to the new base; `factor` brings what was relative to the old one there.
 // scale: of the scores, in powers of two.
 template <typename S>
 TESSERA_DEVICE void weigh_tile(int first_key, float scale, PrefillRows& rows, PrefillScores<S>& scores,
@@ -72,6 +81,7 @@ TESSERA_DEVICE void weigh_tile(int first_key, float scale, PrefillRows& rows, Pr
     for (int i = 2 * half; i < S::kKeys / 2; i += 4) largest = max_of(largest, max_of(scores[i], scores[i + 1]));
     largest = max_of(largest, shuffle_xor(largest, 1));
     largest = max_of(largest, shuffle_xor(largest, 2));
+    if ((largest - rows.largest[half]) * scale <= kMostBehind) largest = rows.largest[half];
     factor[half] = exp2_of((rows.largest[half] - largest) * scale);
     rows.largest[half] = largest;
     const float base = largest > kNoScore ? largest * scale : 0;  // none seen yet: all weights are zero
@@ -159,7 +169,7 @@ flash_prefill_kernel(FlashArgs args) {
   b.copy_queries();
   b.set_keys();
   PrefillTiles<S> keys(b, args.k_cache, b.key_ring), values(b, args.v_cache, b.value_ring);
-  keys.start_next();
+  keys.start_tile();
   commit_copies();
   PrefillRows rows(b);
   PrefillScores<S> scores;
@@ -172,15 +182,20 @@ flash_prefill_kernel(FlashArgs args) {
     wait_copies<0>();
     fence_async_proxy();
   };
-  const auto start_copies = [&] {
-    keys.start_next();
-    values.start_next();
-    commit_copies();
+  // The copies of the next keys and values go between the products of scores: behind all products they would start when
+  // most of these are done, in front of them the products would wait for 200 instructions and as many requests.
+  using Tiles = PrefillTiles<S>;
+  static_assert(2 * Tiles::kCopies <= S::kDim / 16);
+  const auto start_copy = [&](int i) {
+    if (i < Tiles::kCopies)
+      keys.start(i);
+    else if (i < 2 * Tiles::kCopies)
+      values.start(i - Tiles::kCopies);
   };
   finish_copies();
   sync_block();
-  if (n_tiles > 0) score_tile<S>(queries, Panels(b.key_ring), scores);
-  start_copies();
+  if (n_tiles > 0) score_tile<S>(queries, Panels(b.key_ring), scores, start_copy);
+  commit_copies();
   warpgroup_wait<0>();
   TESSERA_LOOP
   for (int tile = 0; tile < n_tiles; ++tile) {
@@ -203,14 +218,15 @@ flash_prefill_kernel(FlashArgs args) {
     settle(out);
     pack_weights<S>(scores, weights);
     sync_block();  // the next keys and these values are there, and the keys and values before them have been read
-    if (tile + 1 < n_tiles) score_tile<S>(queries, Panels(b.key_ring + (tile + 1) % 2 * S::kTileBytes), scores);
+    if (tile + 1 < n_tiles)
+      score_tile<S>(queries, Panels(b.key_ring + (tile + 1) % 2 * S::kTileBytes), scores, start_copy);
+    commit_copies();
     const Panels tile_values(b.value_ring + (tile % 2 * S::kTileBytes + b.warpgroup_panels()), S::kPanel);
     warpgroup_arrive();
     TESSERA_UNROLL
     for (int step = 0; step < S::kKeys / 16; ++step)
       multiply_values<S::kIsBfloat, S::kColumns, S::kKeys>(out, weights[step], tile_values, step);
     warpgroup_commit();
-    start_copies();
     warpgroup_wait<1>();  // the scores
   }
   warpgroup_wait<0>();
@@ -226,7 +242,9 @@ int launch_flash_prefill(Device& device, const AttentionArgs& args, Failure* fai
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
   const FlashArgs of_kernel(args);
-  shape.blocks = {args.n_kv_heads, pieces_of(args.m * of_kernel.group.value, S::kRows), args.n_splits};
+  const int at_once = args.n_kv_heads % kHeadsAtOnce == 0 ? kHeadsAtOnce : args.n_kv_heads;
+  shape.blocks = {at_once, pieces_of(args.m * of_kernel.group.value, S::kRows),
+                  args.n_kv_heads / at_once * args.n_splits};
   return launch(device, shape, flash_prefill_kernel<S>, of_kernel, failure);
 }
 
@@ -239,6 +257,10 @@ int flash_prefill(Device& device, const AttentionArgs& args, Failure* failure) {
   return launch_flash_prefill<PrefillShape<kIsBf16, 512>>(device, args, failure);
 }
 
+static_assert(PrefillShape<false, 64>::kSharedBytes <= kFlashSharedBytes &&
+              PrefillShape<false, 128>::kSharedBytes <= kFlashSharedBytes &&
+              PrefillShape<false, 256>::kSharedBytes <= kFlashSharedBytes &&
+              PrefillShape<false, 512>::kSharedBytes <= kFlashSharedBytes);
 // Whether the kernels above take these arguments on this device.
 inline bool has_flash_prefill(const Device& device, const AttentionArgs& args) {
   const int d = args.head_dim;

@@ -9,6 +9,11 @@ namespace tessera::kernels::cuda {
 // Of a warpgroup's output: 64 rows of so many are 128 registers of each lane.
 inline constexpr int kMostColumns = 256;
 
+// KV heads that all multiprocessors work on at a time, where there are more: of a chunk of 2048 tokens, heads of 256,
+// the keys and values of eight are 17 MB, of sixteen 25 MB, which each half of the L2 cache would have to hold for
+// itself. With four the last blocks would be too long (7 % of the whole).
+inline constexpr int kHeadsAtOnce = 8;
+
 template <bool kIsBf16, int kHeadDim>
 struct PrefillShape : SixteenBits<kIsBf16> {
   static constexpr int kDim = kHeadDim, kPanels = kDim / kPanelColumns;
@@ -43,9 +48,9 @@ struct PrefillBlock {
   Shared<uint8_t> queries, key_ring, value_ring;
 
   TESSERA_DEVICE explicit PrefillBlock(const FlashArgs& args) : a(args) {
-    kv_head = block_x(), piece = block_z();
+    kv_head = quotient(block_z(), a.pieces) * n_blocks_x() + block_x(), piece = remainder(block_z(), a.pieces);
     n_rows = a.m * a.group.value;
-    first_row = (n_blocks_y() - 1 - block_y()) * S::kRows;  // those with the most keys first, of all heads
+    first_row = (n_blocks_y() - 1 - block_y()) * S::kRows;  // those with the most keys first, of all heads of block_z
     queries = shared_memory();
     key_ring = queries + S::kQueryBytes;
     value_ring = key_ring + S::kStages * S::kTileBytes;
@@ -83,8 +88,7 @@ struct PrefillTiles {
   Global<const uint8_t> cache;  // of the KV head, and this thread's chunk of its rows
   Shared<uint8_t> ring;
   uint32_t cache_bytes, step_bytes, at;  // of the KV head; of kRowsAtOnce rows; where this thread's next row is
-  int n_left;                            // keys no copy was started of
-  bool is_inside;                        // the thread's chunk is one of head_dim's
+  int n_there;                           // keys no copy was started of, from this thread's next row on
   int stage = 0;
 
   TESSERA_DEVICE PrefillTiles(const PrefillBlock<S>& b, Address from, Shared<uint8_t> to) : ring(to) {
@@ -93,21 +97,22 @@ struct PrefillTiles {
     step_bytes = static_cast<uint32_t>(S::kRowsAtOnce * row_bytes);
     cache = global<const uint8_t>(from) + (int64_t{b.kv_head} * cache_bytes + 16 * S::chunk());
     at = static_cast<uint32_t>((remainder(b.keys.begin, b.a.slots) + S::first()) * row_bytes);
-    n_left = b.keys.end - b.keys.begin;
-    is_inside = 16 * S::chunk() < row_bytes;
+    n_there = 16 * S::chunk() < row_bytes ? b.keys.end - b.keys.begin - S::first() : 0;
   }
-  // Starts the copies of the next tile, if there is one. What is past the piece's end, or past head_dim, is zero.
-  TESSERA_DEVICE void start_next() {
-    if (n_left <= 0) return;
-    const auto to = ring + stage * S::kTileBytes;
-    const int n_there = is_inside ? n_left - S::first() : 0;
+  // Starts one of kCopies copies of this thread, which together are the next tile. What is past the piece's end, or
+  // past head_dim, is zero.
+  static constexpr int kCopies = S::kKeys / S::kRowsAtOnce;
+  TESSERA_DEVICE void start(int copy) {
+    const int i = copy * S::kRowsAtOnce;
+    if (at >= cache_bytes) at -= cache_bytes;
+    copy_async16_or_zeros(ring + (stage * S::kTileBytes + S::place(i, S::kPanel)), cache + at, i < n_there);
+    at += step_bytes;
+    if (copy + 1 < kCopies) return;
+    n_there -= S::kKeys, stage ^= 1;
+  }
+  TESSERA_DEVICE void start_tile() {
     TESSERA_UNROLL
-    for (int i = 0; i < S::kKeys; i += S::kRowsAtOnce) {
-      if (at >= cache_bytes) at -= cache_bytes;
-      copy_async16_or_zeros(to + S::place(i, S::kPanel), cache + at, i < n_there);
-      at += step_bytes;
-    }
-    n_left -= S::kKeys, stage ^= 1;
+    for (int copy = 0; copy < kCopies; ++copy) start(copy);
   }
 };
 

@@ -72,6 +72,7 @@ int prepare(Device& device, DeviceInfo& info, Failure* failure) {
   info.free_bytes = free_bytes;
   info.total_bytes = total_bytes;
   info.n_multiprocessors = properties.multiProcessorCount;
+  info.shared_bytes = device.shared_bytes;
   info.major = properties.major;
   info.minor = properties.minor;
   return 0;

@@ -228,6 +228,44 @@ TEST_P(LinearOnDevice, Gate) {
   }
 }
 
+// A feed-forward's product in the form of the linear after it, by blocks that wait for others' tiles.
+TEST_P(LinearOnDevice, GateInTheFormOfTheNextLinear) {
+  struct Case {
+    GgmlType type;
+    int m;
+    int64_t n, k;
+    int group;
+    Element element;
+  };
+  for (const Case& c :
+       {Case{GgmlType::kQ4_K, 1, 1024, 512, 256, Element::kBF16}, Case{GgmlType::kQ4_K, 1, 256, 256, 32, Element::kF16},
+        Case{GgmlType::kQ5_K, 3, 512, 768, 256, Element::kF32}, Case{GgmlType::kQ6_K, 1, 768, 1280, 256, Element::kF16},
+        Case{GgmlType::kQ8_0, 8, 512, 96, 32, Element::kBF16}, Case{GgmlType::kQ4_0, 1, 512, 352, 256, Element::kF32},
+        Case{GgmlType::kQ4_K, 11, 256, 768, 256, Element::kBF16}}) {
+    const Weight up = weight(c.type, c.n, c.k), gate = weight(c.type, c.n, c.k);
+    const auto n_out = static_cast<size_t>(c.m * c.n);
+    const auto x = random_floats(static_cast<size_t>(c.m * c.k), rng_, 8.0f);
+    LinearArgs args{.x = activations(x, c.m, c.k, Form::kInt8, up.format->block_values == 256 ? 256 : 32),
+                    .format = *format_of(*up.format),
+                    .n_jobs = 1,
+                    .jobs = {job(up, c.m)},
+                    .parts = parts(),
+                    .made = {},
+                    .outputs = put(std::vector<uint32_t>(n_out))};
+    args.jobs[0].gate = gate.address, args.jobs[0].out_element = c.element;
+    run(&Api::matvec, args);
+    const auto alone = get_as(args.jobs[0].out, n_out, c.element);
+    for (int i = 0; i < 4; ++i) {  // on what the run before left
+      args.jobs[0].out = poisoned(n_out * 4);
+      args.made = empty_form(Form::kInt8, c.m, c.n, c.group);
+      run(&Api::matvec, args);
+      EXPECT_EQ(get_as(args.jobs[0].out, n_out, c.element), alone);
+      expect_form_of(args.jobs[0].out, c.element, args.made);
+      EXPECT_EQ(get<uint32_t>(args.outputs, n_out), std::vector<uint32_t>(n_out)) << "outputs that nobody took";
+    }
+  }
+}
+
 TEST_P(LinearOnDevice, OutputsOfSixteenBits) {
   const Weight w = weight(GgmlType::kQ8_0, 10, 64);
   const auto x = random_floats(64, rng_);
@@ -279,6 +317,11 @@ TEST_P(LinearOnDevice, WhatIsRefusedSaysWhy) {
   const Status status = gpu_->run(&Api::matvec, args);
   ASSERT_FALSE(status);
   EXPECT_NE(status.error().message.find("group"), std::string::npos);
+  args.x.group = 256, args.parts = parts();
+  args.made = {.form = Form::kInt8, .m = 1, .k = 256, .group = 256};  // of a job without a gate
+  const Status of_form = gpu_->run(&Api::matvec, args);
+  ASSERT_FALSE(of_form);
+  EXPECT_NE(of_form.error().message.find("form"), std::string::npos);
   args.format = static_cast<Format>(10);  // Q2_K
   EXPECT_FALSE(gpu_->run(&Api::matvec, args));
   EXPECT_FALSE(format_of(*quant::find_format("Q2_K")).has_value());

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/matvec_form.cuh"
 #include "kernels/cuda/matvec_shares.cuh"
 
 namespace tessera::kernels::cuda {
@@ -66,7 +67,9 @@ TESSERA_DEVICE void finish_tiles(const MatvecWork& work, const MatvecShare& shar
       store_float(job.out, job.out_element, int64_t{token} * job.n + to, value + bias);
     };
     if (job.gate != 0) {
-      store(row, high * gelu_tanh(low));
+      const float value = high * gelu_tanh(low);
+      store(row, value);
+      if (args.made.m != 0) leave_word(word_of_output(args, token, row), ~bits_of_float(value));
     } else {
       store(row, low);
       store(row + kTileRows / 2, high);
@@ -121,6 +124,9 @@ matvec_int8_kernel(MatvecWork work) {
     sync_block();  // the next group's parts go to the other half
     finish_tiles<F, S>(work, share, first, of_turn);
   }
+  if (work.tiled.args.made.m == 0) return;
+  sync_block();
+  make_form_of_outputs<S>(work, share);
 }
 
 inline int blocks_that_fit(const Device& device, int shared_bytes) {
@@ -161,6 +167,11 @@ int matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
   if (args.parts == 0) return fail(failure, "matvec: no place for parts of tiles");
   for (int i = 0; i < args.n_jobs; ++i)
     if (args.jobs[i].gate != 0 && args.jobs[i].bias != 0) return fail(failure, "matvec: a gated job has no bias");
+  if (args.made.m != 0) {
+    const bool fits = leaves_form(args) && args.made.form == Form::kInt8 && args.made.m == args.x.m &&
+                      args.made.k == args.jobs[0].n && args.made.q != args.x.q && args.outputs != 0;
+    if (!fits) return fail(failure, "matvec: its result cannot be made in this form");
+  }
   if (args.x.m == 1) return launch_matvec_int8<F, 1>(device, args, failure);
   if (args.x.m <= 4) return launch_matvec_int8<F, 4>(device, args, failure);
   if (args.x.m <= kTileTokens) return launch_matvec_int8<F, 8>(device, args, failure);

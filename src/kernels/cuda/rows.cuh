@@ -14,10 +14,6 @@ TESSERA_DEVICE void load_weights(Address weight, int first, int k, float (&w)[8]
   for (int i = 0; i < 8; ++i) w[i] = 1;
   if (weight != 0) load_eight(weight, Element::kF32, 0, first, k, w);
 }
-// As a slot of type `element` keeps it.
-TESSERA_DEVICE float rounded(float value, Element element) {
-  return element == Element::kF32 ? value : float_of_half(half_of(value, element), element);
-}
 
 // The part of a row that a thread keeps in registers: kRounds times eight values, kNormThreads apart.
 template <int kRounds>

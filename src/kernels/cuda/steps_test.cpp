@@ -43,7 +43,6 @@ TEST_P(StepsOnDevice, NormResidualAndNextNorm) {
   }
 }
 
-// What a norm leaves in a linear's form is what making that form of its result gives, to the bit.
 TEST_P(StepsOnDevice, NormInTheFormOfALinear) {
   struct Case {
     Form form;
@@ -59,20 +58,7 @@ TEST_P(StepsOnDevice, NormInTheFormOfALinear) {
     args.made = empty_form(c.form, c.m, c.k, c.group);
     args.element = c.element, args.m = c.m, args.k = c.k, args.scale = 1, args.branch_eps = 1e-6f;
     run(&Api::norm, args);
-    const ActivationsArgs alone{.x = sum, .element = c.element, .out = empty_form(c.form, c.m, c.k, c.group)};
-    run(&Api::activations, alone);
-    const FormBytes bytes = form_bytes(c.form, c.m, c.k, c.group);
-    const auto same = [&](Address a, Address b, size_t size) {
-      if (size == 0) return;
-      const auto got = get<uint8_t>(a, size), expected = get<uint8_t>(b, size);
-      const auto differs = std::mismatch(got.begin(), got.end(), expected.begin()).first;
-      EXPECT_TRUE(differs == got.end()) << "byte " << differs - got.begin() << " of " << size << ", m " << c.m << " k "
-                                        << c.k;
-    };
-    same(args.made.q, alone.out.q, bytes.q);
-    same(args.made.d, alone.out.d, bytes.d);
-    same(args.made.sums, alone.out.sums, bytes.sums);
-    same(args.made.values, alone.out.values, bytes.values);
+    expect_form_of(sum, c.element, args.made);
   }
 }
 

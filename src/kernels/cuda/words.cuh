@@ -124,6 +124,10 @@ TESSERA_DEVICE float load_float(Address data, Element type, int64_t i) {
   if (type == Element::kF32) return global<const float>(data)[i];
   return float_of_half(global<const uint16_t>(data)[i], type);
 }
+// As a slot of this type keeps it.
+TESSERA_DEVICE float rounded(float value, Element type) {
+  return type == Element::kF32 ? value : float_of_half(half_of(value, type), type);
+}
 TESSERA_DEVICE void store_float(Address data, Element type, int64_t i, float value) {
   if (type == Element::kF32)
     global<float>(data)[i] = value;

@@ -31,7 +31,7 @@ class SessionMemory {
     kSuppressed,
     kHistory,
     kSampling,
-    kCodes,  // a linear's input in its forms
+    kCodes,  // a linear's input in its forms. Index: of the set; a linear that leaves the next one's reads the other
     kScales,
     kSums,
     kFloats,
@@ -39,7 +39,8 @@ class SessionMemory {
     kTokenScales,
     kGate,  // a gate and an up projection that are not one launch
     kUp,
-    kParts,  // of tiles of a linear, zero between launches
+    kParts,    // of tiles of a linear, zero between launches
+    kOutputs,  // of a linear that leaves the next one's input, zero between launches
     kQueries,
     kPartial,
     kArrivals,  // counters of attention, zero between launches

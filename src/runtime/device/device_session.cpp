@@ -26,7 +26,7 @@ Result<std::unique_ptr<DeviceSession>> DeviceSession::create(std::shared_ptr<con
   TRY(session->memory_.allocate(session->gpu()));
   session->sampler_.emplace(session->gpu(), session->memory_, session->model());
   TRY(session->sampler_->init());
-  for (const Use use : {Use::kArrivals, Use::kParts}) {
+  for (const Use use : {Use::kArrivals, Use::kParts, Use::kOutputs}) {
     const std::vector<std::byte> zeros(session->memory_.size(use, 0));
     if (!zeros.empty()) TRY(session->gpu().upload(session->memory_.get(use, 0, zeros.size()), zeros));
   }

@@ -77,9 +77,15 @@ class Lowering final : public StepVisitor {
   }
   // Errors: the fused kernel's case does not hold (row_steps.h, NormSpec::fits).
   Status check_norm(const NormSpec& norm, const DeviceRows& x) const;
-  void emit_norm(const NormArgs& args);
+  template <typename Args>
+  void emit_maker(Operation<Args> operation, const Args& args, uint32_t storage, uint32_t set = 0);
   Activations prepare(const DeviceRows& x, Form form, int32_t group);
-  void multiply(const DeviceRows& x, std::span<const LinearJob> jobs, std::span<const Format> formats);
+  struct Job {
+    LinearJob job;
+    Format format;
+    uint32_t storage;  // of its output
+  };
+  void multiply(const DeviceRows& x, std::span<const Job> jobs);
   LinearJob job_of(const LinearSpec& spec, Address out, Element element) const;
   Result<Address> cache(Tid tid, const AttentionStep::Spec& spec);
   void rotation(const AttentionStep::Spec& spec, Address& cos, Address& sin);
@@ -91,8 +97,15 @@ class Lowering final : public StepVisitor {
   std::vector<std::optional<DeviceRows>> slots_;
   std::vector<bool> has_rotation_;
   Address position_ = 0;
-  std::optional<NormArgs> norm_;  // the last launch, if it is a norm: its result may be wanted in a linear's form
-  size_t norm_launch_ = 0;
+  // Of the launches that can leave their result in a linear's form, too, the last.
+  struct Maker {
+    size_t launch;
+    uint32_t storage;                               // of the result
+    uint32_t set;                                   // where the form is to be (SessionMemory::Use)
+    std::function<bool(const Activations&)> leave;  // false: not in this form
+  };
+  std::optional<Maker> maker_;
+  uint32_t set_ = 0;  // of the form prepared last
   std::string_view kind_;
   std::vector<std::function<Status(Gpu&)>> first_;  // launches in front of all others
   DeviceStep out_;
@@ -162,20 +175,40 @@ Activations Lowering::prepare(const DeviceRows& x, Form form, int32_t group) {
     return out;
   }
   const FormBytes bytes = form_bytes(form, out.m, out.k, group);
-  const auto place = [&](Use use, uint64_t size) { return size == 0 ? 0 : memory_.get(use, 0, size); };
+  const bool is_made = maker_ && maker_->launch + 1 == out_.launches.size() && maker_->storage == x.storage;
+  set_ = is_made ? maker_->set : 0;
+  const auto place = [&](Use use, uint64_t size) { return size == 0 ? 0 : memory_.get(use, set_, size); };
   out.q = place(Use::kCodes, bytes.q);
   out.d = place(form == Form::kInt8 ? Use::kScales : Use::kTokenScales, bytes.d);
   out.sums = place(Use::kSums, bytes.sums);
   out.values = place(form == Form::kF32 ? Use::kFloats : Use::kHalves, bytes.values);
-  const bool is_norms =
-      norm_ && norm_launch_ + 1 == out_.launches.size() && (norm_->next != 0 ? norm_->next : norm_->sum) == x.address;
-  if (is_norms && norm_->m == out.m && norm_->made.m == 0 && form != Form::kF32) {
-    norm_->made = out;
-    out_.launches.back() = launch_of(&Api::norm, *norm_);
-  } else {
+  if (is_made && maker_->leave(out))
+    maker_.reset();  // it leaves one form
+  else
     emit(&Api::activations, ActivationsArgs{.x = x.address, .element = x.element, .out = out});
-  }
   return out;
+}
+
+bool can_leave(const NormArgs& args, const Activations& made) { return args.m == made.m && made.form != Form::kF32; }
+bool can_leave(const AttentionArgs& args, const Activations& made) {
+  return args.m == made.m && made.form == Form::kInt8;
+}
+bool can_leave(const LinearArgs& args, const Activations& made) {
+  return leaves_form(args) && args.x.m == made.m && made.form == Form::kInt8;
+}
+
+// A launch whose result the next may want in its form.
+template <typename Args>
+void Lowering::emit_maker(Operation<Args> operation, const Args& args, uint32_t storage, uint32_t set) {
+  const auto leave = [this, operation, args](const Activations& made) {
+    if (!can_leave(args, made)) return false;
+    Args with_form = args;
+    with_form.made = made;
+    out_.launches.back() = launch_of(operation, with_form);
+    return true;
+  };
+  maker_ = Maker{out_.launches.size(), storage, set, leave};
+  emit(operation, args);
 }
 
 LinearJob Lowering::job_of(const LinearSpec& spec, Address out, Element element) const {
@@ -188,29 +221,33 @@ LinearJob Lowering::job_of(const LinearSpec& spec, Address out, Element element)
 }
 
 // Neighbours of one format are one launch; the input is brought into each form once.
-void Lowering::multiply(const DeviceRows& x, std::span<const LinearJob> jobs, std::span<const Format> formats) {
+void Lowering::multiply(const DeviceRows& x, std::span<const Job> jobs) {
   constexpr int64_t kMatrixRows = 32;  // k must be a multiple of this for the tensor cores
   const bool exact = model_.model().options().exact;
   const bool is_matrix = x.rows > kMaxVecTokens && !exact && x.width % kMatrixRows == 0;
   std::optional<Activations> prepared;
   for (size_t i = 0; i < jobs.size();) {
-    const int32_t group = exact || x.rows > kMaxVecTokens ? 0 : group_of(formats[i]);
+    const int32_t group = exact || x.rows > kMaxVecTokens ? 0 : group_of(jobs[i].format);
     const Form form = is_matrix ? Form::kF16Tiles : group > 0 ? Form::kInt8 : Form::kF32;
     if (!prepared || prepared->form != form || prepared->group != group) prepared = prepare(x, form, group);
-    LinearArgs args{.x = *prepared, .format = formats[i], .n_jobs = 0, .jobs = {}, .parts = 0};
+    LinearArgs args{.x = *prepared, .format = jobs[i].format};
     if (form == Form::kInt8)
       args.parts = memory_.get(Use::kParts, 0, matvec_parts_bytes(model_.gpu().info().n_multiprocessors));
-    const bool has_gate = jobs[i].gate != 0;
-    while (i < jobs.size() && args.n_jobs < kMaxJobs && formats[i] == args.format && (jobs[i].gate != 0) == has_gate)
-      args.jobs[args.n_jobs++] = jobs[i++];
-    emit(is_matrix ? &Api::matmul : &Api::matvec, args);
+    const bool has_gate = jobs[i].job.gate != 0;
+    const auto fits = [&](const Job& job) { return job.format == args.format && (job.job.gate != 0) == has_gate; };
+    while (i < jobs.size() && args.n_jobs < kMaxJobs && fits(jobs[i])) args.jobs[args.n_jobs++] = jobs[i++].job;
+    if (is_matrix || !leaves_form(args)) {
+      emit(is_matrix ? &Api::matmul : &Api::matvec, args);
+    } else {
+      args.outputs = memory_.get(Use::kOutputs, 0, uint64_t{4} * static_cast<uint64_t>(x.rows * args.jobs[0].n));
+      emit_maker(&Api::matvec, args, jobs[i - 1].storage, 1 - set_);
+    }
   }
 }
 
 Status Lowering::linear(const LinearStep& step) {
   const DeviceRows x = TRY(get(step.x()));
-  std::vector<LinearJob> jobs;
-  std::vector<Format> formats;
+  std::vector<Job> jobs;
   for (const LinearStep::Job& job : step.jobs()) {
     const Element dtype = TRY(device_element(job.dtype));
     const Element element = job.promotes && x.element != dtype ? Element::kF32 : dtype;
@@ -219,26 +256,24 @@ Status Lowering::linear(const LinearStep& step) {
     const DeviceRows out = set(job.out, x.rows, job.weight.n, element);
     const Format format = *format_of(*job.weight.format);
     if (!job.gate) {
-      jobs.push_back(job_of(job.weight, out.address, element));
-      formats.push_back(format);
+      jobs.push_back({job_of(job.weight, out.address, element), format, out.storage});
       continue;
     }
     const Format gate_format = *format_of(*job.gate->format);
     const bool is_one_launch = format == gate_format && job.weight.bias.empty() && job.gate->bias.empty();
     if (is_one_launch) {
-      jobs.push_back(job_of(job.weight, out.address, element));
-      jobs.back().gate = model_.weight(job.gate->weight);
-      formats.push_back(format);
+      jobs.push_back({job_of(job.weight, out.address, element), format, out.storage});
+      jobs.back().job.gate = model_.weight(job.gate->weight);
       continue;
     }
     const auto n = static_cast<uint64_t>(x.rows * job.weight.n);
     const Address gate = memory_.get(Use::kGate, 0, 4 * n), up = memory_.get(Use::kUp, 0, 4 * n);
-    const LinearJob both[] = {job_of(*job.gate, gate, Element::kF32), job_of(job.weight, up, Element::kF32)};
-    const Format both_formats[] = {gate_format, format};
-    multiply(x, both, both_formats);
+    const Job both[] = {{job_of(*job.gate, gate, Element::kF32), gate_format, out.storage},
+                        {job_of(job.weight, up, Element::kF32), format, out.storage}};
+    multiply(x, both);
     emit(&Api::geglu, GegluArgs{gate, up, out.address, Element::kF32, element, x.rows * job.weight.n});
   }
-  if (!jobs.empty()) multiply(x, jobs, formats);
+  if (!jobs.empty()) multiply(x, jobs);
   return {};
 }
 
@@ -252,29 +287,24 @@ Status Lowering::check_norm(const NormSpec& norm, const DeviceRows& x) const {
                          norm.weight.size(), name_of(norm.weight_dtype));
 }
 
-void Lowering::emit_norm(const NormArgs& args) {
-  norm_ = args;
-  norm_launch_ = out_.launches.size();
-  emit(&Api::norm, args);
-}
-
 Status Lowering::norm(const NormStep& step) {
   const DeviceRows x = TRY(get(step.norm().x));
   TRY(check_norm(step.norm(), x));
   const DeviceRows out = set(step.out(), x.rows, x.width, x.element);
-  emit_norm(NormArgs{.x = x.address,
-                     .branch_weight = numbers(step.norm().weight),
-                     .residual = 0,
-                     .sum = out.address,
-                     .next_weight = 0,
-                     .next = 0,
-                     .made = {},
-                     .element = x.element,
-                     .m = int32_of(x.rows),
-                     .k = int32_of(x.width),
-                     .branch_eps = step.norm().eps,
-                     .next_eps = 0,
-                     .scale = 1});
+  const NormArgs args{.x = x.address,
+                      .branch_weight = numbers(step.norm().weight),
+                      .residual = 0,
+                      .sum = out.address,
+                      .next_weight = 0,
+                      .next = 0,
+                      .made = {},
+                      .element = x.element,
+                      .m = int32_of(x.rows),
+                      .k = int32_of(x.width),
+                      .branch_eps = step.norm().eps,
+                      .next_eps = 0,
+                      .scale = 1};
+  emit_maker(&Api::norm, args, out.storage);
   return {};
 }
 
@@ -286,20 +316,21 @@ Status Lowering::residual(const ResidualStep& step) {
   if (x.rows != residual.rows || x.width != residual.width || x.element != residual.element)
     return not_implemented("a residual of another shape or dtype than its branch has no CUDA kernel");
   const DeviceRows sum = set(spec.sum, x.rows, x.width, x.element);
-  const Address next = spec.next ? set(spec.next_out, x.rows, x.width, x.element).address : 0;
-  emit_norm(NormArgs{.x = x.address,
-                     .branch_weight = numbers(spec.branch.weight),
-                     .residual = residual.address,
-                     .sum = sum.address,
-                     .next_weight = spec.next ? numbers(spec.next->weight) : 0,
-                     .next = next,
-                     .made = {},
-                     .element = x.element,
-                     .m = int32_of(x.rows),
-                     .k = int32_of(x.width),
-                     .branch_eps = spec.branch.eps,
-                     .next_eps = spec.next ? spec.next->eps : 0,
-                     .scale = spec.scale.value_or(1.0f)});
+  const DeviceRows next = spec.next ? set(spec.next_out, x.rows, x.width, x.element) : DeviceRows{};
+  const NormArgs args{.x = x.address,
+                      .branch_weight = numbers(spec.branch.weight),
+                      .residual = residual.address,
+                      .sum = sum.address,
+                      .next_weight = spec.next ? numbers(spec.next->weight) : 0,
+                      .next = next.address,
+                      .made = {},
+                      .element = x.element,
+                      .m = int32_of(x.rows),
+                      .k = int32_of(x.width),
+                      .branch_eps = spec.branch.eps,
+                      .next_eps = spec.next ? spec.next->eps : 0,
+                      .scale = spec.scale.value_or(1.0f)};
+  emit_maker(&Api::norm, args, spec.next ? next.storage : sum.storage);
   return {};
 }
 
@@ -353,10 +384,12 @@ Status Lowering::attention(const AttentionStep& step) {
       (!hint.k || (k.width == n_kv && v.width == n_kv && k.element == q.element && v.element == q.element));
   if (!fits) return invalid_argument("attention: q, k and v do not have the shapes of their heads");
   const int64_t n_splits = pieces(hint, spec.n_slots);
-  // For any number of tokens: several pieces only as long as their blocks fit the card. Exact attention joins single
-  // pieces, too.
+  // For any number of tokens: several pieces only as long as their blocks fit the card. Exact attention, which a card
+  // with little shared memory falls back to, joins single pieces, too.
   const int64_t n_joined = attention_block_rows(kDecodeRows + 1, hint.head_dim) * model_.gpu().info().n_multiprocessors;
-  const int64_t n_exact = spec.kv_dtype == DType::kF32 ? n_tokens_ * hint.n_heads : 0;
+  const bool is_flash =
+      spec.kv_dtype != DType::kF32 && hint.head_dim % 8 == 0 && model_.gpu().info().shared_bytes >= kFlashSharedBytes;
+  const int64_t n_exact = is_flash ? 0 : n_tokens_ * hint.n_heads;
   const uint64_t partial_bytes = attention_partial_bytes(std::max(n_joined, n_exact), 1, hint.head_dim);
   const uint64_t counter_bytes = static_cast<uint64_t>(hint.n_kv_heads) * kAttentionCounters * sizeof(uint32_t);
   const DeviceRows out = set(hint.out, q.rows, q.width, q.element);
@@ -383,9 +416,10 @@ Status Lowering::attention(const AttentionStep& step) {
                      .window = hint.window,
                      .n_splits = int32_of(n_splits),
                      .eps = hint.eps,
-                     .scale = hint.scale};
+                     .scale = hint.scale,
+                     .made = {}};
   rotation(spec, args.cos, args.sin);
-  emit(&Api::attention, args);
+  emit_maker(&Api::attention, args, out.storage);
   return {};
 }
 

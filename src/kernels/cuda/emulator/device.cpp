@@ -41,6 +41,7 @@ int open_device(int ordinal, Device** out, DeviceInfo* info, Failure* failure) {
   std::snprintf(info->name, sizeof(info->name), "emulated");
   info->free_bytes = info->total_bytes = kCardBytes;
   info->n_multiprocessors = (*out)->n_multiprocessors;
+  info->shared_bytes = (*out)->shared_bytes;
   return 0;
 }
 void close_device(Device* device) { delete device; }
