@@ -12,7 +12,8 @@
 //                                                    a multiple of 16; of slices from n_slices on the scales are 0
 //            codes(quad, s)                  its two words of slice s
 //          With int8 activations, of formats of 256 values: integer_scale(quad, i) of the i-th part that has its own
-//          scale, offset_word(quad, t), d(quad), dmin(quad); of those of 32: scale(quad, s), and signed codes.
+//          scale, offset_word(quad), d(quad), dmin(quad); of those of 32: scale(quad, s), and signed codes.
+//          own_scale(quad, i): the i-th of lane t's, of slices 2t and 2t + 1.
 //          With f16 activations: half_scales(quad, s) of the two words, half_min(quad, s): two equal f16 in a word,
 //          kHalfWeight times what they stand for.
 //

@@ -28,6 +28,7 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
   template <int n>
   struct Quad {
     uint32_t words[n][kHalves], d[n];
+    uint32_t own_d[2];  // of slices 2t and 2t + 1
   };
   template <int n, typename P>
   TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int n_slices) {
@@ -43,11 +44,20 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
       const uint32_t d = load_u16(row + lead + s * kBytes);  // of no slice: bytes of the unit still, but any
       out.d[s] = d & (s < n_slices ? ~0u : 0u);
     }
+    TESSERA_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const int s = (2 * t + i) % n;  // n: 8 in decode, the only place where they are read
+      out.own_d[i] = load_u16(row + lead + s * kBytes) & (s < n_slices ? ~0u : 0u);
+    }
     return out;
   }
   template <int n>
   TESSERA_DEVICE static float scale(const Quad<n>& q, int s) {
     return float_of_f16(static_cast<uint16_t>(q.d[s]));
+  }
+  template <int n>
+  TESSERA_DEVICE static float own_scale(const Quad<n>& q, int i) {
+    return float_of_f16(static_cast<uint16_t>(q.own_d[i]));
   }
   template <int n>
   TESSERA_DEVICE static Words2 half_scales(const Quad<n>& q, int s) {

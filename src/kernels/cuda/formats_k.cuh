@@ -19,9 +19,7 @@ TESSERA_DEVICE uint32_t halves_of_bytes(uint32_t word, int i, int j) {
 struct KHeader {
   uint32_t d, scales[2], mins[2];  // d: d and dmin as f16; bytes of eight scales, of eight mins
 
-  template <typename P>
-  TESSERA_DEVICE static KHeader load(P block) {
-    const Words4 in = load_words4(block);
+  TESSERA_DEVICE static KHeader of(const Words4& in) {
     KHeader out;
     out.d = in.word[0];
     out.scales[0] = in.word[1] & 0x3f3f3f3fu;
@@ -31,6 +29,15 @@ struct KHeader {
     return out;
   }
 };
+
+// Of a header as it lies in memory, lane t's scales 2t and 2t + 1, in the low bytes, and the mins of the same.
+TESSERA_DEVICE uint32_t own_scales_and_mins(const Words4& header, int t) {
+  const bool is_high = t >= 2;  // sub-blocks from 4 on: low nibbles apart, bits 4 and 5 on top of the others' bytes
+  const uint32_t pair = t % 2 ? 0x7632 : 0x5410;
+  const uint32_t six = permute_bytes(header.word[1], header.word[2], pair) >> (is_high ? 2 : 0);
+  const uint32_t four = permute_bytes(header.word[3], header.word[3] >> 4, pair);
+  return (six & (is_high ? 0x30303030u : 0x3f3f3f3fu)) | (four & (is_high ? 0x0f0f0f0fu : 0u));
+}
 
 // Scales and mins of sub-block j of a header as it lies in memory.
 template <int kScales>
@@ -49,14 +56,21 @@ struct KWithMins : Packed<Block, 16, 256, 1, 0, true, false> {
   static constexpr int kMatmulUnit = kUnitValues, kSharedSlices = 2;
   struct QuadBase {
     KHeader header;
+    uint32_t own;  // own_scales_and_mins
+    template <typename P>
+    TESSERA_DEVICE void load_header(P block, int t) {
+      const Words4 in = load_words4(block);
+      header = KHeader::of(in), own = own_scales_and_mins(in, t);
+    }
   };
   TESSERA_DEVICE static int32_t integer_scale(const QuadBase& q, int s) {
     return static_cast<int32_t>(permute_bytes(q.header.scales[s / 4], 0, 0x4440 + static_cast<uint32_t>(s % 4)));
   }
-  // The mins of slices 2t and 2t + 1, twice each: one for each 16 values.
-  TESSERA_DEVICE static uint32_t offset_word(const QuadBase& q, int t) {
-    return permute_bytes(t < 2 ? q.header.mins[0] : q.header.mins[1], 0, t % 2 ? 0x3322 : 0x1100);
+  TESSERA_DEVICE static int32_t own_scale(const QuadBase& q, int i) {
+    return static_cast<int32_t>(permute_bytes(q.own, 0, 0x4440 + static_cast<uint32_t>(i)));
   }
+  // The mins of slices 2t and 2t + 1, twice each: one for each 16 values.
+  TESSERA_DEVICE static uint32_t offset_word(const QuadBase& q) { return permute_bytes(q.own, 0, 0x3322); }
   TESSERA_DEVICE static float d(const QuadBase& q) { return float_of_f16(static_cast<uint16_t>(q.header.d)); }
   TESSERA_DEVICE static float dmin(const QuadBase& q) { return float_of_f16(static_cast<uint16_t>(q.header.d >> 16)); }
   TESSERA_DEVICE static Words2 half_scales(const QuadBase& q, int s) {
@@ -94,7 +108,7 @@ struct Q4K : KWithMins<quant::Q4_K> {
   TESSERA_DEVICE static Quad<n> fetch_quad(P block, int, int t, int) {
     const RowWords<16, P> words(block, 4 * t);
     Quad<n> out;
-    out.header = KHeader::load(block);
+    out.load_header(block, t);
     TESSERA_UNROLL
     for (int i = 0; i < 8; ++i) out.low[i / 2][i % 2] = words.word(16 + 16 * i);
     return out;
@@ -135,7 +149,7 @@ struct Q5K : KWithMins<quant::Q5_K> {
   TESSERA_DEVICE static Quad<n> fetch_quad(P block, int, int t, int) {
     const RowWords<16, P> words(block, 4 * t);
     Quad<n> out;
-    out.header = KHeader::load(block);
+    out.load_header(block, t);
     TESSERA_UNROLL
     for (int half = 0; half < 2; ++half) out.high[half] = words.word(16 + 16 * half);
     TESSERA_UNROLL
@@ -205,7 +219,8 @@ struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
   TESSERA_DEVICE static int32_t integer_scale(const Quad<kUnitSlices>& q, int i) {
     return signed_byte(q.scales[i / 4], i % 4);
   }
-  TESSERA_DEVICE static uint32_t offset_word(const Quad<kUnitSlices>& q, int) { return q.own_scales; }
+  TESSERA_DEVICE static int32_t own_scale(const Quad<kUnitSlices>& q, int i) { return signed_byte(q.own_scales, i); }
+  TESSERA_DEVICE static uint32_t offset_word(const Quad<kUnitSlices>& q) { return q.own_scales; }
   TESSERA_DEVICE static float d(const Quad<kUnitSlices>& q) { return float_of_f16(static_cast<uint16_t>(q.d)); }
   TESSERA_DEVICE static float dmin(const Quad<kUnitSlices>&) { return 0; }
   TESSERA_DEVICE static Words2 half_scales(const Quad<kUnitSlices>& q, int s) {

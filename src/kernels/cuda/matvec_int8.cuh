@@ -15,26 +15,28 @@
 
 namespace tessera::kernels::cuda {
 
-inline constexpr int kMatvecWarps = 8;  // of a block
-
-// Blocks of a multiprocessor: one's beginning and end hide behind the others' middles, and those of the next launch
-// come as soon as there is room for one. Three where the smallest units and 80 registers a thread allow it: Q4_K.
-template <typename F, int kTokens>
-inline constexpr int kMatvecBlocks = kTokens == 1 && Unit<F, kUnitValues>::kStageBytes <= 2304 ? 3 : 2;
+// Of each block a multiprocessor's shared memory takes a kilobyte more than it asks for.
+inline constexpr int kSharedOfBlock = 1024, kMostShared = 228 * 1024, kLeastShared = 100 * 1024;
 
 // kTokens: 1, 4, 8 or 16 tokens at most.
 template <typename F, int kTokens, int kStagesOfRing>
 struct MatvecShape {
-  using U = Unit<F, kUnitValues>;
-  static constexpr int kWarps = kMatvecWarps, kThreads = kWarps * kWarp, kStages = kStagesOfRing;
-  static constexpr int kBlocks = kMatvecBlocks<F, kTokens>;
+  static constexpr int kUnits = kTokens == 1 ? kUnitsOfCopy : 1;  // of a stage
+  using U = Unit<F, kUnits * kUnitValues>;
+  static constexpr int kWarps = kUnits == 1 ? 8 : 4, kThreads = kWarps * kWarp, kStages = kStagesOfRing;
   static constexpr int kWarpBytes = kStages * U::kStageBytes, kRingBytes = kWarps * kWarpBytes;
   static constexpr int kTiles = (kTokens + kTileTokens - 1) / kTileTokens;  // of tokens
   // The warps' parts of as many tiles of rows as are finished together, floats (2, tiles, warps, tokens, 16 rows): the
   // half that is filled and the half that is added up.
   static constexpr int kGroup = kTokens == 1 ? 8 : 16 / kTokens, kPart = kTokens * kTileRows;
   static constexpr int kTurnFloats = kGroup * kWarps * kPart;
-  static constexpr int kSharedBytes = kRingBytes + 2 * kTurnFloats * static_cast<int>(sizeof(float));
+  static constexpr int kSharedBytes =
+      kRingBytes + 2 * kTurnFloats * static_cast<int>(sizeof(float)) + kWarps * RowCopies::bytes(kStages);
+  // Blocks of a multiprocessor: one's beginning and end hide behind the others' middles, and those of the next launch
+  // come as soon as there is room for one. Three where the smallest units and 80 registers a thread allow it: Q4_K.
+  static constexpr int kBlocks = kUnits == 2 ? min_of_sizes(5, kMostShared / (kSharedBytes + kSharedOfBlock))
+                                 : kTokens == 1 && U::kStageBytes <= 2304 ? 3
+                                                                          : 2;
 };
 
 // Adds the warps' parts of the tiles of a group and stores their outputs: a thread for each row below 8 and the one 8
@@ -76,36 +78,40 @@ TESSERA_DEVICE void finish_tiles(const MatvecWork& work, const MatvecShare& shar
 }
 
 template <typename F, int kTokens, int kStages>
-TESSERA_KERNEL(kMatvecWarps* kWarp, (kMatvecBlocks<F, kTokens>))
+TESSERA_KERNEL((MatvecShape<F, kTokens, kStages>::kThreads), (MatvecShape<F, kTokens, kStages>::kBlocks))
 matvec_int8_kernel(MatvecWork work) {
   using S = MatvecShape<F, kTokens, kStages>;
   const auto memory = shared_memory();
   const auto parts = cast<float>(memory + S::kRingBytes);
   const MatvecShare share(work);
-  UnitStream<F, S> stream(work, share, memory + warp() * S::kWarpBytes);
+  UnitStream<F, S> stream(work, share, memory + warp() * S::kWarpBytes, parts + 2 * S::kTurnFloats);
   TESSERA_LOOP
   for (int i = 0; i < S::kStages - 1; ++i) stream.copy_next();  // weights do not depend on the launch before
   wait_for_previous();
   let_next_start();  // attention after it reads what earlier launches wrote, and does not wait for that (words.cuh)
   const TokenCodes<kTokens> x(work.tiled.args.x);
   int unit = share.first_unit + warp(), turn = 0;
+  const LanePlace mine;
   for (int first = share.first_tile; first <= share.last_tile; first += S::kGroup, turn ^= 1) {
     const auto of_turn = parts + turn * S::kTurnFloats;
     for (int tile = first; tile < min_of(first + S::kGroup, share.last_tile + 1); ++tile) {
       const RowTile place = RowTile::of<F>(work.tiled, tile);
-      const Address rows[2] = {place.address(lane() / 4), place.address(lane() / 4 + 8)};
+      const Address rows[2] = {place.address(mine.row), place.address(mine.row + 8)};
       const int end = tile == share.last_tile ? share.end_unit : work.units_per_tile.value;
       TileSums<kTokens> acc = {};
       for (; unit < end; unit += S::kWarps) {
-        wait_copies<S::kStages - 2>();
+        stream.wait();
         sync_warp();         // every lane's part of this unit is there, and the unit before it has been read
         stream.copy_next();  // over the unit before it; this one's stage is the next
-        const auto w = QuadPair<F, kUnitValues>::fetch(stream.ring + stream.stage * S::U::kStageBytes, rows, unit,
-                                                       work.tiled.args.x.k);
-        if constexpr (F::kValues == kUnitValues)
-          multiply_unit_of_256<F, kTokens>(w, x, unit, acc);
-        else
-          multiply_unit_of_32<F, kTokens>(w, x, unit, acc);
+        const int k = work.tiled.args.x.k;
+        TESSERA_UNROLL
+        for (int i = 0; i < S::kUnits; ++i) {
+          const int part = unit * S::kUnits + i;
+          if (i > 0 && part >= Unit<F, kUnitValues>::count(k)) break;
+          const auto w = QuadPair<F, kUnitValues>::template fetch<S::kUnits>(
+              stream.ring + stream.stage * S::U::kStageBytes, rows, part, k, mine, i);
+          multiply_unit(w, x, part, acc);
+        }
       }
       unit -= work.units_per_tile.value;
       if (tile == share.first_tile && share.is_cut_before()) {
@@ -123,8 +129,6 @@ matvec_int8_kernel(MatvecWork work) {
   make_form_of_outputs<S>(work, share);
 }
 
-// Of each block a multiprocessor's shared memory takes a kilobyte more than it asks for.
-inline constexpr int kSharedOfBlock = 1024, kMostShared = 228 * 1024, kLeastShared = 100 * 1024;
 inline int blocks_that_fit(const Device& device, int shared_bytes) {
   return (device.shared_bytes + kSharedOfBlock) / (shared_bytes + kSharedOfBlock);
 }
@@ -145,12 +149,16 @@ int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure)
 // Two units of each warp are on their way at a time, or one where rings of three do not fit.
 template <typename F, int kTokens>
 int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
-  using Large = MatvecShape<F, kTokens, 3>;
-  static_assert(MatvecShape<F, kTokens, 2>::kSharedBytes + kSharedOfBlock <= kLeastShared);
-  if constexpr (Large::kBlocks * (Large::kSharedBytes + kSharedOfBlock) <= kMostShared)
-    if (blocks_that_fit(device, Large::kSharedBytes) >= Large::kBlocks)
-      return launch_matvec_int8<F, kTokens, 3>(device, args, failure);
-  return launch_matvec_int8<F, kTokens, 2>(device, args, failure);
+  if constexpr (kTokens == 1 && kStagesOfCopies > 0) {
+    return launch_matvec_int8<F, kTokens, kStagesOfCopies>(device, args, failure);
+  } else {
+    using Large = MatvecShape<F, kTokens, 3>;
+    static_assert(MatvecShape<F, kTokens, 2>::kSharedBytes + kSharedOfBlock <= kLeastShared);
+    if constexpr (Large::kBlocks * (Large::kSharedBytes + kSharedOfBlock) <= kMostShared)
+      if (blocks_that_fit(device, Large::kSharedBytes) >= Large::kBlocks)
+        return launch_matvec_int8<F, kTokens, 3>(device, args, failure);
+    return launch_matvec_int8<F, kTokens, 2>(device, args, failure);
+  }
 }
 
 template <typename F>

@@ -52,36 +52,63 @@ struct MatvecShare {
 // The units of a block's range as one warp copies them: every S::kWarps-th.
 template <typename F, typename S>
 struct UnitStream {
+  static constexpr bool kIsByRows = kIsBulk && RowCopies::kAreThere;
   const MatvecWork& work;
   Shared<uint8_t> ring;
   typename S::U::Source source;
+  RowCopies copies;
   int tile, unit, left, stage = 0;  // what is copied next; `left` units from it to the end of the range
+  int turn = 0;                     // of the ring, its parity
 
-  TESSERA_DEVICE UnitStream(const MatvecWork& of, const MatvecShare& share, Shared<uint8_t> memory)
-      : work(of), ring(memory) {
+  TESSERA_DEVICE UnitStream(const MatvecWork& of, const MatvecShare& share, Shared<uint8_t> memory,
+                            Shared<float> barriers)
+      : work(of), ring(memory), copies(cast<uint64_t>(barriers) + warp() * S::kStages, S::kStages, kTileRows) {
     tile = share.first_tile - 1, unit = share.first_unit + warp() + work.units_per_tile.value;
     left = share.n_units - warp();
+  }
+  // Until the unit in the stage after the next to be filled is there.
+  TESSERA_DEVICE void wait() {
+    if constexpr (kIsByRows) {
+      const int filled = stage + 1 == S::kStages ? 0 : stage + 1;
+      copies.wait(filled, turn);
+      if (filled + 1 == S::kStages) turn ^= 1;
+    } else {
+      wait_copies<S::kStages - 2>();
+    }
   }
   // Starts the copy of the next unit, if there is one, and closes its group in any case.
   TESSERA_DEVICE void copy_next() {
     if (unit >= work.units_per_tile.value) {
       while (unit >= work.units_per_tile.value) unit -= work.units_per_tile.value, ++tile;
-      if (left > 0) source.set(RowTile::of<F>(work.tiled, tile));
+      if (left > 0) source.set(RowTile::of<F>(work.tiled, tile), kIsByRows);
     }
-    if (left > 0) source.copy(unit, ring + stage * S::U::kStageBytes);
+    if constexpr (kIsByRows) {
+      if (left > 0) source.copy(unit, ring + stage * S::U::kStageBytes, copies, stage);
+    } else {
+      if (left > 0) source.copy(unit, ring + stage * S::U::kStageBytes);
+      commit_copies();
+    }
     unit += S::kWarps, left -= S::kWarps;
-    commit_copies();
     stage = stage + 1 == S::kStages ? 0 : stage + 1;
   }
 };
 
-// This warp's part of a tile, (tokens, rows): put(place, value) for each.
+// This warp's part of a tile, (tokens, rows): put(place, value) for each. Of one token's, two of a row's four lanes
+// have both rows' sums in the end, one each.
+template <typename F, typename Put>
+TESSERA_DEVICE void for_part(const TileSums<1>& acc, const Put& put) {
+  const int t = lane() % 4;
+  float value = t % 2 ? acc.of[1] : acc.of[0];
+  value += shuffle_xor(t % 2 ? acc.of[0] : acc.of[1], 1);
+  value += shuffle_xor(value, 2);
+  if (t < 2) put(lane() / 4 + 8 * t, value * (1.0f / F::kCodeFactor));
+}
 template <typename F, int kTokens, typename Put>
 TESSERA_DEVICE void for_part(const TileSums<kTokens>& acc, const Put& put) {
   const int row = lane() / 4, token = 2 * (lane() % 4);
   TESSERA_UNROLL
   for (int i = 0; i < TileSums<kTokens>::kTiles; ++i) TESSERA_UNROLL
-  for (int e = 0; e < 4; e += TileSums<kTokens>::kStep)
+  for (int e = 0; e < 4; ++e)
     if (kTokens >= kTileTokens || token < kTokens)
       put((i * kTileTokens + token + e % 2) * kTileRows + row + e / 2 * 8, acc.of[i][e] * (1.0f / F::kCodeFactor));
 }

@@ -4,6 +4,9 @@
 //
 //   Global<T>, Shared<T>    pointers; global<T>(address) makes one of an Address, cast<T>(p) changes the type
 //   lane() warp() thread()  where this thread is; block_x() ... block_z(), n_blocks_x() ...
+//   once                    a value that is worked out here and kept: else nvcc, which takes an instruction or three
+//   for
+//                           cheaper than a register, may do it again wherever it is used
 //   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes; any_of_warp: true if any lane's is
 //   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies
 //   copy_async16_or_zeros   the same where `is_there`; else zeros, and nothing is read

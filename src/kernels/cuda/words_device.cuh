@@ -59,6 +59,14 @@ template <typename T>
 TESSERA_DEVICE T shuffle(T value, int from) {
   return __shfl_sync(0xffffffffu, value, from);
 }
+template <typename T>
+TESSERA_DEVICE T once(T value) {
+  if constexpr (sizeof(T) == 8)
+    asm volatile("" : "+l"(value));
+  else
+    asm volatile("" : "+r"(value));
+  return value;
+}
 TESSERA_DEVICE bool any_of_warp(bool value) { return __any_sync(0xffffffffu, value) != 0; }
 
 TESSERA_DEVICE void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from) {

@@ -50,6 +50,10 @@ inline Shared<uint8_t> shared_memory() { return {shared_region(), 0}; }
 inline int thread() { return static_cast<int>(emulator::this_thread().thread_index_in_threadgroup); }
 inline int lane() { return thread() % 32; }
 inline int warp() { return thread() / 32; }
+template <typename T>
+T once(T value) {
+  return value;
+}
 inline int block_x() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.x); }
 inline int block_y() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.y); }
 inline int block_z() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.z); }
