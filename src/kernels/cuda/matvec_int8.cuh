@@ -21,7 +21,8 @@ inline constexpr int kSharedOfBlock = 1024, kMostShared = 228 * 1024, kLeastShar
 // kTokens: 1, 4, 8 or 16 tokens at most.
 template <typename F, int kTokens, int kStagesOfRing>
 struct MatvecShape {
-  static constexpr int kUnits = kTokens == 1 ? kUnitsOfCopy : 1;  // of a stage
+  // Of a stage: for one token two neighbouring units of the same rows, as memory is read faster in longer runs.
+  static constexpr int kUnits = kTokens == 1 ? 2 : 1;
   using U = Unit<F, kUnits * kUnitValues>;
   static constexpr int kWarps = kUnits == 1 ? 8 : 4, kThreads = kWarps * kWarp, kStages = kStagesOfRing;
   static constexpr int kWarpBytes = kStages * U::kStageBytes, kRingBytes = kWarps * kWarpBytes;
@@ -30,13 +31,10 @@ struct MatvecShape {
   // half that is filled and the half that is added up.
   static constexpr int kGroup = kTokens == 1 ? 8 : 16 / kTokens, kPart = kTokens * kTileRows;
   static constexpr int kTurnFloats = kGroup * kWarps * kPart;
-  static constexpr int kSharedBytes =
-      kRingBytes + 2 * kTurnFloats * static_cast<int>(sizeof(float)) + kWarps * RowCopies::bytes(kStages);
+  static constexpr int kSharedBytes = kRingBytes + 2 * kTurnFloats * static_cast<int>(sizeof(float));
   // Blocks of a multiprocessor: one's beginning and end hide behind the others' middles, and those of the next launch
-  // come as soon as there is room for one. Three where the smallest units and 80 registers a thread allow it: Q4_K.
-  static constexpr int kBlocks = kUnits == 2 ? min_of_sizes(5, kMostShared / (kSharedBytes + kSharedOfBlock))
-                                 : kTokens == 1 && U::kStageBytes <= 2304 ? 3
-                                                                          : 2;
+  // come as soon as there is room for one.
+  static constexpr int kBlocks = kUnits == 1 ? 2 : min_of_sizes(5, kMostShared / (kSharedBytes + kSharedOfBlock));
 };
 
 // Adds the warps' parts of the tiles of a group and stores their outputs: a thread for each row below 8 and the one 8
@@ -84,7 +82,7 @@ matvec_int8_kernel(MatvecWork work) {
   const auto memory = shared_memory();
   const auto parts = cast<float>(memory + S::kRingBytes);
   const MatvecShare share(work);
-  UnitStream<F, S> stream(work, share, memory + warp() * S::kWarpBytes, parts + 2 * S::kTurnFloats);
+  UnitStream<F, S> stream(work, share, memory + warp() * S::kWarpBytes);
   TESSERA_LOOP
   for (int i = 0; i < S::kStages - 1; ++i) stream.copy_next();  // weights do not depend on the launch before
   wait_for_previous();
@@ -100,7 +98,7 @@ matvec_int8_kernel(MatvecWork work) {
       const int end = tile == share.last_tile ? share.end_unit : work.units_per_tile.value;
       TileSums<kTokens> acc = {};
       for (; unit < end; unit += S::kWarps) {
-        stream.wait();
+        wait_copies<S::kStages - 2>();
         sync_warp();         // every lane's part of this unit is there, and the unit before it has been read
         stream.copy_next();  // over the unit before it; this one's stage is the next
         const int k = work.tiled.args.x.k;
@@ -146,19 +144,15 @@ int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure)
   return launch(device, shape, matvec_int8_kernel<F, kTokens, kStages>, work, failure);
 }
 
-// Two units of each warp are on their way at a time, or one where rings of three do not fit.
+// Two stages of each warp are on their way at a time, or one where rings of three do not fit.
 template <typename F, int kTokens>
 int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
-  if constexpr (kTokens == 1 && kStagesOfCopies > 0) {
-    return launch_matvec_int8<F, kTokens, kStagesOfCopies>(device, args, failure);
-  } else {
-    using Large = MatvecShape<F, kTokens, 3>;
-    static_assert(MatvecShape<F, kTokens, 2>::kSharedBytes + kSharedOfBlock <= kLeastShared);
-    if constexpr (Large::kBlocks * (Large::kSharedBytes + kSharedOfBlock) <= kMostShared)
-      if (blocks_that_fit(device, Large::kSharedBytes) >= Large::kBlocks)
-        return launch_matvec_int8<F, kTokens, 3>(device, args, failure);
-    return launch_matvec_int8<F, kTokens, 2>(device, args, failure);
-  }
+  using Large = MatvecShape<F, kTokens, 3>;
+  static_assert(MatvecShape<F, kTokens, 2>::kSharedBytes + kSharedOfBlock <= kLeastShared);
+  if constexpr (Large::kBlocks * (Large::kSharedBytes + kSharedOfBlock) <= kMostShared)
+    if (blocks_that_fit(device, Large::kSharedBytes) >= Large::kBlocks)
+      return launch_matvec_int8<F, kTokens, 3>(device, args, failure);
+  return launch_matvec_int8<F, kTokens, 2>(device, args, failure);
 }
 
 template <typename F>

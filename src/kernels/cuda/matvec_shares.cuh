@@ -9,6 +9,8 @@
 // that each waits only for blocks before it, which have begun and wait for nothing before they leave their parts.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/cuda/division.cuh"
 #include "kernels/cuda/matvec_products.cuh"
 
@@ -52,43 +54,27 @@ struct MatvecShare {
 // The units of a block's range as one warp copies them: every S::kWarps-th.
 template <typename F, typename S>
 struct UnitStream {
-  static constexpr bool kIsByRows = kIsBulk && RowCopies::kAreThere;
+  using Unit = typename S::U;
+  using Source = std::conditional_t<S::kUnits == 1, typename Unit::Source, typename Unit::LineSource>;
   const MatvecWork& work;
   Shared<uint8_t> ring;
-  typename S::U::Source source;
-  RowCopies copies;
+  Source source;
   int tile, unit, left, stage = 0;  // what is copied next; `left` units from it to the end of the range
-  int turn = 0;                     // of the ring, its parity
 
-  TESSERA_DEVICE UnitStream(const MatvecWork& of, const MatvecShare& share, Shared<uint8_t> memory,
-                            Shared<float> barriers)
-      : work(of), ring(memory), copies(cast<uint64_t>(barriers) + warp() * S::kStages, S::kStages, kTileRows) {
+  TESSERA_DEVICE UnitStream(const MatvecWork& of, const MatvecShare& share, Shared<uint8_t> memory)
+      : work(of), ring(memory) {
     tile = share.first_tile - 1, unit = share.first_unit + warp() + work.units_per_tile.value;
     left = share.n_units - warp();
-  }
-  // Until the unit in the stage after the next to be filled is there.
-  TESSERA_DEVICE void wait() {
-    if constexpr (kIsByRows) {
-      const int filled = stage + 1 == S::kStages ? 0 : stage + 1;
-      copies.wait(filled, turn);
-      if (filled + 1 == S::kStages) turn ^= 1;
-    } else {
-      wait_copies<S::kStages - 2>();
-    }
   }
   // Starts the copy of the next unit, if there is one, and closes its group in any case.
   TESSERA_DEVICE void copy_next() {
     if (unit >= work.units_per_tile.value) {
       while (unit >= work.units_per_tile.value) unit -= work.units_per_tile.value, ++tile;
-      if (left > 0) source.set(RowTile::of<F>(work.tiled, tile), kIsByRows);
+      if (left > 0) source.set(RowTile::of<F>(work.tiled, tile));
     }
-    if constexpr (kIsByRows) {
-      if (left > 0) source.copy(unit, ring + stage * S::U::kStageBytes, copies, stage);
-    } else {
-      if (left > 0) source.copy(unit, ring + stage * S::U::kStageBytes);
-      commit_copies();
-    }
+    if (left > 0) source.copy(unit, ring + stage * Unit::kStageBytes);
     unit += S::kWarps, left -= S::kWarps;
+    commit_copies();
     stage = stage + 1 == S::kStages ? 0 : stage + 1;
   }
 };

@@ -8,7 +8,6 @@
 #pragma once
 
 #include "kernels/cuda/formats.cuh"
-#include "kernels/cuda/row_copies.cuh"
 
 namespace tessera::kernels::cuda {
 
@@ -69,29 +68,13 @@ struct RowTile {
   }
 };
 
-// How a unit's chunks of 16 bytes are dealt out to the lanes that copy them. Eight lanes a row: a row's last chunks are
-// an instruction of few lanes. In line: row after row, 32 chunks an instruction.
-enum class ChunkDeal { kEightLanesARow, kInLine };
-#ifndef TESSERA_DEAL
-#define TESSERA_DEAL kEightLanesARow
-#endif
-// Neighbouring units of the same rows that decode of one token copies together, and how many such copies its rings
-// hold: 0 is as many as fit.
-#ifndef TESSERA_UNITS
-#define TESSERA_UNITS 1
-#define TESSERA_STAGES 0
-#endif
-#ifndef TESSERA_BULK
-#define TESSERA_BULK false
-#endif
-inline constexpr bool kIsBulk = TESSERA_BULK;
-inline constexpr int kUnitsOfCopy = TESSERA_UNITS, kStagesOfCopies = TESSERA_STAGES;
-inline constexpr ChunkDeal kChunkDeal = ChunkDeal::TESSERA_DEAL;
-
 // Where a lane is in a tile as the tensor cores have it: its rows are `row` and `row` + 8.
 struct LanePlace {
   int row = once(lane() / 4), quarter = once(lane() % 4);
 };
+
+// Lanes that copy chunks of one row at the same time.
+inline constexpr int kCopyLanes = 8;
 
 // kValues: 256, or 64 where blocks are no larger.
 template <typename F, int kValues>
@@ -107,70 +90,73 @@ struct Unit {
     return kLead == 0 ? 0 : (static_cast<int>(row % 16) + unit * (kBytes % 16)) % 16;
   }
 
-  // What a lane copies of every unit of a tile: of chunks of rows. Eight neighbours of a row are in different banks.
-  static constexpr bool kIsLine = kChunkDeal == ChunkDeal::kInLine;
-  static constexpr int kLanes = 8, kRowStep = kWarp / kLanes, kColumns = pieces_of(kChunks, kLanes);  // not in line
-  static constexpr int kPieces = kIsLine ? pieces_of(kTileRows * kChunks, kWarp) : kTileRows / kRowStep * kColumns;
+  // What a lane copies of every unit of a tile: of rows lane / kLanes, + kWarp / kLanes, ... the chunks lane % kLanes,
+  // + kLanes, ... Eight neighbours of a row are in different banks.
+  static constexpr int kLanes = kCopyLanes, kRowStep = kWarp / kLanes, kRows = kTileRows / kRowStep;
   static constexpr bool kIsWhole = F::kValues == kValues && 16 * (kChunks - 1) < kBytes;  // all chunks hold bytes of it
-  TESSERA_DEVICE static int row_of_piece(int i) {
-    return kIsLine ? (lane() + i * kWarp) / kChunks : lane() / kLanes + i / kColumns * kRowStep;
-  }
-  TESSERA_DEVICE static int chunk_of_piece(int i) {
-    return kIsLine ? (lane() + i * kWarp) % kChunks : lane() % kLanes + i % kColumns * kLanes;
-  }
-  TESSERA_DEVICE static bool is_piece(int i) {
-    if constexpr (kIsLine)
-      return (i + 1) * kWarp <= kTileRows * kChunks || lane() < kTileRows * kChunks - i * kWarp;
-    else
-      return (i % kColumns + 1) * kLanes <= kChunks || lane() % kLanes < kChunks - i % kColumns * kLanes;
-  }
   struct Source {
-    static constexpr int kColumnsOfRow = kIsLine ? 1 : kColumns, kRowsOfLane = kPieces / kColumnsOfRow;
-    Address low = 0, high = 0;      // of the tile
-    uint32_t offsets[kRowsOfLane];  // from there to the lane's first chunk of each row, of unit 0
-    int places[kPieces];            // in a stage
+    Address rows[kRows];  // the lane's first chunk, as many bytes too far as the unit is from a multiple of 16
+    int row_bytes = 0;
+
+    TESSERA_DEVICE void set(const RowTile& tile) {
+      row_bytes = static_cast<int>(tile.row_bytes);
+      TESSERA_UNROLL
+      for (int j = 0; j < kRows; ++j)
+        rows[j] = tile.address(lane() / kLanes + j * kRowStep) + static_cast<Address>(lane() % kLanes * 16);
+    }
+    // Starts the copies of unit `unit`, by one warp. Chunks without a byte of the row are zeros.
+    TESSERA_DEVICE void copy(int unit, Shared<uint8_t> stage) const {
+      const int bytes = min_of(row_bytes - unit * kBytes, kBytes), column = lane() % kLanes;
+      TESSERA_UNROLL
+      for (int j = 0; j < kRows; ++j) {
+        const Address at = rows[j] + uint64_t{static_cast<uint32_t>(unit)} * kBytes;
+        const Address from = at & ~Address{15};
+        const auto to = stage + (lane() / kLanes * kStride + column * 16 + j * kRowStep * kStride);
+        const int left = bytes + static_cast<int>(at % 16) - column * 16;
+        TESSERA_UNROLL
+        for (int chunk = 0; chunk < kChunks; chunk += kLanes) {
+          if (chunk + kLanes > kChunks && column >= kChunks - chunk) continue;
+          if constexpr (kIsWhole)
+            copy_async16(to + 16 * chunk, global<const uint8_t>(from) + 16 * chunk);
+          else
+            copy_async16_or_zeros(to + 16 * chunk, from + 16 * chunk, 16 * chunk < left);
+        }
+      }
+    }
+  };
+
+  // The same for wide units (decode of one token): chunks dealt out in line, row after row, 32 an instruction, so that
+  // no instruction has few lanes; and few registers from one tile to the next.
+  static constexpr int kLineCopies = kTileRows * kChunks, kPieces = pieces_of(kLineCopies, kWarp);
+  TESSERA_DEVICE static int row_of_piece(int i) { return (lane() + i * kWarp) / kChunks; }
+  TESSERA_DEVICE static int chunk_of_piece(int i) { return (lane() + i * kWarp) % kChunks; }
+  TESSERA_DEVICE static bool is_piece(int i) {
+    return (i + 1) * kWarp <= kLineCopies || lane() < kLineCopies - i * kWarp;
+  }
+  struct LineSource {
+    Address low = 0, high = 0;  // of the tile
+    uint32_t offsets[kPieces];  // from there to the lane's chunks, of unit 0
+    int places[kPieces];        // in a stage
     int row_bytes = 0;
     bool is_ragged = true;  // offsets are not those of tiles of sixteen rows
 
-    TESSERA_DEVICE Source() {
-      constexpr bool kIsEven = kIsLine && kStride == 16 * kChunks;  // chunk follows chunk, from row to row
-      const int first = once(kIsEven ? 16 * lane() : row_of_piece(0) * kStride + chunk_of_piece(0) * 16);
+    TESSERA_DEVICE LineSource() {
+      constexpr bool kIsEven = kStride == 16 * kChunks;  // chunk follows chunk, from row to row
+      const int first = once(16 * lane());
       TESSERA_UNROLL
-      for (int i = 0; i < kPieces; ++i) {
-        if constexpr (kIsEven)
-          places[i] = first + i * 16 * kWarp;
-        else if constexpr (kIsLine)
-          places[i] = once(row_of_piece(i) * kStride + chunk_of_piece(i) * 16);
-        else
-          places[i] = first + i / kColumns * kRowStep * kStride + i % kColumns * kLanes * 16;
-      }
+      for (int i = 0; i < kPieces; ++i)
+        places[i] = kIsEven ? first + i * 16 * kWarp : once(row_of_piece(i) * kStride + chunk_of_piece(i) * 16);
     }
-    // is_by_rows: for pieces of whole rows.
-    TESSERA_DEVICE void set(const RowTile& tile, bool is_by_rows = false) {
+    TESSERA_DEVICE void set(const RowTile& tile) {
       low = tile.low, high = tile.high;
       const bool was_ragged = is_ragged;
       is_ragged = !tile.is_whole();
       if (!is_ragged && !was_ragged) return;
       row_bytes = static_cast<int>(tile.row_bytes);
       TESSERA_UNROLL
-      for (int i = 0; i < kRowsOfLane; ++i) {
-        if (is_by_rows) {
-          offsets[i] = static_cast<uint32_t>(tile.clamped(lane() % kTileRows) * row_bytes);
-          continue;
-        }
-        const int piece = i * kColumnsOfRow, row = tile.clamped(min_of(row_of_piece(piece), kTileRows - 1));
-        offsets[i] = static_cast<uint32_t>(row * row_bytes + 16 * chunk_of_piece(piece));
-      }
-    }
-    // Of row `lane`, for lanes that have one, as one piece.
-    TESSERA_DEVICE void copy(int unit, Shared<uint8_t> stage, const RowCopies& copies, int barrier) const {
-      if (lane() >= kTileRows) return;
-      const int bytes = min_of(row_bytes - unit * kBytes, kBytes);
-      const Address at =
-          (lane() < kTileRows / 2 ? low : high) + offsets[0] + uint64_t{static_cast<uint32_t>(unit)} * kBytes;
-      const int lead = kLead == 0 ? 0 : static_cast<int>(at % 16);
-      copies.start(stage + lane() * kStride, global<const uint8_t>(at - static_cast<Address>(lead)),
-                   (lead + bytes + 15) & ~15, barrier);
+      for (int i = 0; i < kPieces; ++i)
+        offsets[i] = static_cast<uint32_t>(tile.clamped(min_of(row_of_piece(i), kTileRows - 1)) * row_bytes +
+                                           16 * chunk_of_piece(i));
     }
     // Starts the copies of unit `unit`, by one warp. Chunks without a byte of the row are zeros.
     TESSERA_DEVICE void copy(int unit, Shared<uint8_t> stage) const {
@@ -179,8 +165,8 @@ struct Unit {
       const Address of_low = low + skipped, of_high = high + skipped;
       TESSERA_UNROLL
       for (int i = 0; i < kPieces; ++i) {
-        const Address at = (row_of_piece(i) < kTileRows / 2 ? of_low : of_high) + offsets[i / kColumnsOfRow];
-        const Address from = (kLead == 0 ? at : at & ~Address{15}) + i % kColumnsOfRow * kLanes * 16;
+        const Address at = (row_of_piece(i) < kTileRows / 2 ? of_low : of_high) + offsets[i];
+        const Address from = kLead == 0 ? at : at & ~Address{15};
         if (!is_piece(i)) continue;
         const auto to = stage + places[i];
         if constexpr (kIsWhole)
