@@ -195,13 +195,9 @@ void AttentionBench::run(const Layer& layer, int m, int position) {
 }
 
 int run() {
-  auto api = load_library();
-  auto gpu = api ? Gpu::open(**api, 0) : Result<std::shared_ptr<Gpu>>(api.error());
-  if (!gpu) {
-    fmt::print(stderr, "cuda_attention_bench: skipped, no GPU: {}\n", gpu.error().message);
-    return 1;
-  }
-  AttentionBench bench(std::move(*gpu));
+  auto gpu = first_gpu();
+  if (!gpu) return 1;
+  AttentionBench bench(std::move(gpu));
   bench.measure_limit();
   for (const Layer& layer : {kSliding, kFull}) {
     for (const int position : {15, 63, 200, 511, 1023, 2047, 8191, 32767}) bench.run(layer, 1, position);

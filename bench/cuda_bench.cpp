@@ -211,13 +211,9 @@ class Ladder {
 };
 
 int run(bool quick) {
-  auto api = load_library();
-  auto gpu = api ? Gpu::open(**api, 0) : Result<std::shared_ptr<Gpu>>(api.error());
-  if (!gpu) {
-    fmt::print(stderr, "cuda_bench: skipped, no GPU: {}\n", gpu.error().message);
-    return 1;
-  }
-  Ladder ladder(std::move(*gpu));
+  auto gpu = first_gpu();
+  if (!gpu) return 1;
+  Ladder ladder(std::move(gpu));
   ladder.read_limit();
   ladder.peak();
   for (const char* format : {"Q4_K", "Q6_K", "Q5_K", "Q8_0", "Q4_0"}) {

@@ -1,4 +1,5 @@
-// What the CUDA benchmarks share: giving up with a message, and times of recorded launches.
+// What the CUDA benchmarks share: the first GPU or a word why there is none, giving up with a message, and times of
+// recorded launches.
 #pragma once
 
 #include <fmt/format.h>
@@ -6,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <vector>
 
 #include "kernels/cuda/gpu.h"
@@ -19,15 +21,24 @@ constexpr int kRepeats = 7;
 template <typename T>
 T need(Result<T> result) {
   if (!result) {
-    fmt::print(stderr, "cuda_bench: {}\n", result.error().message);
+    fmt::print(stderr, "benchmark: {}\n", result.error().message);
     std::exit(1);
   }
   return std::move(result).value();
 }
 inline void need(const Status& status) {
   if (status) return;
-  fmt::print(stderr, "cuda_bench: {}\n", status.error().message);
+  fmt::print(stderr, "benchmark: {}\n", status.error().message);
   std::exit(1);
+}
+
+// Null where there is none; says why.
+inline std::shared_ptr<Gpu> first_gpu() {
+  auto api = load_library();
+  auto gpu = api ? Gpu::open(**api, 0) : Result<std::shared_ptr<Gpu>>(api.error());
+  if (gpu) return std::move(*gpu);
+  fmt::print(stderr, "skipped, no GPU: {}\n", gpu.error().message);
+  return nullptr;
 }
 
 struct Times {

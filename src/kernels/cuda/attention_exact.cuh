@@ -145,10 +145,9 @@ int launch_exact_attention(Device& device, const AttentionArgs& args, Failure* f
 
 // Query and sum of a head take 2 kPerLane registers: as many heads at once as leave room for the rest.
 inline int exact_attention(Device& device, const AttentionArgs& args, Failure* failure) {
-  if (args.head_dim <= 64) return launch_exact_attention<2, 8>(device, args, failure);
-  if (args.head_dim <= 128) return launch_exact_attention<4, 8>(device, args, failure);
-  if (args.head_dim <= 256) return launch_exact_attention<8, 4>(device, args, failure);
-  return launch_exact_attention<16, 4>(device, args, failure);
+  return for_head_size(args.head_dim, [&]<int size>() {
+    return launch_exact_attention < size / kWarp, size <= 128 ? 8 : 4 > (device, args, failure);
+  });
 }
 
 }  // namespace tessera::kernels::cuda

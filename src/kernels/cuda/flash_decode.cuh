@@ -176,19 +176,15 @@ int launch_flash_decode(Device& device, const AttentionArgs& args, Failure* fail
 
 template <bool kIsBf16>
 int flash_decode(Device& device, const AttentionArgs& args, Failure* failure) {
-  if (args.head_dim <= 64) return launch_flash_decode<DecodeShape<kIsBf16, 64>>(device, args, failure);
-  if (args.head_dim <= 128) return launch_flash_decode<DecodeShape<kIsBf16, 128>>(device, args, failure);
-  if (args.head_dim <= 256) return launch_flash_decode<DecodeShape<kIsBf16, 256>>(device, args, failure);
-  return launch_flash_decode<DecodeShape<kIsBf16, 512>>(device, args, failure);
+  return for_head_size(args.head_dim, [&]<int size>() {
+    return launch_flash_decode<DecodeShape<kIsBf16, size>>(device, args, failure);
+  });
 }
 
 // Whether the kernels above take these arguments on this device.
 inline bool has_flash_decode(const Device& device, const AttentionArgs& args) {
   const int d = args.head_dim, m = args.m;
-  const int bytes = d <= 64    ? DecodeShape<false, 64>::shared_bytes(m)
-                    : d <= 128 ? DecodeShape<false, 128>::shared_bytes(m)
-                    : d <= 256 ? DecodeShape<false, 256>::shared_bytes(m)
-                               : DecodeShape<false, 512>::shared_bytes(m);
+  const int bytes = for_head_size(d, [&]<int size>() { return DecodeShape<false, size>::shared_bytes(m); });
   return args.kv_element != Element::kF32 && d % 16 == 0 && d <= 512 && device.shared_bytes >= bytes &&
          m * (args.n_heads / args.n_kv_heads) <= kDecodeRows;
 }

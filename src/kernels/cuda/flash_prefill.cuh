@@ -251,23 +251,18 @@ int launch_flash_prefill(Device& device, const AttentionArgs& args, Failure* fai
 // Of queries as attention_input<true> leaves them. Several pieces are left to combine_kernel.
 template <bool kIsBf16>
 int flash_prefill(Device& device, const AttentionArgs& args, Failure* failure) {
-  if (args.head_dim <= 64) return launch_flash_prefill<PrefillShape<kIsBf16, 64>>(device, args, failure);
-  if (args.head_dim <= 128) return launch_flash_prefill<PrefillShape<kIsBf16, 128>>(device, args, failure);
-  if (args.head_dim <= 256) return launch_flash_prefill<PrefillShape<kIsBf16, 256>>(device, args, failure);
-  return launch_flash_prefill<PrefillShape<kIsBf16, 512>>(device, args, failure);
+  return for_head_size(args.head_dim, [&]<int size>() {
+    return launch_flash_prefill<PrefillShape<kIsBf16, size>>(device, args, failure);
+  });
 }
 
-static_assert(PrefillShape<false, 64>::kSharedBytes <= kFlashSharedBytes &&
-              PrefillShape<false, 128>::kSharedBytes <= kFlashSharedBytes &&
-              PrefillShape<false, 256>::kSharedBytes <= kFlashSharedBytes &&
-              PrefillShape<false, 512>::kSharedBytes <= kFlashSharedBytes);
 // Whether the kernels above take these arguments on this device.
 inline bool has_flash_prefill(const Device& device, const AttentionArgs& args) {
   const int d = args.head_dim;
-  const int bytes = d <= 64    ? PrefillShape<false, 64>::kSharedBytes
-                    : d <= 128 ? PrefillShape<false, 128>::kSharedBytes
-                    : d <= 256 ? PrefillShape<false, 256>::kSharedBytes
-                               : PrefillShape<false, 512>::kSharedBytes;
+  const int bytes = for_head_size(d, [&]<int size>() {
+    static_assert(PrefillShape<false, size>::kSharedBytes <= kFlashSharedBytes);
+    return PrefillShape<false, size>::kSharedBytes;
+  });
   return args.kv_element != Element::kF32 && d % 8 == 0 && d <= 512 && device.shared_bytes >= bytes;
 }
 

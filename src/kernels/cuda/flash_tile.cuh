@@ -18,6 +18,15 @@ struct FlashArgs : AttentionArgs {
   Divisor group, pieces, slots;  // heads of a KV head, n_splits, n_slots
 };
 
+// f.template operator()<size>() with the smallest size that has kernels and holds heads of head_dim values.
+template <typename F>
+int for_head_size(int head_dim, const F& f) {
+  if (head_dim <= 64) return f.template operator()<64>();
+  if (head_dim <= 128) return f.template operator()<128>();
+  if (head_dim <= 256) return f.template operator()<256>();
+  return f.template operator()<512>();
+}
+
 // Keys [begin, end) of one piece, and those any row of the tile may see.
 struct KeyRange {
   int begin, end;

@@ -16,23 +16,6 @@ TESSERA_DEVICE Global<uint32_t> word_of_output(const LinearArgs& args, int token
   return global<uint32_t>(args.outputs) + (token * args.jobs[0].n + row);
 }
 
-// Eight outputs of a token, when they are there.
-TESSERA_DEVICE void take_outputs(Global<uint32_t> words, float (&x)[8]) {
-  uint32_t seen[8];
-  bool is_there = false;
-  while (!is_there) {
-    is_there = true;
-    TESSERA_UNROLL
-    for (int i = 0; i < 8; ++i) {
-      seen[i] = load_past_caches(words + i);
-      is_there &= seen[i] != 0;
-    }
-    if (!is_there) look_again();
-  }
-  TESSERA_UNROLL
-  for (int i = 0; i < 8; ++i) x[i] = float_of_bits(~seen[i]), leave_word(words + i, 0);
-}
-
 // By all threads, when the block has left the words of all its tiles: a warp per group and token.
 template <typename S>
 TESSERA_DEVICE void make_form_of_outputs(const MatvecWork& work, const MatvecShare& share) {
@@ -45,7 +28,8 @@ TESSERA_DEVICE void make_form_of_outputs(const MatvecWork& work, const MatvecSha
     for (int token = warp(); token < args.x.m; token += S::kWarps) {
       const int row = group * kValues + 8 * lane();
       float x[8];
-      take_outputs(word_of_output(args, token, row), x);
+      const auto words = word_of_output(args, token, row);
+      take_floats([&](int i) { return words + i; }, x);
       TESSERA_UNROLL
       for (int i = 0; i < 8; ++i) x[i] = rounded(x[i], args.jobs[0].out_element);
       quantize_eight(args.made, token, row, true, x);

@@ -67,7 +67,7 @@ TESSERA_DEVICE void finish_tiles(const MatvecWork& work, const MatvecShare& shar
     if (job.gate != 0) {
       const float value = high * gelu_tanh(low);
       store(row, value);
-      if (args.made.m != 0) leave_word(word_of_output(args, token, row), ~bits_of_float(value));
+      if (args.made.m != 0) leave_float(word_of_output(args, token, row), value);
     } else {
       store(row, low);
       store(row + kTileRows / 2, high);

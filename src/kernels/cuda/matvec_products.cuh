@@ -30,6 +30,19 @@ struct TokenCodes {
   }
 };
 
+// Products of slice s of sixteen rows with eight columns: of each part of it that has its own scale.
+template <typename F>
+TESSERA_DEVICE void multiply_slice(const QuadPair<F, kUnitValues>& w, int s, const Words2& b,
+                                   int32_t (&part)[F::kScales][4]) {
+  const Words2 a0 = F::codes(w.row[0], s), a1 = F::codes(w.row[1], s);
+  if constexpr (F::kScales == 1) {
+    mma_int8_32(part[0], a0.word[0], a1.word[0], a0.word[1], a1.word[1], b.word[0], b.word[1]);
+  } else {
+    mma_int8_16(part[0], a0.word[0], a1.word[0], b.word[0]);
+    mma_int8_16(part[1], a0.word[1], a1.word[1], b.word[1]);
+  }
+}
+
 // Sums of a lane: rows lane / 4 and + 8, tokens 2 (lane % 4) and the next: of[i][e] is of row e / 2, token e % 2 of
 // token tile i.
 template <int kTokens>
@@ -82,14 +95,8 @@ TESSERA_DEVICE void multiply_unit_of_256(const QuadPair<F, kUnitValues>& w, cons
   int32_t own[F::kScales][4];
   TESSERA_UNROLL
   for (int s = 0; s < kUnitSlices; ++s) {
-    const Words2 a0 = F::codes(w.row[0], s), a1 = F::codes(w.row[1], s);
     int32_t part[F::kScales][4];
-    if constexpr (F::kScales == 1) {
-      mma_int8_32(part[0], a0.word[0], a1.word[0], a0.word[1], a1.word[1], b.word[0], b.word[1]);
-    } else {
-      mma_int8_16(part[0], a0.word[0], a1.word[0], b.word[0]);
-      mma_int8_16(part[1], a0.word[1], a1.word[1], b.word[1]);
-    }
+    multiply_slice(w, s, b, part);
     TESSERA_UNROLL
     for (int j = 0; j < F::kScales; ++j) take_own(x.quarter, s, part[j], own[j]);
   }
@@ -118,17 +125,10 @@ TESSERA_DEVICE void multiply_unit_of_256(const QuadPair<F, kUnitValues>& w, cons
   int32_t sum[kTiles][4] = {};
   TESSERA_UNROLL
   for (int s = 0; s < kUnitSlices; ++s) {
-    const Words2 a0 = F::codes(w.row[0], s), a1 = F::codes(w.row[1], s);
     TESSERA_UNROLL
     for (int i = 0; i < kTiles; ++i) {
-      const Words2 b = x.codes(i, unit * kUnitSlices + s);
-      int32_t part[2][4];
-      if constexpr (F::kScales == 1) {
-        mma_int8_32(part[0], a0.word[0], a1.word[0], a0.word[1], a1.word[1], b.word[0], b.word[1]);
-      } else {
-        mma_int8_16(part[0], a0.word[0], a1.word[0], b.word[0]);
-        mma_int8_16(part[1], a0.word[1], a1.word[1], b.word[1]);
-      }
+      int32_t part[F::kScales][4];
+      multiply_slice(w, s, x.codes(i, unit * kUnitSlices + s), part);
       TESSERA_UNROLL
       for (int e = 0; e < 4; ++e) TESSERA_UNROLL
       for (int j = 0; j < F::kScales; ++j) sum[i][e] += part[j][e] * F::integer_scale(w.row[e / 2], F::kScales * s + j);
@@ -164,10 +164,9 @@ TESSERA_DEVICE void multiply_unit_of_32(const QuadPair<F, kUnitValues>& w, const
   int32_t own[4];
   TESSERA_UNROLL
   for (int s = 0; s < kUnitSlices; ++s) {
-    const Words2 a0 = F::codes(w.row[0], s), a1 = F::codes(w.row[1], s);
-    int32_t part[4];
-    mma_int8_32(part, a0.word[0], a1.word[0], a0.word[1], a1.word[1], b.word[0], b.word[1]);
-    take_own(x.quarter, s, part, own);
+    int32_t part[1][4];
+    multiply_slice(w, s, b, part);
+    take_own(x.quarter, s, part[0], own);
   }
   TESSERA_UNROLL
   for (int i = 0; i < 2; ++i) {
@@ -183,16 +182,14 @@ TESSERA_DEVICE void multiply_unit_of_32(const QuadPair<F, kUnitValues>& w, const
   TESSERA_UNROLL
   for (int s = 0; s < kUnitSlices; ++s) {
     const int slice = min_of(unit * kUnitSlices + s, x.n_slices - 1);
-    const Words2 a0 = F::codes(w.row[0], s), a1 = F::codes(w.row[1], s);
     const float d[2] = {F::scale(w.row[0], s), F::scale(w.row[1], s)};
     TESSERA_UNROLL
     for (int i = 0; i < kTiles; ++i) {
-      const Words2 b = x.codes(i, slice);
-      int32_t part[4];
-      mma_int8_32(part, a0.word[0], a1.word[0], a0.word[1], a1.word[1], b.word[0], b.word[1]);
+      int32_t part[1][4];
+      multiply_slice(w, s, x.codes(i, slice), part);
       const float scale[2] = {x.scale(i, 0, slice, x.n_slices), x.scale(i, 1, slice, x.n_slices)};
       TESSERA_UNROLL
-      for (int e = 0; e < 4; ++e) acc.of[i][e] += d[e / 2] * scale[e % 2] * static_cast<float>(part[e]);
+      for (int e = 0; e < 4; ++e) acc.of[i][e] += d[e / 2] * scale[e % 2] * static_cast<float>(part[0][e]);
     }
   }
 }

@@ -16,6 +16,27 @@
 
 namespace tessera::kernels::cuda {
 
+// Leaves a float for another block.
+TESSERA_DEVICE void leave_float(Global<uint32_t> place, float value) { leave_word(place, ~bits_of_float(value)); }
+
+// Takes n floats that others leave, when all are there: x[i] from place(i). Asked for all at once.
+template <int n, typename Place>
+TESSERA_DEVICE void take_floats(const Place& place, float (&x)[n]) {
+  uint32_t seen[n];
+  bool is_there = false;
+  while (!is_there) {
+    is_there = true;
+    TESSERA_UNROLL
+    for (int i = 0; i < n; ++i) {
+      seen[i] = load_past_caches(place(i));
+      is_there &= seen[i] != 0;
+    }
+    if (!is_there) look_again();
+  }
+  TESSERA_UNROLL
+  for (int i = 0; i < n; ++i) x[i] = float_of_bits(~seen[i]), leave_word(place(i), 0);
+}
+
 // A launch's units, counted on the host.
 struct MatvecWork {
   TiledLinear tiled;
@@ -111,7 +132,7 @@ template <typename F, typename S, int kTokens>
 TESSERA_DEVICE void leave_part(const MatvecWork& work, const MatvecShare& share, const TileSums<kTokens>& acc) {
   const auto words = parts_of_range<S>(work, share.range) + warp() * S::kPart;
   for_part<F>(acc, [&](int place, float value) {
-    if (kTokens == 1 || place < work.tiled.args.x.m * kTileRows) leave_word(words + place, ~bits_of_float(value));
+    if (kTokens == 1 || place < work.tiled.args.x.m * kTileRows) leave_float(words + place, value);
   });
 }
 
@@ -121,22 +142,10 @@ TESSERA_DEVICE void take_parts(const MatvecWork& work, const MatvecShare& share,
   int range = share.range + 1;
   for (int done = share.end_unit; done < work.units_per_tile.value; done += work.size(range), ++range) {
     const auto words = parts_of_range<S>(work, range) + place;
-    uint32_t seen[S::kWarps][2];  // asked for all at once
-    bool is_there = false;
-    while (!is_there) {
-      is_there = true;
-      TESSERA_UNROLL
-      for (int i = 0; i < 2 * S::kWarps; ++i) {
-        seen[i / 2][i % 2] = load_past_caches(words + (i / 2 * S::kPart + i % 2 * 8));
-        is_there &= seen[i / 2][i % 2] != 0;
-      }
-      if (!is_there) look_again();
-    }
+    float parts[2 * S::kWarps];  // (warps, 2)
+    take_floats([&](int i) { return words + (i / 2 * S::kPart + i % 2 * 8); }, parts);
     TESSERA_UNROLL
-    for (int w = 0; w < S::kWarps; ++w) {
-      low += float_of_bits(~seen[w][0]), high += float_of_bits(~seen[w][1]);
-      leave_word(words + w * S::kPart, 0), leave_word(words + (w * S::kPart + 8), 0);
-    }
+    for (int w = 0; w < S::kWarps; ++w) low += parts[2 * w], high += parts[2 * w + 1];
   }
 }
 

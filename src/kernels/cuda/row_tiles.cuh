@@ -1,5 +1,5 @@
-// Sixteen packed rows at a time, as the tensor cores take them, and their way through shared memory in units of 256
-// or 64 values: 16-byte asynchronous copies from the multiple of 16 below a row's unit, so that blocks of
+// Sixteen packed rows at a time, as the tensor cores take them, and their way through shared memory in units of 64
+// to 512 values: 16-byte asynchronous copies from the multiple of 16 below a row's unit, so that blocks of
 // 210, 34 or 18 bytes cost no narrow loads from memory. Rows of a stage lie an odd multiple of 16 bytes apart: the
 // words that eight rows and four lanes read at once are in different banks.
 //
@@ -73,10 +73,7 @@ struct LanePlace {
   int row = once(lane() / 4), quarter = once(lane() % 4);
 };
 
-// Lanes that copy chunks of one row at the same time.
-inline constexpr int kCopyLanes = 8;
-
-// kValues: 256, or 64 where blocks are no larger.
+// kValues: a multiple of a block's and of 64.
 template <typename F, int kValues>
 struct Unit {
   static constexpr int kSlices = kValues / kSlice, kBytes = kValues / F::kValues * F::kBytes;
@@ -92,7 +89,7 @@ struct Unit {
 
   // What a lane copies of every unit of a tile: of rows lane / kLanes, + kWarp / kLanes, ... the chunks lane % kLanes,
   // + kLanes, ... Eight neighbours of a row are in different banks.
-  static constexpr int kLanes = kCopyLanes, kRowStep = kWarp / kLanes, kRows = kTileRows / kRowStep;
+  static constexpr int kLanes = 8, kRowStep = kWarp / kLanes, kRows = kTileRows / kRowStep;
   static constexpr bool kIsWhole = F::kValues == kValues && 16 * (kChunks - 1) < kBytes;  // all chunks hold bytes of it
   struct Source {
     Address rows[kRows];  // the lane's first chunk, as many bytes too far as the unit is from a multiple of 16
