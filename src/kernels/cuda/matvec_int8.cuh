@@ -34,7 +34,7 @@ struct MatvecShape {
   static constexpr int kSharedBytes = kRingBytes + 2 * kTurnFloats * static_cast<int>(sizeof(float));
   // Blocks of a multiprocessor: one's beginning and end hide behind the others' middles, and those of the next launch
   // come as soon as there is room for one.
-  static constexpr int kBlocks = kUnits == 1 ? 2 : min_of_sizes(5, kMostShared / (kSharedBytes + kSharedOfBlock));
+  static constexpr int kBlocks = kUnits == 1 ? 2 : min_of_sizes(3, kMostShared / (kSharedBytes + kSharedOfBlock));
 };
 
 // Adds the warps' parts of the tiles of a group and stores their outputs: a thread for each row below 8 and the one 8
