@@ -11,38 +11,52 @@ namespace tessera::kernels::cuda {
 
 inline constexpr int kConvertThreads = 256;
 
-// Eight values of a row from `first` on, a multiple of 8, which begins at `row`; those at k and past it are 0.
-TESSERA_DEVICE void load_eight(Address from, Element element, int64_t row, int first, int k, float (&x)[8]) {
-  if (first + 8 > k || k % 8 != 0) {
-    TESSERA_UNROLL
-    for (int i = 0; i < 8; ++i) x[i] = first + i < k ? load_float(from, element, row + first + i) : 0.0f;
-  } else if (element == Element::kF32) {
-    const auto words = global<const Words4>(from) + (row + first) / 4;
+// Eight values from `at` on, a multiple of 8.
+TESSERA_DEVICE void load_eight(Address from, Element element, int64_t at, float (&x)[8]) {
+  if (element == Element::kF32) {
+    const auto words = global<const Words4>(from) + at / 4;
     const Words4 low = words[0], high = words[1];
     TESSERA_UNROLL
     for (int i = 0; i < 4; ++i) x[i] = float_of_bits(low.word[i]), x[4 + i] = float_of_bits(high.word[i]);
   } else {
-    const Words4 words = global<const Words4>(from)[(row + first) / 8];
+    const Words4 words = global<const Words4>(from)[at / 8];
     TESSERA_UNROLL
     for (int i = 0; i < 8; ++i) {
       x[i] = float_of_half(static_cast<uint16_t>(words.word[i / 2] >> 16 * (i % 2)), element);
     }
   }
 }
-TESSERA_DEVICE void store_eight(Address to, Element element, int64_t row, int first, int k, const float (&x)[8]) {
-  if (first + 8 > k || k % 8 != 0) {
-    TESSERA_UNROLL
-    for (int i = 0; i < 8; ++i)
-      if (first + i < k) store_float(to, element, row + first + i, x[i]);
-  } else if (element == Element::kF32) {
-    const auto words = global<Words4>(to) + (row + first) / 4;
+TESSERA_DEVICE void store_eight(Address to, Element element, int64_t at, const float (&x)[8]) {
+  if (element == Element::kF32) {
+    const auto words = global<Words4>(to) + at / 4;
     words[0] = words_of(x[0], x[1], x[2], x[3]);
     words[1] = words_of(x[4], x[5], x[6], x[7]);
   } else {
     Words4 words;
     TESSERA_UNROLL
     for (int i = 0; i < 4; ++i) words.word[i] = halves_of(x[2 * i], x[2 * i + 1], element);
-    global<Words4>(to)[(row + first) / 8] = words;
+    global<Words4>(to)[at / 8] = words;
+  }
+}
+// The same of a row of k that begins at `row`, from `first` on, a multiple of 8; those at k and past it are 0.
+// kIsWhole: k is a multiple of 8.
+template <bool kIsWhole = false>
+TESSERA_DEVICE void load_eight(Address from, Element element, int64_t row, int first, int k, float (&x)[8]) {
+  if (kIsWhole ? first < k : first + 8 <= k && k % 8 == 0) {
+    load_eight(from, element, row + first, x);
+  } else {
+    TESSERA_UNROLL
+    for (int i = 0; i < 8; ++i) x[i] = !kIsWhole && first + i < k ? load_float(from, element, row + first + i) : 0.0f;
+  }
+}
+template <bool kIsWhole = false>
+TESSERA_DEVICE void store_eight(Address to, Element element, int64_t row, int first, int k, const float (&x)[8]) {
+  if (kIsWhole ? first < k : first + 8 <= k && k % 8 == 0) {
+    store_eight(to, element, row + first, x);
+  } else if (!kIsWhole) {
+    TESSERA_UNROLL
+    for (int i = 0; i < 8; ++i)
+      if (first + i < k) store_float(to, element, row + first + i, x[i]);
   }
 }
 

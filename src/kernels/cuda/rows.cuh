@@ -9,10 +9,11 @@ namespace tessera::kernels::cuda {
 
 inline constexpr int kNormThreads = 768, kElementThreads = 256;
 
+template <bool kIsWhole>
 TESSERA_DEVICE void load_weights(Address weight, int first, int k, float (&w)[8]) {
   TESSERA_UNROLL
   for (int i = 0; i < 8; ++i) w[i] = 1;
-  if (weight != 0) load_eight(weight, Element::kF32, 0, first, k, w);
+  if (weight != 0) load_eight<kIsWhole>(weight, Element::kF32, 0, first, k, w);
 }
 
 // The part of a row that a thread keeps in registers: kRounds times eight values, kNormThreads apart.
@@ -49,10 +50,13 @@ TESSERA_DEVICE void make_form(const Activations& out, int64_t token, const NormR
 }
 
 // A block per row: x, residual in; sum, next out, each once. Everything a thread needs is asked for before it is used,
-// the weights even before the launch before this one has ended: with one row, the time is that of the memory's answer.
-template <int kRounds>
+// the weights even before the launch before this one has ended: with one row, the time is that of the memory's answer
+// and of the instructions, which come from memory, too. So where rows are whole, of a multiple of 8 values, their
+// element is known when the kernel is compiled.
+template <int kRounds, bool kIsWhole, Element kElement>
 TESSERA_KERNEL(kNormThreads, 1)
 norm_kernel(NormArgs a) {
+  if constexpr (kIsWhole) a.element = kElement;
   const auto scratch = cast<float>(shared_memory());
   constexpr int kWarps = kNormThreads / kWarp;
   let_next_start();
@@ -61,14 +65,14 @@ norm_kernel(NormArgs a) {
   NormRow<kRounds> row = {};
   TESSERA_UNROLL
   for (int round = 0; round < kRounds; ++round) {
-    load_weights(a.branch_weight, row.first(round), a.k, weight[round]);
-    if (a.next != 0) load_weights(a.next_weight, row.first(round), a.k, next_weight[round]);
+    load_weights<kIsWhole>(a.branch_weight, row.first(round), a.k, weight[round]);
+    if (a.next != 0) load_weights<kIsWhole>(a.next_weight, row.first(round), a.k, next_weight[round]);
   }
   wait_for_previous();
   TESSERA_UNROLL
   for (int round = 0; round < kRounds; ++round) {
-    load_eight(a.x, a.element, start, row.first(round), a.k, row.x[round]);
-    if (a.residual != 0) load_eight(a.residual, a.element, start, row.first(round), a.k, residual[round]);
+    load_eight<kIsWhole>(a.x, a.element, start, row.first(round), a.k, row.x[round]);
+    if (a.residual != 0) load_eight<kIsWhole>(a.residual, a.element, start, row.first(round), a.k, residual[round]);
   }
   const auto factor_of = [&](float eps) {
     return inverse_sqrt(block_sum(row.squares(), kWarps, scratch) / static_cast<float>(a.k) + eps);
@@ -82,7 +86,7 @@ norm_kernel(NormArgs a) {
       x = x * factor * weight[round][i];
       if (a.residual != 0) x = (residual[round][i] + x) * a.scale;
     }
-    store_eight(a.sum, a.element, start, row.first(round), a.k, row.x[round]);
+    store_eight<kIsWhole>(a.sum, a.element, start, row.first(round), a.k, row.x[round]);
   }
   if (a.next != 0) {
     const float next_factor = factor_of(a.next_eps);
@@ -90,7 +94,7 @@ norm_kernel(NormArgs a) {
     for (int round = 0; round < kRounds; ++round) {
       TESSERA_UNROLL
       for (int i = 0; i < 8; ++i) row.x[round][i] = row.x[round][i] * next_factor * next_weight[round][i];
-      store_eight(a.next, a.element, start, row.first(round), a.k, row.x[round]);
+      store_eight<kIsWhole>(a.next, a.element, start, row.first(round), a.k, row.x[round]);
     }
   }
   if (a.made.m == 0) return;
@@ -114,19 +118,35 @@ TESSERA_KERNEL(kElementThreads, 1) geglu_kernel(GegluArgs a) {
     store_float(a.out, a.out_element, i, gelu_tanh(load_float(a.gate, a.element, i)) * load_float(a.up, a.element, i));
 }
 
-inline int norm(Device& device, const NormArgs& args, Failure* failure) {
-  if (args.made.m != 0 && (args.made.m != args.m || args.made.k != args.k || args.made.form == Form::kF32))
-    return fail(failure, "norm: its result cannot be made in this form");
+template <bool kIsWhole, Element kElement>
+int launch_norm(Device& device, const NormArgs& args, Failure* failure) {
   Launch shape;
   shape.threads = kNormThreads;
   shape.blocks.x = args.m;
   shape.shared_bytes = kNormThreads / kWarp * static_cast<int>(sizeof(float));
   constexpr int kRoundValues = 8 * kNormThreads;
-  if (args.k <= kRoundValues) return launch(device, shape, norm_kernel<1>, args, failure);
-  if (args.k <= 2 * kRoundValues) return launch(device, shape, norm_kernel<2>, args, failure);
-  if (args.k <= 4 * kRoundValues) return launch(device, shape, norm_kernel<4>, args, failure);
+  const auto launch_rounds = [&]<int rounds>() {
+    return launch(device, shape, norm_kernel<rounds, kIsWhole, kElement>, args, failure);
+  };
+  if (args.k <= kRoundValues) return launch_rounds.template operator()<1>();
+  if (args.k <= 2 * kRoundValues) return launch_rounds.template operator()<2>();
+  if (args.k <= 4 * kRoundValues) return launch_rounds.template operator()<4>();
   static_assert(4 * kRoundValues == 24576);
   return fail(failure, "norm: rows of up to 24576 values");
+}
+inline int norm(Device& device, const NormArgs& args, Failure* failure) {
+  if (args.made.m != 0 && (args.made.m != args.m || args.made.k != args.k || args.made.form == Form::kF32))
+    return fail(failure, "norm: its result cannot be made in this form");
+  if (args.k % 8 != 0) return launch_norm<false, Element::kF32>(device, args, failure);
+  switch (args.element) {
+    case Element::kF32:
+      return launch_norm<true, Element::kF32>(device, args, failure);
+    case Element::kF16:
+      return launch_norm<true, Element::kF16>(device, args, failure);
+    case Element::kBF16:
+      return launch_norm<true, Element::kBF16>(device, args, failure);
+  }
+  return fail(failure, "norm: an unknown element");
 }
 inline int soft_cap(Device& device, const SoftCapArgs& args, Failure* failure) {
   Launch shape;
