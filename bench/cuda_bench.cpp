@@ -1,6 +1,6 @@
 // The CUDA kernels' ladder: every shape of the table in docs/performance.md, checked against float64 on sampled
-// outputs, then timed. `build/cuda/cuda_bench [--quick]` on a machine with a GPU; without one it says why it cannot
-// run. Attention: cuda_attention_bench.cpp.
+// outputs, then timed. `build/cuda/cuda_bench [--quick|--decode|--prefill]` on a machine with a GPU; without one it
+// says why it cannot run. Attention: cuda_attention_bench.cpp.
 //
 // Times are of recorded launches replayed, so that launching is not in them; weights rotate among copies of three times
 // the L2 together, so that none is in the cache. The limit is what a plain reading kernel reaches in the same run.
@@ -13,6 +13,7 @@
 #include <cstring>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cuda_timing.h"
@@ -59,7 +60,7 @@ class Ladder {
   }
 
   // One weight with every number of tokens.
-  void linear(const char* format_name, int64_t n, int64_t k, std::initializer_list<int> tokens) {
+  void linear(const char* format_name, int64_t n, int64_t k, const std::vector<int>& tokens) {
     const quant::Format& format = *quant::find_format(std::string_view(format_name));
     const Weight weight = make_weight(format, n, k);
     for (const int m : tokens) linear(weight, n, k, m);
@@ -210,23 +211,34 @@ class Ladder {
   bool is_right_ = true;
 };
 
-int run(bool quick) {
+// part: all, or a part of the ladder; --quick leaves out what a look at every kernel does not need.
+int run(std::string_view part) {
   auto gpu = first_gpu();
   if (!gpu) return 1;
   Ladder ladder(std::move(gpu));
   ladder.read_limit();
   ladder.peak();
+  const bool has_decode = part != "--prefill", has_prefill = part != "--decode", is_quick = part == "--quick";
+  const std::vector<int> few{1, 2, 4, 8, 16}, many{32, 64, 128, 512, 2048};
+  const auto linear = [&](const char* format, int64_t n, int64_t k) {
+    if (has_decode) ladder.linear(format, n, k, few);
+    if (has_prefill) ladder.linear(format, n, k, many);
+  };
   for (const char* format : {"Q4_K", "Q6_K", "Q5_K", "Q8_0", "Q4_0"}) {
-    ladder.linear(format, 21504, 5376, {1, 2, 4, 8, 16, 32, 64, 128, 512, 2048});
-    if (!quick) ladder.linear(format, 5376, 21504, {1, 2, 4, 8, 16, 512, 2048});
+    linear(format, 21504, 5376);
+    if (!is_quick) linear(format, 5376, 21504);
   }
-  ladder.linear("BF16", 21504, 5376, {1, 2048});
-  ladder.linear("Q6_K", 262144, 5376, {1});
-  ladder.sampling("greedy", 0, 0, 1);
-  ladder.sampling("top-k 64, p 0.95", 1, 64, 0.95f);
-  ladder.sampling("top-p 0.9", 1, 0, 0.9f);
-  ladder.sampling("temperature", 1, 0, 1);
-  ladder.uploading();
+  if (has_decode) ladder.linear("BF16", 21504, 5376, {1});
+  if (has_prefill)
+    for (const char* format : {"BF16", "F16"}) ladder.linear(format, 21504, 5376, {64, 512, 2048});
+  if (has_decode) {
+    ladder.linear("Q6_K", 262144, 5376, {1});
+    ladder.sampling("greedy", 0, 0, 1);
+    ladder.sampling("top-k 64, p 0.95", 1, 64, 0.95f);
+    ladder.sampling("top-p 0.9", 1, 0, 0.9f);
+    ladder.sampling("temperature", 1, 0, 1);
+  }
+  if (part.empty()) ladder.uploading();
   return ladder.is_right() ? 0 : 1;
 }
 
@@ -235,5 +247,5 @@ int run(bool quick) {
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // a run that is cut off has said what it knew
-  return tessera::kernels::cuda::run(argc > 1 && std::string(argv[1]) == "--quick");
+  return tessera::kernels::cuda::run(argc > 1 ? argv[1] : "");
 }
