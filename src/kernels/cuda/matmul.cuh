@@ -158,6 +158,7 @@ matmul_kernel(TiledLinear tiled) {
     streams.copy_tokens(step);
     commit_copies();
   }
+  const WarpgroupTurns<kWarps / 4> turns;
   float acc[kTokens / 2];
   StepWeights a[2];  // of this step and of the one before, whose products are being made
   for (int round = 0; round < streams.n_steps; round += S::kRoundSteps) {
@@ -175,23 +176,26 @@ matmul_kernel(TiledLinear tiled) {
           w = QuadPair<F, F::kMatmulUnit>::fetch(streams.unit_place(unit), rows, unit, args.x.k);
         now.unpack(w, in_unit, slice);
       }
-      sync_block();  // the products of the step before the last have been made
+      // Before the turn: nvcc moves arithmetic past a barrier, but less of it past the branch of this wait.
       streams.copies.wait(step % S::kStages, step / S::kStages);
       warpgroup_arrive();
+      turns.take();  // all warps' products of the step before the last have been made
       TESSERA_UNROLL
       for (int depth = 0; depth < kTileDepth / 16; ++depth)
         multiply_tile<kTokens>(acc, now.half[depth], streams.tile_place(step), depth, step + depth > 0);
       warpgroup_commit();
+      warpgroup_wait<1>();  // the registers of the step before are free
+      turns.pass();
       streams.copy_weights(step + S::kAhead);
       streams.copy_tokens(step + S::kAhead);
       commit_copies();
-      warpgroup_wait<1>();  // the registers of the step before are free
       if (S::kMayEndWithin && step + 1 >= streams.n_steps) {
         warpgroup_wait<0>();
         break;
       }
     }
   }
+  turns.end();
   warpgroup_wait<0>();
   wait_copies<0>();
   sync_block();  // the rings are free
