@@ -25,7 +25,7 @@
 //   kHasMin, kBias          value = scale * (code - kBias) - min
 //   kSignedCodes            of quads: codes are signed, with the bias taken off
 //   kCodeFactor             of quads: codes are so many times themselves, and their products with int8 too
-//   kMatmulUnit             values of a unit in prefill
+//   kMatmulUnit             values of a unit in prefill; kSmallMatmulUnit: where shared memory is short
 //   kSharedSlices           slices of a unit that prefill fetches together: those whose codes share words, at least
 // Plain floats have value(row, i) and values4(row, i) instead of codes.
 #pragma once

@@ -21,9 +21,10 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
     return raw;
   }
 
-  // Of Q8_0 128 values: the rings of eight warps with twice as much would not fit into 99 KiB beside four tiles of 64
-  // tokens.
-  static constexpr int kMatmulUnit = kUnitValues / (sizeof(BlockType) > 18 ? 2 : 1), kSharedSlices = 2;
+  // Of Q8_0 128 values in the smallest shape: the rings of eight warps with twice as much would not fit into 99 KiB
+  // beside four tiles of 64 tokens.
+  static constexpr int kMatmulUnit = kUnitValues, kSmallMatmulUnit = kUnitValues / (sizeof(BlockType) > 18 ? 2 : 1);
+  static constexpr int kSharedSlices = 2;
   static constexpr int kHalves = kWords / 4;  // words a lane has of a slice
   template <int n>
   struct Quad {

@@ -9,7 +9,7 @@ template <int kElementBytes>
 struct Floats {
   static constexpr int kValues = kSlice, kBytes = kSlice * kElementBytes, kAlignment = kElementBytes, kGroup = 0;
   static constexpr bool kIsFloat = true;
-  static constexpr int kMatmulUnit = 64, kSharedSlices = 1;
+  static constexpr int kMatmulUnit = kElementBytes == 2 ? 128 : 64, kSmallMatmulUnit = 64, kSharedSlices = 1;
 };
 struct F32Values : Floats<4> {
   template <typename P>

@@ -53,7 +53,7 @@ TESSERA_DEVICE void unpack_k_scales(const Words4& header, int j, Slice<kScales>&
 // What quads of Q4_K and Q5_K share: everything that comes from the header.
 template <typename Block>
 struct KWithMins : Packed<Block, 16, 256, 1, 0, true, false> {
-  static constexpr int kMatmulUnit = kUnitValues, kSharedSlices = 2;
+  static constexpr int kMatmulUnit = kUnitValues, kSmallMatmulUnit = kUnitValues, kSharedSlices = 2;
   struct QuadBase {
     KHeader header;
     uint32_t own;  // own_scales_and_mins
@@ -162,7 +162,7 @@ struct Q5K : KWithMins<quant::Q5_K> {
 };
 
 struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
-  static constexpr int kMatmulUnit = kUnitValues, kSharedSlices = 4;
+  static constexpr int kMatmulUnit = kUnitValues, kSmallMatmulUnit = kUnitValues, kSharedSlices = 4;
   struct Raw {
     uint32_t low[8], high[8], scales, d;
   };

@@ -20,11 +20,14 @@ struct MatmulShape {
   static constexpr int kThreads = kWarps * kWarp;
   static constexpr int kStages = 4, kAhead = kStages - 2;  // a stage is free when the step after its own has begun
   static constexpr int kTileBytes = kTokens * kTileRowBytes;
-  using U = Unit<F, F::kMatmulUnit>;
-  static constexpr int kStepSlices = kTileDepth / kSlice, kUnitSteps = F::kMatmulUnit / kTileDepth;
-  static constexpr int kRoundSteps = kUnitSteps < 2 ? 2 : kUnitSteps;  // of the loop: an even number
-  static constexpr bool kMayEndWithin = F::kValues < F::kMatmulUnit || kUnitSteps < kRoundSteps;  // rows, in a round
-  static constexpr int kUnits = (kAhead + kUnitSteps - 1) / kUnitSteps + 1;                       // in a warp's ring
+  // The smallest shape is the one that must fit into 99 KiB.
+  static constexpr int kUnit = kWarps == 8 && kTokens == 64 ? F::kSmallMatmulUnit : F::kMatmulUnit;
+  using U = Unit<F, kUnit>;
+  static constexpr int kStepSlices = kTileDepth / kSlice, kUnitSteps = kUnit / kTileDepth;
+  // Of the loop: an even number, and with it stages are constants.
+  static constexpr int kRoundSteps = kUnitSteps < kStages ? kStages : kUnitSteps;
+  static constexpr bool kMayEndWithin = F::kValues < kUnit || kUnitSteps < kRoundSteps;  // rows, in a round
+  static constexpr int kUnits = (kAhead + kUnitSteps - 1) / kUnitSteps + 1;              // in a warp's ring
   static constexpr int kWarpBytes = kUnits * U::kStageBytes;
   using Copies = TileCopies<kStages, kThreads>;
   static constexpr int kRings = kStages * kTileBytes + kWarps * kWarpBytes;
@@ -38,8 +41,9 @@ struct MatmulShape {
 template <typename F, int kWarps, int kTokens>
 struct MatmulStreams {
   using S = MatmulShape<F, kWarps, kTokens>;
-  const Activations& x;
   typename S::U::Source source;
+  Address tiles;                   // the block's first of x
+  uint32_t tile_stride;            // bytes from a step's to the next step's
   Shared<uint8_t> x_ring, w_ring;  // of the block, of this warp
   typename S::Copies copies;
   int n_steps;
@@ -49,14 +53,13 @@ struct MatmulStreams {
   TESSERA_DEVICE void copy_weights(int step) const {
     if (step >= n_steps || step % S::kUnitSteps != 0) return;
     const int unit = step / S::kUnitSteps;
-    source.copy(unit, unit_place(unit));
+    source.copy_quickly(unit, unit_place(unit));
   }
   TESSERA_DEVICE Shared<uint8_t> tile_place(int step) const { return x_ring + step % S::kStages * S::kTileBytes; }
   TESSERA_DEVICE void copy_tokens(int step) const {
     if (step >= n_steps) return;
-    const auto first = int64_t{step} * padded_tokens(x.m) + block_x() * kTokens;
-    const auto from = global<const uint8_t>(x.values) + first * kTileRowBytes;
-    copies.start(tile_place(step), from, S::kTileBytes, step % S::kStages);
+    const Address from = tiles + uint64_t{static_cast<uint32_t>(step)} * tile_stride;
+    copies.start(tile_place(step), global<const uint8_t>(from), S::kTileBytes, step % S::kStages);
   }
 };
 
@@ -144,13 +147,15 @@ matmul_kernel(TiledLinear tiled) {
   const LinearArgs& args = tiled.args;
   const RowTile tile = RowTile::of<F>(tiled, min_of(block_y() * kWarps + warp(), tiled.n_tiles() - 1));
   const Address rows[2] = {tile.address(lane() / 4), tile.address(lane() / 4 + 8)};
-  MatmulStreams<F, kWarps, kTokens> streams{args.x,
-                                            {},
+  MatmulStreams<F, kWarps, kTokens> streams{{},
+                                            args.x.values + static_cast<Address>(block_x()) * S::kTileBytes,
+                                            static_cast<uint32_t>(padded_tokens(args.x.m) * kTileRowBytes),
                                             memory,
                                             memory + (S::kStages * S::kTileBytes + warp() * S::kWarpBytes),
                                             typename S::Copies(memory + S::kRings),
                                             tiled_values(args.x.k) / kTileDepth};
   streams.source.set(tile);
+  if (kWarps == 8) streams.source.keep();                                   // lanes of sixteen warps have 128 registers
   for (int step = 0; step < S::kAhead; ++step) streams.copy_weights(step);  // do not depend on the launch before
   wait_for_previous();
   let_next_start();
@@ -162,7 +167,7 @@ matmul_kernel(TiledLinear tiled) {
   float acc[kTokens / 2];
   StepWeights a[2];  // of this step and of the one before, whose products are being made
   for (int round = 0; round < streams.n_steps; round += S::kRoundSteps) {
-    QuadPair<F, F::kMatmulUnit> w;
+    QuadPair<F, S::kUnit> w;
     TESSERA_UNROLL
     for (int within = 0; within < S::kRoundSteps; ++within) {
       const int step = round + within, unit = step / S::kUnitSteps;
@@ -173,7 +178,7 @@ matmul_kernel(TiledLinear tiled) {
       for (int slice = 0; slice < S::kStepSlices; ++slice) {
         const int in_unit = within % S::kUnitSteps * S::kStepSlices + slice;
         if (in_unit % F::kSharedSlices == 0)
-          w = QuadPair<F, F::kMatmulUnit>::fetch(streams.unit_place(unit), rows, unit, args.x.k);
+          w = QuadPair<F, S::kUnit>::fetch(streams.unit_place(unit), rows, unit, args.x.k);
         now.unpack(w, in_unit, slice);
       }
       // Before the turn: nvcc moves arithmetic past a barrier, but less of it past the branch of this wait.

@@ -80,7 +80,10 @@ struct Unit {
   // Bytes before it in the first 16. Rows of floats begin at multiples of 16.
   static constexpr int kLead = F::kIsFloat || F::kAlignment >= 16 ? 0 : 16 - F::kAlignment;
   static constexpr int kChunks = (kBytes + kLead + 15) / 16;
-  static constexpr int kStride = (kChunks | 1) * 16, kStageBytes = kTileRows * kStride;
+  // Four lanes of a row read words of codes, or two or four words each of floats of 16 or 32 bits.
+  static constexpr int kSpread = F::kIsFloat ? F::kAlignment : 1;  // rows are so many chunks apart, and an even number
+  static constexpr int kStride = (kSpread == 1 ? kChunks | 1 : (kChunks + 7) / 8 * 8 + kSpread) * 16;
+  static constexpr int kStageBytes = kTileRows * kStride;
 
   static constexpr int count(int k) { return (k + kValues - 1) / kValues; }  // of a row
   TESSERA_DEVICE static int lead(Address row, int unit) {
@@ -101,9 +104,26 @@ struct Unit {
       for (int j = 0; j < kRows; ++j)
         rows[j] = tile.address(lane() / kLanes + j * kRowStep) + static_cast<Address>(lane() % kLanes * 16);
     }
+    // In registers from here on: else each copy works its addresses out again.
+    TESSERA_DEVICE void keep() {
+      TESSERA_UNROLL
+      for (int j = 0; j < kRows; ++j) rows[j] = once(rows[j]);
+    }
     // Starts the copies of unit `unit`, by one warp. Chunks without a byte of the row are zeros.
     TESSERA_DEVICE void copy(int unit, Shared<uint8_t> stage) const {
-      const int bytes = min_of(row_bytes - unit * kBytes, kBytes), column = lane() % kLanes;
+      copy_chunks<kIsWhole>(unit, stage, min_of(row_bytes - unit * kBytes, kBytes));
+    }
+    // The same in more code, of which less runs: the chunks of all units but a row's last hold bytes of the row.
+    TESSERA_DEVICE void copy_quickly(int unit, Shared<uint8_t> stage) const {
+      const int left = row_bytes - unit * kBytes;
+      if (kIsWhole || left > kBytes + kLead)
+        copy_chunks<true>(unit, stage, kBytes);
+      else
+        copy_chunks<false>(unit, stage, min_of(left, kBytes));
+    }
+    template <bool kAllThere>
+    TESSERA_DEVICE void copy_chunks(int unit, Shared<uint8_t> stage, int bytes) const {
+      const int column = lane() % kLanes;
       TESSERA_UNROLL
       for (int j = 0; j < kRows; ++j) {
         const Address at = rows[j] + uint64_t{static_cast<uint32_t>(unit)} * kBytes;
@@ -113,7 +133,7 @@ struct Unit {
         TESSERA_UNROLL
         for (int chunk = 0; chunk < kChunks; chunk += kLanes) {
           if (chunk + kLanes > kChunks && column >= kChunks - chunk) continue;
-          if constexpr (kIsWhole)
+          if constexpr (kAllThere)
             copy_async16(to + 16 * chunk, global<const uint8_t>(from) + 16 * chunk);
           else
             copy_async16_or_zeros(to + 16 * chunk, from + 16 * chunk, 16 * chunk < left);
