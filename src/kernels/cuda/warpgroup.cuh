@@ -126,6 +126,13 @@ struct WarpgroupTurns {
     if (group == 0) take();
   }
 };
+// Alone, it only waits for its own warps.
+template <>
+struct WarpgroupTurns<1> {
+  TESSERA_DEVICE void take() const { sync_block(); }
+  TESSERA_DEVICE void pass() const {}
+  TESSERA_DEVICE void end() const {}
+};
 #else
 // The tensor cores work when they are told to; fences and waits have nothing to order.
 TESSERA_DEVICE void fence_async_proxy() {}
