@@ -164,7 +164,6 @@ matmul_kernel(TiledLinear tiled) {
     streams.copy_tokens(step);
     commit_copies();
   }
-  const WarpgroupTurns<kWarps / 4> turns;
   float acc[kTokens / 2];
   StepWeights a[2];  // of this step and of the one before, whose products are being made
   for (int round = 0; round < streams.n_steps; round += S::kRoundSteps) {
@@ -182,26 +181,23 @@ matmul_kernel(TiledLinear tiled) {
           w = QuadPair<F, S::kUnit>::fetch(streams.unit_place(unit), rows, unit, args.x.k);
         now.unpack(w, in_unit, slice);
       }
-      // Before the turn: nvcc moves arithmetic past a barrier, but less of it past the branch of this wait.
+      sync_block();  // the products of the step before the last have been made
       streams.copies.wait(step % S::kStages, step / S::kStages);
       warpgroup_arrive();
-      turns.take();  // all warps' products of the step before the last have been made
       TESSERA_UNROLL
       for (int depth = 0; depth < kTileDepth / 16; ++depth)
         multiply_tile<kTokens>(acc, now.half[depth], streams.tile_place(step), depth, step + depth > 0);
       warpgroup_commit();
-      warpgroup_wait<1>();  // the registers of the step before are free
-      turns.pass();
       streams.copy_weights(step + S::kAhead);
       streams.copy_tokens(step + S::kAhead);
       commit_copies();
+      warpgroup_wait<1>();  // the registers of the step before are free
       if (S::kMayEndWithin && step + 1 >= streams.n_steps) {
         warpgroup_wait<0>();
         break;
       }
     }
   }
-  turns.end();
   warpgroup_wait<0>();
   wait_copies<0>();
   sync_block();  // the rings are free
@@ -234,7 +230,8 @@ int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
     return launch_matmul<F, 16, kTokens>(device, args, failure);
   if (device.shared_bytes >= MatmulShape<F, 8, kTokens>::kSharedBytes)
     return launch_matmul<F, 8, kTokens>(device, args, failure);
-  return launch_matmul<F, 8, 64>(device, args, failure);
+  if (device.shared_bytes >= MatmulShape<F, 8, 64>::kSharedBytes) return launch_matmul<F, 8, 64>(device, args, failure);
+  return launch_matmul<F, 4, 64>(device, args, failure);
 }
 
 template <typename F>
@@ -244,8 +241,11 @@ int matmul(Device& device, const LinearArgs& args, Failure* failure) {
   for (int i = 0; F::kIsFloat && i < args.n_jobs; ++i)
     if (args.jobs[i].weight % 16 != 0 || args.jobs[i].gate % 16 != 0)
       return fail(failure, "matmul needs floats at multiples of 16 bytes");
-  // For few tokens unpacking is the work. Blocks of 64 rows share it out evenly, three or four to a multiprocessor.
-  if (args.x.m <= 64) return launch_matmul<F, 4, 64>(device, args, failure);
+  // For few tokens unpacking is the work. Blocks of 64 rows share it out evenly, three or four to a multiprocessor; up
+  // to 128 tokens as long as blocks of 256 rows, which unpack once for all, would leave half of the device idle.
+  const int n_blocks = pieces_of(TiledLinear(args).n_tiles(), 16);
+  if (args.x.m <= 64 || (args.x.m <= 128 && 2 * n_blocks <= device.n_multiprocessors))
+    return launch_matmul<F, 4, 64>(device, args, failure);
   // An unpacked weight is used for twice as many tokens, and half as many warps, each with 128 sums a lane, suffice.
   if (args.x.m > 128 && device.shared_bytes >= MatmulShape<F, 8, 256>::kSharedBytes)
     return launch_matmul<F, 8, 256>(device, args, failure);

@@ -100,39 +100,6 @@ TESSERA_DEVICE void multiply_tile(float (&acc)[kTokens / 2], const uint32_t (&a)
                                   int depth, bool adds) {
   wgmma_f16(acc, a, tile_descriptor(tile, depth), adds);
 }
-
-// Warpgroups of a block that issue their products in turn: while one multiplies, the others get ready. A product whose
-// factor is in registers holds its warps until the ones before it have begun, so warpgroups that all meet at one
-// barrier would all get ready at the same time and leave the tensor cores without work meanwhile.
-//
-// Each has a barrier at which it waits for the one before it. What a warpgroup did before it passed its turn on has
-// been done when any other has its next one, so a round of turns is also what sync_block() would be.
-template <int kGroups>
-struct WarpgroupTurns {
-  static_assert(kGroups > 1 && kGroups < 16);
-  static constexpr int kMeet = 2 * 4 * kWarp;  // threads: of the one that passes and the one that takes
-  int group;
-
-  // The last one passes to the first, which takes that turn before any step or, after the last step, in end().
-  TESSERA_DEVICE WarpgroupTurns() : group(warp() / 4) {
-    if (group == kGroups - 1) pass();
-  }
-  TESSERA_DEVICE void take() const { asm volatile("bar.sync %0, %1;" ::"r"(1 + group), "n"(kMeet) : "memory"); }
-  TESSERA_DEVICE void pass() const {
-    const int next = group + 1 < kGroups ? group + 1 : 0;
-    asm volatile("bar.arrive %0, %1;" ::"r"(1 + next), "n"(kMeet) : "memory");
-  }
-  TESSERA_DEVICE void end() const {
-    if (group == 0) take();
-  }
-};
-// Alone, it only waits for its own warps.
-template <>
-struct WarpgroupTurns<1> {
-  TESSERA_DEVICE void take() const { sync_block(); }
-  TESSERA_DEVICE void pass() const {}
-  TESSERA_DEVICE void end() const {}
-};
 #else
 // The tensor cores work when they are told to; fences and waits have nothing to order.
 TESSERA_DEVICE void fence_async_proxy() {}
@@ -145,12 +112,6 @@ TESSERA_DEVICE void multiply_tile(float (&acc)[kTokens / 2], const uint32_t (&a)
                                   int depth, bool adds) {
   multiply_tile_by_warp<kTokens>(acc, a, tile, depth, adds);
 }
-template <int kGroups>
-struct WarpgroupTurns {
-  TESSERA_DEVICE void take() const { sync_block(); }
-  TESSERA_DEVICE void pass() const {}
-  TESSERA_DEVICE void end() const {}
-};
 #endif
 
 }  // namespace tessera::kernels::cuda
