@@ -98,18 +98,30 @@ struct Multiply256 {
     Bits scaled[R][T];
     for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) { scaled[r][t] = V::zero(); });
     for (int g = 0; g < Panel::kGroups; ++g) Panel::Sums::scaled_group(panels, x, g, scaled);
+    // Rows at once: more sums of mins beside those of values do not fit the registers.
+    constexpr int kRows = (F::kHasMin || Panel::Sums::kUnbiasAtEnd) && R % 2 == 0 ? 2 : R;
+    unroll<R / kRows>([&]<int i>() __attribute__((always_inline)) {
+      finish<kRows>(panels + i * kRows, first, x, scaled + i * kRows, out + i * kRows * kPanelRows);
+    });
+  }
+
+ private:
+  // The sums of a block's R panels and T tokens, with what makes values of them, go to `out`.
+  template <int R, int T>
+  [[gnu::always_inline]] static void finish(const Panel* panels, bool first, const Activation* x, Bits (*scaled)[T],
+                                            float* out) {
+    Bits sums[R][T], mins[R][T];
+    if constexpr (Panel::Sums::kUnbiasAtEnd)
+      dot_pairs([&](int r, int p) { return V::load(panels[r].scale_pairs[p]); }, x, sums);
+    if constexpr (F::kHasMin) dot_pairs([&](int r, int p) { return V::load(panels[r].mins[p]); }, x, mins);
     for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
       float* to = out + t * kTileRows + r * kPanelRows;
+      if constexpr (Panel::Sums::kUnbiasAtEnd)
+        scaled[r][t] = V::subtract(scaled[r][t], V::template shift_left32<__builtin_ctz(F::kBias)>(sums[r][t]));
       const Floats acc = first ? Floats::zero() : Floats::load(to);
-      const int16_t* sums = F::kGroup == 32 ? x[t].sums32 : x[t].sums16;
-      if constexpr (Panel::Sums::kUnbiasAtEnd) {
-        const Bits scaled_sums = dot_pairs(panels[r].scale_pairs, sums);
-        scaled[r][t] = V::subtract(scaled[r][t], V::template shift_left32<__builtin_ctz(F::kBias)>(scaled_sums));
-      }
       const Floats d = Floats::load(panels[r].d), sum = V::to_floats(scaled[r][t]), d_x = Floats::set(x[t].d);
       if constexpr (F::kHasMin) {
-        const Bits mins = dot_pairs(panels[r].mins, sums);
-        const Floats minus = Floats::load(panels[r].minus_dmin) * V::to_floats(mins);
+        const Floats minus = Floats::load(panels[r].minus_dmin) * V::to_floats(mins[r][t]);
         Floats::fma(d_x, Floats::fma(d, sum, minus), acc).store(to);
       } else {
         Floats::fma(d * d_x, sum, acc).store(to);
@@ -117,14 +129,23 @@ struct Multiply256 {
     });
   }
 
- private:
-  // Per row: the sum over all groups of a word of the panel times the token's sum.
-  [[gnu::always_inline]] static Bits dot_pairs(const int16_t (&pairs)[Panel::kGroups / 2][32], const int16_t* sums) {
-    Bits total = V::zero();
+  // Per row and token: the sum over all groups of a word of the panel times the token's sum. What is loaded serves all
+  // rows or all tokens: else loads would take longer than the products.
+  template <int R, int T, class Load>
+  [[gnu::always_inline]] static void dot_pairs(const Load& load, const Activation* x, Bits (&total)[R][T]) {
+    for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) { total[r][t] = V::zero(); });
     unroll<Panel::kGroups / 2>([&]<int p>() __attribute__((always_inline)) {
-      total = V::dot_words(total, V::load(pairs[p]), V::load_splat4(sums + 2 * p));
+      Bits of_token[T];
+      unroll<T>([&]<int t>() __attribute__((always_inline)) {
+        of_token[t] = V::load_splat4((F::kGroup == 32 ? x[t].sums32 : x[t].sums16) + 2 * p);
+      });
+      unroll<R>([&]<int r>() __attribute__((always_inline)) {
+        const Bits of_rows = load(r, p);
+        unroll<T>([&]<int t>() __attribute__((always_inline)) {
+          total[r][t] = V::dot_words(total[r][t], of_rows, of_token[t]);
+        });
+      });
     });
-    return total;
   }
 };
 
