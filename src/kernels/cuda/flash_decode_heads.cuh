@@ -11,6 +11,7 @@ struct HeadPart {
   float low[8] = {}, high[8] = {};
 };
 
+// Both halves are asked for before either is used: as two calls of load_eight the second would wait for the first.
 TESSERA_DEVICE void load_part(const AttentionArgs& a, Address from, int64_t head, HeadPart& x) {
   const int half = a.head_dim / 2;
   const int64_t at = head * a.head_dim + 8 * lane();

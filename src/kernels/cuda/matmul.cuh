@@ -223,7 +223,8 @@ int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
   return launch(device, shape, matmul_kernel<F, kWarps, kTokens>, tiled, failure);
 }
 
-// Sixteen warps hide the unpacking behind the products; cards with less shared memory hold the rings of eight.
+// Sixteen warps hide the unpacking behind the products; cards with less shared memory hold the rings of eight, or of
+// four.
 template <typename F, int kTokens>
 int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
   if (device.shared_bytes >= MatmulShape<F, 16, kTokens>::kSharedBytes)
