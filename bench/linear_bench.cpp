@@ -62,7 +62,9 @@ void run_linear(benchmark::State& state, const LinearWeight& layout, Arithmetic 
   const int64_t n_copies = std::max<int64_t>(1, kRotatedBytes / matrix);
   const auto weights = random_weights(matrix * n_copies);
   std::vector<float> x(static_cast<size_t>(m * kK)), out(static_cast<size_t>(m * kN));
-  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) - 8;
+  std::mt19937_64 rng(2);
+  std::normal_distribution<float> normal;
+  for (float& value : x) value = normal(rng);
   const Limits& limit = limits();
   int64_t copy = 0;
   Activations activations;

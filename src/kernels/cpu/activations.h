@@ -25,6 +25,9 @@ struct alignas(64) ActivationBlock256 {
   int16_t sums16[16];      // the same sums, positive
   int16_t sums32[8];       // sums over 32 values
   float d;
+  // How large sums of products with codes can become (linear_group.h):
+  int16_t most_magnitude16;  // the largest sum of |q| over 16 values
+  int16_t most_one_sided32;  // the largest sum of the positive values, or of minus the negative ones, over 32
 };
 static_assert(sizeof(ActivationBlock256) == 384);
 

@@ -29,11 +29,11 @@ template <class V, class F, int n_parts>
   }
 }
 
-// f.template operator()<r, t>(codes, x) for `n_k4` vectors of codes from panels[r].codes.at[k4] on. Four steps are
-// unrolled: left as a loop, g++ renames each sum twice per step; eight steps were slower again.
+// f.template operator()<r, t>(codes, x) for `n_k4` vectors of codes from panels[r].codes.at[k4] on. Unrolled: left as a
+// loop, g++ moves each sum twice per step. With few registers eight steps are slower than four.
 template <class V, int n_k4, int R, int T, class Panel, class Activation, class Multiply>
 [[gnu::always_inline]] inline void for_each_product(const Panel* panels, const Activation* x, int k4, Multiply&& f) {
-  constexpr int kUnrolled = n_k4 < 4 ? n_k4 : 4;
+  constexpr int kMost = V::kRegisters == 32 ? 8 : 4, kUnrolled = n_k4 < kMost ? n_k4 : kMost;
   for (const int end = k4 + n_k4; k4 < end; k4 += kUnrolled) {
     unroll<kUnrolled>([&]<int k>() __attribute__((always_inline)) {
       typename V::Bits w[R];
@@ -62,18 +62,27 @@ template <class V, class F, int n_parts, int R, int T, class Activation>
 template <class V, class F, class Sums>
 struct ScaledDwords {
   using Bits = typename V::Bits;
-  static constexpr bool kUnbiasAtEnd = false;
+  static constexpr bool kUnbiasAtEnd = false, kScalePairs = false;
 
   static Bits scale(Bits dwords) { return dwords; }
 
-  // scaled += scale of group g times its sums.
+  // scaled += scale of each group times its sums.
   template <int R, int T, class Panel>
+  [[gnu::always_inline]] static void scaled_groups(const Panel* panels, const ActivationBlock256* x,
+                                                   Bits (&scaled)[R][T]) {
+    for (int g = 0; g < Panel::kGroups; ++g)
+      scaled_group(
+          panels, x, g, [&](int r) { return V::load(panels[r].scales[g]); }, scaled);
+  }
+
+ protected:
+  template <int R, int T, class Panel, class Scale>
   [[gnu::always_inline]] static void scaled_group(const Panel* panels, const ActivationBlock256* x, int g,
-                                                  Bits (&scaled)[R][T]) {
+                                                  const Scale& scale_of, Bits (&scaled)[R][T]) {
     Bits sums[R][T];
     Sums::template group<F::kGroup / 4, F::kGroup / 16>(panels, x, g * (F::kGroup / 4), g * (F::kGroup / 16), sums);
     unroll<R>([&]<int r>() __attribute__((always_inline)) {
-      const Bits scale = V::load(panels[r].scales[g]);
+      const Bits scale = scale_of(r);
       unroll<T>([&]<int t>() __attribute__((always_inline)) {
         scaled[r][t] = V::add(scaled[r][t], V::multiply(sums[r][t], scale));
       });
@@ -94,6 +103,57 @@ struct DwordSums : ScaledDwords<V, F, DwordSums<V, F>> {
         panels, x, k4, [&]<int r, int t>(Bits w, Bits q) __attribute__((always_inline)) {
           sums[r][t] = V::template dot<kWide<F>>(sums[r][t], w, q);
         });
+  }
+};
+
+// Two groups' sums in one dword: those of the odd group move to the upper word, those of the even one are added up
+// below it, and one word product takes both scales. That holds where sums fit words, which the activations decide: a
+// block that could exceed them is scaled group by group. The sums are exact either way.
+template <class V, class F>
+struct PackedSums : DwordSums<V, F> {
+  using Bits = typename V::Bits;
+  static constexpr bool kScalePairs = true;
+
+  template <int R, int T, class Panel>
+  [[gnu::always_inline]] static void scaled_groups(const Panel* panels, const ActivationBlock256* x,
+                                                   Bits (&scaled)[R][T]) {
+    bool fit = true;
+    for (int t = 0; t < T; ++t) fit &= sums_fit(x[t]);
+    if (fit) {
+      for (int pair = 0; pair < Panel::kGroups / 2; ++pair) packed_pair(panels, x, pair, scaled);
+      return;
+    }
+    for (int pair = 0; pair < Panel::kGroups / 2; ++pair)
+      unroll<2>([&]<int odd>() __attribute__((always_inline)) {
+        const auto scale = [&](int r) { return V::template word_signed<odd>(V::load(panels[r].scale_pairs[pair])); };
+        PackedSums::scaled_group(panels, x, 2 * pair + odd, scale, scaled);
+      });
+  }
+
+ private:
+  // Codes lie in [-kBias, kMaxCode - kBias].
+  static bool sums_fit(const ActivationBlock256& x) {
+    if constexpr (F::kBias == 0)
+      return F::kMaxCode * x.most_one_sided32 <= 32767;
+    else
+      return F::kBias * (F::kGroup / 16) * x.most_magnitude16 <= 32767;
+  }
+
+  template <int R, int T, class Panel>
+  [[gnu::always_inline]] static void packed_pair(const Panel* panels, const ActivationBlock256* x, int pair,
+                                                 Bits (&scaled)[R][T]) {
+    constexpr int kVectors = F::kGroup / 4, kParts = F::kGroup / 16;
+    Bits odd[R][T], sums[R][T];
+    PackedSums::template group<kVectors, kParts>(panels, x, (2 * pair + 1) * kVectors, (2 * pair + 1) * kParts, odd);
+    for_each<R, T>([&]<int r, int t>()
+                       __attribute__((always_inline)) { odd[r][t] = V::template shift_left32<16>(odd[r][t]); });
+    PackedSums::template group<kVectors, kParts>(panels, x, 2 * pair * kVectors, 2 * pair * kParts, sums);
+    unroll<R>([&]<int r>() __attribute__((always_inline)) {
+      const Bits scales = V::load(panels[r].scale_pairs[pair]);
+      unroll<T>([&]<int t>() __attribute__((always_inline)) {
+        scaled[r][t] = V::dot_words(scaled[r][t], V::join_words(sums[r][t], odd[r][t]), scales);
+      });
+    });
   }
 };
 
@@ -130,7 +190,7 @@ struct PairSums : ScaledDwords<V, F, PairSums<V, F>> {
 template <class V, class F>
 struct WordSums {
   using Bits = typename V::Bits;
-  static constexpr bool kUnbiasAtEnd = kBiasLeft<V, F> != 0;
+  static constexpr bool kUnbiasAtEnd = kBiasLeft<V, F> != 0, kScalePairs = false;
 
   static Bits scale(Bits dwords) { return V::low_word_twice(dwords); }
 
@@ -144,11 +204,13 @@ struct WordSums {
   }
 
   template <int R, int T, class Panel>
-  [[gnu::always_inline]] static void scaled_group(const Panel* panels, const ActivationBlock256* x, int g,
-                                                  Bits (&scaled)[R][T]) {
-    Bits scales[R];
-    unroll<R>([&]<int r>() __attribute__((always_inline)) { scales[r] = V::load(panels[r].scales[g]); });
-    add_group<F::kGroup / 4>(panels, x, g * (F::kGroup / 4), scales, scaled);
+  [[gnu::always_inline]] static void scaled_groups(const Panel* panels, const ActivationBlock256* x,
+                                                   Bits (&scaled)[R][T]) {
+    for (int g = 0; g < Panel::kGroups; ++g) {
+      Bits scales[R];
+      unroll<R>([&]<int r>() __attribute__((always_inline)) { scales[r] = V::load(panels[r].scales[g]); });
+      add_group<F::kGroup / 4>(panels, x, g * (F::kGroup / 4), scales, scaled);
+    }
   }
 
  private:
@@ -182,6 +244,7 @@ struct WordSums {
 template <class V, class F>
 using GroupSums = std::conditional_t<
     V::kProducts == Products::kTokenPairs, PairSums<V, F>,
-    std::conditional_t<V::kProducts == Products::kWords && !kWide<F>, WordSums<V, F>, DwordSums<V, F>>>;
+    std::conditional_t<V::kProducts == Products::kWords && !kWide<F>, WordSums<V, F>,
+                       std::conditional_t<V::kPacksSums && !kWide<F>, PackedSums<V, F>, DwordSums<V, F>>>>;
 
 }  // namespace tessera::kernels::cpu

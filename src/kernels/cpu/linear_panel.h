@@ -44,9 +44,11 @@ struct Panel256 {
   using Sums = GroupSums<V, F>;
   static constexpr int kGroups = 256 / F::kGroup;
   PanelCodes<V> codes;
-  alignas(64) int32_t scales[kGroups][16];  // in the form of GroupSums
-  // Of groups 2 j and 2 j + 1, a pair in each lane; if the bias is taken off at the end of the block.
-  alignas(64) int16_t scale_pairs[Sums::kUnbiasAtEnd ? kGroups / 2 : 1][32];
+  // In the form of GroupSums: a dword in each lane, or words of groups 2 j and 2 j + 1, a pair in each lane. Both if
+  // the bias is taken off at the end of the block.
+  static constexpr bool kPairs = Sums::kScalePairs || Sums::kUnbiasAtEnd;
+  alignas(64) int32_t scales[Sums::kScalePairs ? 1 : kGroups][16];
+  alignas(64) int16_t scale_pairs[kPairs ? kGroups / 2 : 1][32];
   alignas(64) int16_t mins[kGroups / 2][32];  // pairs likewise
   alignas(64) float d[16], minus_dmin[16];
 
@@ -63,10 +65,11 @@ struct Panel256 {
     }
     V::transpose_quarters(s);
     unroll<kGroups / 4>([&]<int c>() __attribute__((always_inline)) {
-      unroll<4>([&]<int byte>() __attribute__((always_inline)) {
-        V::store(Sums::scale(V::template byte_signed<byte>(s[c])), scales[4 * c + byte]);
-      });
-      if constexpr (Sums::kUnbiasAtEnd) {
+      if constexpr (!Sums::kScalePairs)
+        unroll<4>([&]<int byte>() __attribute__((always_inline)) {
+          V::store(Sums::scale(V::template byte_signed<byte>(s[c])), scales[4 * c + byte]);
+        });
+      if constexpr (kPairs) {
         V::store(V::low_pair_signed(s[c]), scale_pairs[2 * c]);
         V::store(V::high_pair_signed(s[c]), scale_pairs[2 * c + 1]);
       }
@@ -97,7 +100,7 @@ struct Multiply256 {
     asm volatile("" : : : "memory");  // keeps the panels' scales out of registers that the sums need
     Bits scaled[R][T];
     for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) { scaled[r][t] = V::zero(); });
-    for (int g = 0; g < Panel::kGroups; ++g) Panel::Sums::scaled_group(panels, x, g, scaled);
+    Panel::Sums::scaled_groups(panels, x, scaled);
     // Rows at once: more sums of mins beside those of values do not fit the registers.
     constexpr int kRows = (F::kHasMin || Panel::Sums::kUnbiasAtEnd) && R % 2 == 0 ? 2 : R;
     unroll<R / kRows>([&]<int i>() __attribute__((always_inline)) {

@@ -13,15 +13,21 @@ struct Quantize {
   static void block256(const float* x, ActivationBlock256& out) {
     out.d = group<256>(x, out.q);
     // Quarter q of vector z holds group 4q + z, whose sum lands in lane 4q + z.
-    Bits dots[4];
+    Bits dots[4], magnitudes[4];
     for (int z = 0; z < 4; ++z) {
       const int8_t* q = out.q + 16 * z;
-      dots[z] = V::template dot<false>(V::zero(), V::splat8(1), V::load_quarters(q, q + 64, q + 128, q + 192));
+      const Bits values = V::load_quarters(q, q + 64, q + 128, q + 192);
+      dots[z] = V::template dot<false>(V::zero(), V::splat8(1), values);
+      magnitudes[z] = V::template dot<false>(V::zero(), V::splat8(1), V::abs8(values));
     }
-    const Bits sums = V::quarter_sums(dots);
+    const Bits sums = V::quarter_sums(dots), magnitude = V::quarter_sums(magnitudes);
     V::store(V::subtract(V::zero(), sums), out.minus_sums);
     V::store_words(sums, out.sums16);
     for (int j = 0; j < 8; ++j) out.sums32[j] = static_cast<int16_t>(out.sums16[2 * j] + out.sums16[2 * j + 1]);
+    out.most_magnitude16 = static_cast<int16_t>(V::to_floats(magnitude).max_lane());
+    // Of the positive values (sum |q| + sum q) / 2, of the negative ones (sum |q| - sum q) / 2.
+    const Floats one_sided = V::to_floats(with_neighbour(magnitude)) + V::to_floats(with_neighbour(sums)).abs();
+    out.most_one_sided32 = static_cast<int16_t>(one_sided.max_lane() / 2);
   }
 
   static void block32x8(const float* x, int n_groups, ActivationBlock32x8& out) {
@@ -35,6 +41,8 @@ struct Quantize {
   }
 
  private:
+  static Bits with_neighbour(Bits x) { return V::add(x, V::template shuffle_dwords<1, 0, 3, 2>(x)); }
+
   template <int n>
   [[gnu::always_inline]] static float group(const float* x, int8_t* q) {
     Floats amax = Floats::load(x).abs();

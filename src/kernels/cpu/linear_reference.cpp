@@ -99,6 +99,16 @@ void quantize_reference(const float* x, ActivationBlock256& out) {
     out.minus_sums[j] = -out.sums16[j];
   }
   for (int j = 0; j < 8; ++j) out.sums32[j] = static_cast<int16_t>(sum(out.q + 32 * j, 32));
+  for (int begin = 0; begin < 256; begin += 16) {
+    int magnitude = 0;
+    for (int i = begin; i < begin + 16; ++i) magnitude += std::abs(out.q[i]);
+    out.most_magnitude16 = std::max(out.most_magnitude16, static_cast<int16_t>(magnitude));
+  }
+  for (int begin = 0; begin < 256; begin += 32) {
+    int positive = 0, negative = 0;
+    for (int i = begin; i < begin + 32; ++i) (out.q[i] > 0 ? positive : negative) += std::abs(out.q[i]);
+    out.most_one_sided32 = std::max(out.most_one_sided32, static_cast<int16_t>(std::max(positive, negative)));
+  }
 }
 
 void quantize_reference(const float* x, int n_groups, ActivationBlock32x8& out) {

@@ -94,14 +94,20 @@ inline void fill_block(const quant::Format& format, std::byte* block, std::mt199
   }
 }
 
-// (m, k) in dtype: normal values with some zero groups, huge and tiny ones.
+// (m, k) in dtype: normal values with some zero groups, huge and tiny ones, and blocks of equal magnitudes, whose sums
+// are as large as sums can be: all of one sign or of either.
 inline std::vector<std::byte> random_rows(DType dtype, int64_t m, int64_t k, std::mt19937_64& rng) {
   std::normal_distribution<float> normal;
   std::vector<std::byte> out(static_cast<size_t>(m * k) * size_of(dtype));
   float factor = 1;
+  uint64_t kind = 0;
   for (int64_t i = 0; i < m * k; ++i) {
+    if (i % 256 == 0) kind = rng() % 8;
     if (i % 32 == 0) factor = rng() % 16 == 0 ? 0.0f : rng() % 16 == 1 ? 1e4f : rng() % 16 == 2 ? 1e-5f : 1.0f;
-    const float value = normal(rng) * factor;
+    const float value = kind == 0   ? 1.0f
+                        : kind == 1 ? -2.0f
+                        : kind == 2 ? (rng() % 2 ? 3.0f : -3.0f)
+                                    : normal(rng) * factor;
     const F16 f16 = to_f16(value);
     const BF16 bf16 = to_bf16(value);
     std::byte* to = out.data() + i * static_cast<int64_t>(size_of(dtype));

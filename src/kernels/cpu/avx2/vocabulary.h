@@ -26,6 +26,7 @@ struct Vocabulary {
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = Products::kWords;
+  static constexpr bool kPacksSums = false;
   static constexpr bool kSignedWide = true;
   static constexpr int kRegisters = 8;  // pairs
 
@@ -75,6 +76,7 @@ struct Vocabulary {
     return {to_bit<low, to>(x.lo), to_bit<high, to>(x.hi)};
   }
   static Bits and_or(Bits a, Bits mask, Bits b) { return (a & mask) | b; }
+  static Bits abs8(Bits x) { return {_mm256_abs_epi8(x.lo), _mm256_abs_epi8(x.hi)}; }
   static Bits flip_sign(Bits x) {
     const __m256i sign = _mm256_set1_epi8(-128);
     return {_mm256_xor_si256(x.lo, sign), _mm256_xor_si256(x.hi, sign)};
@@ -167,7 +169,7 @@ struct Vocabulary {
   static Bits dot_scaled(Bits acc, Bits codes, Bits x, Bits scales) {
     if constexpr (!kWide) return dot_words(acc, multiply_pairs(codes, x), scales);
     const Bits w = flip_sign(codes);
-    const Bits magnitude = {_mm256_abs_epi8(w.lo), _mm256_abs_epi8(w.hi)};
+    const Bits magnitude = abs8(w);
     const Bits signed_x = {_mm256_sign_epi8(x.lo, w.lo), _mm256_sign_epi8(x.hi, w.hi)};
     return dot_words(acc, multiply_pairs(magnitude, signed_x), scales);
   }

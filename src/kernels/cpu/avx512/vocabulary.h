@@ -31,6 +31,7 @@ struct Vocabulary {
   static constexpr int kExactRows = 4;
   static constexpr int kExactTokens = 4;
   static constexpr Products kProducts = Products::kDwords;
+  static constexpr bool kPacksSums = true;    // has the words for PackedSums, and gains by them
   static constexpr bool kSignedWide = false;  // dot() takes wide codes as they are
   static constexpr int kRegisters = 32;       // of 16 dwords
 
@@ -98,6 +99,7 @@ struct Vocabulary {
   }
   // (a & mask) | b
   static Bits and_or(Bits a, Bits mask, Bits b) { return {_mm512_ternarylogic_epi64(a.v, mask.v, b.v, 0xea)}; }
+  static Bits abs8(Bits x) { return {_mm512_abs_epi8(x.v)}; }
   static Bits flip_sign(Bits x) { return {_mm512_xor_si512(x.v, _mm512_set1_epi8(-128))}; }
   // Even quarters: low nibbles of each byte; odd quarters: high nibbles.
   static Bits nibbles_by_quarter(Bits x) {
@@ -163,6 +165,14 @@ struct Vocabulary {
   // Bytes 0, 1 (2, 3) of each dword as two words.
   static Bits low_pair(Bits x) { return {_mm512_shuffle_epi8(x.v, pair_pattern(0))}; }
   static Bits high_pair(Bits x) { return {_mm512_shuffle_epi8(x.v, pair_pattern(2))}; }
+  static Bits low_pair_signed(Bits x) { return pair_signed(low_pair(x)); }
+  static Bits high_pair_signed(Bits x) { return pair_signed(high_pair(x)); }
+  template <int word>
+  static Bits word_signed(Bits x) {  // word `word` of each dword, as a dword
+    return {_mm512_srai_epi32(word == 0 ? _mm512_slli_epi32(x.v, 16) : x.v, 16)};
+  }
+  // The low words of `low` and the high words of `high`, in each dword.
+  static Bits join_words(Bits low, Bits high) { return {_mm512_mask_blend_epi16(0xaaaaaaaa, low.v, high.v)}; }
   // acc + codes (unsigned) * x (signed), four products summed into each dword. kWide: codes above 63 occur.
   template <bool kWide>
   static Bits dot(Bits acc, Bits codes, Bits x) {
@@ -279,6 +289,7 @@ struct Vocabulary {
     const int low = 0x80008000 + first + ((first + 1) << 16);
     return _mm512_broadcast_i32x4(_mm_setr_epi32(low, low + 0x00040004, low + 0x00080008, low + 0x000c000c));
   }
+  static Bits pair_signed(Bits words) { return {_mm512_srai_epi16(_mm512_slli_epi16(words.v, 8), 8)}; }
   static __m512i sum_pairs(__m512i a, __m512i b) {  // per quarter: a0 + a2, b0 + b2, a1 + a3, b1 + b3
     return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
   }

@@ -43,6 +43,7 @@ struct Vocabulary {
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = kHasMatrices ? Products::kTokenPairs : Products::kDwords;
+  static constexpr bool kPacksSums = false;
   static constexpr bool kSignedWide = true;  // the dot product takes signed bytes
   static constexpr int kRegisters = 8;       // quadruples
 
@@ -90,6 +91,9 @@ struct Vocabulary {
     return {{to_bit<low, to>(x.q[0]), to_bit<low, to>(x.q[1]), to_bit<high, to>(x.q[2]), to_bit<high, to>(x.q[3])}};
   }
   static Bits and_or(Bits a, Bits mask, Bits b) { return (a & mask) | b; }
+  static Bits abs8(Bits x) {
+    return Bits::each(x, [](uint8x16_t q) { return vreinterpretq_u8_s8(vabsq_s8(vreinterpretq_s8_u8(q))); });
+  }
   static Bits flip_sign(Bits x) {
     return Bits::each(x, [](uint8x16_t q) { return veorq_u8(q, vdupq_n_u8(0x80)); });
   }
