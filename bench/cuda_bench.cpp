@@ -68,7 +68,7 @@ class Ladder {
   void linear(const Weight& weight, int64_t n, int64_t k, int m) {
     const quant::Format& format = *weight.format;
     const std::vector<float> x = normal(static_cast<size_t>(m * k));
-    const bool is_matrix = m > kMaxVecTokens;
+    const bool is_matrix = m > most_vec_tokens(*format_of(format));
     const Form form = is_matrix ? Form::kF16Tiles : format.block_values == 1 ? Form::kF32 : Form::kInt8;
     const int group = format.block_values == 256 ? 256 : 32;
     const FormBytes bytes = form_bytes(form, m, static_cast<int32_t>(k), group);
@@ -235,7 +235,8 @@ int run(std::string_view part) {
     linear(format, 21504, 5376);
     if (!is_quick) linear(format, 5376, 21504);
   }
-  if (has_decode) ladder.linear("BF16", 21504, 5376, {1});
+  if (has_decode)
+    for (const char* format : {"BF16", "F16", "F32"}) ladder.linear(format, 21504, 5376, few);
   if (has_prefill)
     for (const char* format : {"BF16", "F16"}) ladder.linear(format, 21504, 5376, {64, 512, 2048});
   if (has_decode) {

@@ -93,7 +93,26 @@ struct LinearJob {
   int32_t n;
 };
 inline constexpr int kMaxJobs = 4;
-inline constexpr int kMaxVecTokens = 16;  // of matvec
+inline constexpr int kMaxVecTokens = 16;  // of matvec with int8 activations
+// Values per scale of the int8 activations a format is multiplied with; 0: only with floats.
+constexpr int32_t group_of(Format format) {
+  switch (format) {
+    case Format::kQ4_K:
+    case Format::kQ5_K:
+    case Format::kQ6_K:
+      return 256;
+    case Format::kQ8_0:
+    case Format::kQ4_0:
+      return 32;
+    case Format::kF32:
+    case Format::kF16:
+    case Format::kBF16:
+      return 0;
+  }
+  return 0;
+}
+// As many tokens are faster by matvec than by matmul, where both can be had.
+constexpr int32_t most_vec_tokens(Format format) { return group_of(format) > 0 ? kMaxVecTokens : 1; }
 struct LinearArgs {
   Activations x;
   Format format;

@@ -9,6 +9,7 @@ template <int kElementBytes>
 struct Floats {
   static constexpr int kValues = kSlice, kBytes = kSlice * kElementBytes, kAlignment = kElementBytes, kGroup = 0;
   static constexpr bool kIsFloat = true;
+  static constexpr int kInWords4 = 16 / kElementBytes;  // values of 16 bytes
   static constexpr int kMatmulUnit = kElementBytes == 2 ? 128 : 64, kSmallMatmulUnit = 64, kSharedSlices = 1;
 };
 struct F32Values : Floats<4> {
@@ -21,6 +22,7 @@ struct F32Values : Floats<4> {
     TESSERA_UNROLL
     for (int j = 0; j < 4; ++j) out[j] = value(row, i + j);
   }
+  TESSERA_DEVICE static float value_of(const Words4& words, int i) { return float_of_bits(words.word[i]); }
 };
 template <float (*kWiden)(uint16_t)>
 struct HalfValues : Floats<2> {
@@ -34,6 +36,9 @@ struct HalfValues : Floats<2> {
     load_words(row + 2 * i, words);
     TESSERA_UNROLL
     for (int j = 0; j < 4; ++j) out[j] = kWiden(static_cast<uint16_t>(words[j / 2] >> 16 * (j % 2)));
+  }
+  TESSERA_DEVICE static float value_of(const Words4& words, int i) {
+    return kWiden(static_cast<uint16_t>(words.word[i / 2] >> 16 * (i % 2)));
   }
 };
 

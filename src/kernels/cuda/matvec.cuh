@@ -1,13 +1,16 @@
 // gguf_linear for few tokens, by the form of its input.
 #pragma once
 
-#include "kernels/cuda/matvec_exact.cuh"
+#include "kernels/cuda/matvec_floats.cuh"
 #include "kernels/cuda/matvec_int8.cuh"
 
 namespace tessera::kernels::cuda {
 
 template <typename F>
 int matvec(Device& device, const LinearArgs& args, Failure* failure) {
+  if constexpr (F::kIsFloat)
+    if (args.x.form == Form::kF32 && args.x.m == 1 && has_whole_words<F>(args))
+      return matvec_floats<F>(device, args, failure);
   if (args.x.form == Form::kF32) return matvec_exact<F>(device, args, failure);
   if constexpr (F::kIsFloat) {
     return fail(failure, "matvec of floats needs the activations as f32");

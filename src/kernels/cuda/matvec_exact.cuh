@@ -86,35 +86,57 @@ struct PieceStream {
   }
 };
 
-// Exact: values as f32, of blocks a slice a lane, of floats four values a lane, 128 a warp at a time.
+// A piece of a row of floats, 16 bytes a lane at a time. Where rows begin or end between multiples of 16 bytes, value
+// by value.
 template <typename F, int kTokens>
-TESSERA_DEVICE void multiply_exact(const Activations& x, Shared<const uint8_t> data, int piece, float (&acc)[kTokens]) {
+TESSERA_DEVICE void multiply_floats(const Activations& x, Shared<const uint8_t> data, int first,
+                                    float (&acc)[kTokens]) {
+  constexpr int kWide = F::kInWords4;
   const auto values = global<const float>(x.values);
-  const int first = piece * kPieceValues;
-  if constexpr (F::kIsFloat) {
-    for (int at = 4 * lane(); at < kPieceValues && first + at < x.k; at += 4 * kWarp) {
-      float w[4];
-      float_values4<F>(data, at, x.k - first, w);
+  const auto row_of = [&](int t) { return int64_t{min_of(t, x.m - 1)} * x.k + first; };
+  if (x.k % kWide == 0 && misalignment(data, 16) == 0) {
+    TESSERA_UNROLL
+    for (int step = 0; step < kPieceSlices / kWide; ++step) {
+      const int at = kWide * (step * kWarp + lane());
+      if (first + at >= x.k) return;
+      const Words4 w = load_words4(data + at * F::kAlignment);
       TESSERA_UNROLL
       for (int t = 0; t < kTokens; ++t) {
-        const int64_t row = int64_t{min_of(t, x.m - 1)} * x.k + first + at;
-        for (int i = 0; i < min_of(4, x.k - first - at); ++i) acc[t] += w[i] * values[row + i];
+        const auto row = cast<const uint8_t>(values + (row_of(t) + at));
+        TESSERA_UNROLL
+        for (int i = 0; i < kWide; i += 4) {
+          const Words4 four = load_words4(row + 4 * i);
+          TESSERA_UNROLL
+          for (int j = 0; j < 4; ++j) acc[t] += F::value_of(w, i + j) * float_of_bits(four.word[j]);
+        }
       }
     }
   } else {
-    const int at = lane() * kSlice;
-    if (first + at >= x.k) return;
-    float w[kSlice];
-    dequantize_slice<F>(data, lane(), x.k, w);
-    TESSERA_UNROLL
-    for (int t = 0; t < kTokens; ++t) {
-      const auto row = cast<const uint8_t>(values + (int64_t{min_of(t, x.m - 1)} * x.k + first + at));
+    for (int at = lane(); at < kPieceValues && first + at < x.k; at += kWarp) {
+      const float w = F::value(data, at);
       TESSERA_UNROLL
-      for (int i = 0; i < kSlice; i += 4) {
-        const Words4 four = load_words4(row + 4 * i);
-        TESSERA_UNROLL
-        for (int j = 0; j < 4; ++j) acc[t] += w[i + j] * float_of_bits(four.word[j]);
-      }
+      for (int t = 0; t < kTokens; ++t) acc[t] += w * values[row_of(t) + at];
+    }
+  }
+}
+
+// A piece of a row of blocks, a slice a lane.
+template <typename F, int kTokens>
+TESSERA_DEVICE void multiply_blocks(const Activations& x, Shared<const uint8_t> data, int first,
+                                    float (&acc)[kTokens]) {
+  const int at = lane() * kSlice;
+  if (first + at >= x.k) return;
+  const auto values = global<const float>(x.values);
+  float w[kSlice];
+  dequantize_slice<F>(data, lane(), x.k, w);
+  TESSERA_UNROLL
+  for (int t = 0; t < kTokens; ++t) {
+    const auto row = cast<const uint8_t>(values + (int64_t{min_of(t, x.m - 1)} * x.k + first + at));
+    TESSERA_UNROLL
+    for (int i = 0; i < kSlice; i += 4) {
+      const Words4 four = load_words4(row + 4 * i);
+      TESSERA_UNROLL
+      for (int j = 0; j < 4; ++j) acc[t] += w[i + j] * float_of_bits(four.word[j]);
     }
   }
 }
@@ -148,7 +170,10 @@ matvec_exact_kernel(LinearArgs args) {
         stream.copy_next();  // over the piece before it
         const auto offset = (lead + static_cast<Address>(piece) * R::kPieceBytes) % 16;
         const Shared<const uint8_t> data = stream.ring + (stage * R::kStageBytes + static_cast<int>(offset));
-        multiply_exact<F>(args.x, data, piece, acc);
+        if constexpr (F::kIsFloat)
+          multiply_floats<F>(args.x, data, piece * kPieceValues, acc);
+        else
+          multiply_blocks<F>(args.x, data, piece * kPieceValues, acc);
         stage = stage + 1 == R::kStages ? 0 : stage + 1;
       }
       TESSERA_UNROLL
@@ -169,10 +194,15 @@ matvec_exact_kernel(LinearArgs args) {
 // ---- launching
 // -------------------------------------------------------------------------------------------------------
 
-template <typename F, int kTokens, int kRows>
-int launch_matvec_exact(Device& device, const LinearArgs& args, Failure* failure) {
+inline int n_units_of(const LinearArgs& args) {
   int n_units = 0;
   for (int i = 0; i < args.n_jobs; ++i) n_units += args.jobs[i].n;
+  return n_units;
+}
+
+template <typename F, int kTokens, int kRows>
+int launch_matvec_exact(Device& device, const LinearArgs& args, Failure* failure) {
+  const int n_units = n_units_of(args);
   Launch shape;
   shape.threads = kExactWarps * kWarp;
   shape.shared_bytes = kExactWarps * Ring<F>::kWarpBytes;

@@ -21,24 +21,6 @@ Result<Element> device_element(DType dtype) {
   return not_implemented("{} activations or caches have no CUDA kernels", name_of(dtype));
 }
 
-// Values per scale of the int8 activations a format is multiplied with; 0: only with floats.
-int32_t group_of(Format format) {
-  switch (format) {
-    case Format::kQ4_K:
-    case Format::kQ5_K:
-    case Format::kQ6_K:
-      return 256;
-    case Format::kQ8_0:
-    case Format::kQ4_0:
-      return 32;
-    case Format::kF32:
-    case Format::kF16:
-    case Format::kBF16:
-      return 0;
-  }
-  return 0;
-}
-
 class Lowering final : public StepVisitor {
  public:
   Lowering(const DeviceModel& model, SessionMemory& memory, int64_t n_tokens)
@@ -224,9 +206,12 @@ LinearJob Lowering::job_of(const LinearSpec& spec, Address out, Element element)
 void Lowering::multiply(const DeviceRows& x, std::span<const Job> jobs) {
   constexpr int64_t kMatrixRows = 32;  // k must be a multiple of this for the tensor cores
   const bool exact = model_.model().options().exact;
-  const bool is_matrix = x.rows > kMaxVecTokens && !exact && x.width % kMatrixRows == 0;
+  const auto goes_to_matmul = [&](Format format) {
+    return x.rows > most_vec_tokens(format) && !exact && x.width % kMatrixRows == 0;
+  };
   std::optional<Activations> prepared;
   for (size_t i = 0; i < jobs.size();) {
+    const bool is_matrix = goes_to_matmul(jobs[i].format);
     const int32_t group = exact || x.rows > kMaxVecTokens ? 0 : group_of(jobs[i].format);
     const Form form = is_matrix ? Form::kF16Tiles : group > 0 ? Form::kInt8 : Form::kF32;
     if (!prepared || prepared->form != form || prepared->group != group) prepared = prepare(x, form, group);
