@@ -35,29 +35,43 @@ class TileRunner {
     const int64_t end = newest_pos + 1;
     const CompressedKv norms = args_.compressed.value_or(CompressedKv{});
     const bool in_place = !args_.compressed;
-    for (int64_t first = begin / kKeyBlock * kKeyBlock; first < end; first += kKeyBlock) {
-      AttentionBlock block{.k = nullptr,
-                           .v = nullptr,
-                           .dtype = args_.kv_dtype,
-                           .next_k = in_place ? rows_of(args_.k_cache, tile.kv_head, first + kKeyBlock) : nullptr,
-                           .next_v = in_place ? rows_of(args_.v_cache, tile.kv_head, first + kKeyBlock) : nullptr,
-                           .first = first,
-                           .valid_begin = std::max(first, begin),
-                           .valid_end = std::min(first + kKeyBlock, end)};
-      if (in_place && first % args_.n_slots + kKeyBlock <= args_.n_slots) {
-        block.k = rows_of(args_.k_cache, tile.kv_head, first);
-        block.v = rows_of(args_.v_cache, tile.kv_head, first);
+    for (int64_t first = begin / kKeyBlock * kKeyBlock, n; first < end; first += n * kKeyBlock) {
+      n = in_place ? blocks_in_place(first, end) : 0;
+      AttentionBlocks blocks{.n = 1,
+                             .k = nullptr,
+                             .v = nullptr,
+                             .dtype = DType::kF32,
+                             .next_k = nullptr,
+                             .next_v = nullptr,
+                             .first = first,
+                             .valid_begin = std::max(first, begin),
+                             .valid_end = std::min(first + std::max<int64_t>(n, 1) * kKeyBlock, end)};
+      if (n > 0) {
+        blocks.n = static_cast<int>(n);
+        blocks.dtype = args_.kv_dtype;
+        blocks.k = rows_of(args_.k_cache, tile.kv_head, first);
+        blocks.v = rows_of(args_.v_cache, tile.kv_head, first);
       } else {
-        block.dtype = DType::kF32;
-        block.k = copy(args_.k_cache, norms.k_norms, s_.k, tile.kv_head, block);
-        block.v = copy(args_.v_cache, norms.v_norms, s_.v, tile.kv_head, block);
+        n = 1;
+        blocks.k = copy(args_.k_cache, norms.k_norms, s_.k, tile.kv_head, blocks);
+        blocks.v = copy(args_.v_cache, norms.v_norms, s_.v, tile.kv_head, blocks);
       }
-      kernels_.attend(rows, block);
+      if (in_place) {
+        blocks.next_k = rows_of(args_.k_cache, tile.kv_head, first + n * kKeyBlock);
+        blocks.next_v = rows_of(args_.v_cache, tile.kv_head, first + n * kKeyBlock);
+      }
+      kernels_.attend(rows, blocks);
     }
     scatter(tile);
   }
 
  private:
+  // Blocks from position `first` on, before `end`, that lie in the cache one behind the other.
+  int64_t blocks_in_place(int64_t first, int64_t end) const {
+    const int64_t whole = (args_.n_slots - first % args_.n_slots) / kKeyBlock;
+    return std::min<int64_t>({kMaxKeyBlocks, whole, ceil_div<int64_t>(end - first, kKeyBlock)});
+  }
+
   // Where row `i` of a KV head lies in q and out.
   int64_t row_offset(const Tile& tile, int64_t i) const {
     const int64_t row = tile.first_row + i;
@@ -94,10 +108,10 @@ class TileRunner {
 
   // The existing keys (or values) of a block as f32 rows. `norms`: of a compressed cache.
   const std::byte* copy(const void* cache, const BF16* norms, std::vector<float>& to, int64_t head,
-                        const AttentionBlock& block) const {
+                        const AttentionBlocks& blocks) const {
     const int64_t d = args_.head_dim;
-    for (int64_t p = block.valid_begin; p < block.valid_end; ++p) {
-      float* row = to.data() + (p - block.first) * d;
+    for (int64_t p = blocks.valid_begin; p < blocks.valid_end; ++p) {
+      float* row = to.data() + (p - blocks.first) * d;
       if (norms)
         decompress(static_cast<const uint8_t*>(cache), norms, head * args_.n_slots + p % args_.n_slots, row);
       else

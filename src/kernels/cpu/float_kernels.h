@@ -27,10 +27,12 @@ struct AttentionTile {
   float scale;
 };
 
-// kKeyBlock keys and values of that head.
-inline constexpr int kKeyBlock = 16;
-struct AttentionBlock {
-  const std::byte* k;  // (kKeyBlock, head_dim) of `dtype`
+// A few blocks of kKeyBlock keys and values of that head, one behind the other. How many are taken at once changes no
+// bit: a block after the other.
+inline constexpr int kKeyBlock = 16, kMaxKeyBlocks = 4;
+struct AttentionBlocks {
+  int n;               // 1 to kMaxKeyBlocks
+  const std::byte* k;  // (n kKeyBlock, head_dim) of `dtype`
   const std::byte* v;
   DType dtype;              // f32, f16 or bf16
   const std::byte* next_k;  // as many bytes that come next: fetched meanwhile; null: nothing to fetch
@@ -59,7 +61,7 @@ struct FloatKernels {
   // A vector of n values, a multiple of 16, of a compressed cache (quant/tq4.h): tq4_decompress. centroids (16).
   void (*tq4_decompress)(const uint8_t* codes, float norm, const float* centroids, float* x, int64_t n);
 
-  void (*attend)(const AttentionTile& tile, const AttentionBlock& block);
+  void (*attend)(const AttentionTile& tile, const AttentionBlocks& blocks);
 };
 
 const FloatKernels& float_kernels(Isa isa);
