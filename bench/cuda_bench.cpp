@@ -235,8 +235,10 @@ int run(std::string_view part) {
     linear(format, 21504, 5376);
     if (!is_quick) linear(format, 5376, 21504);
   }
-  if (has_decode)
+  if (has_decode) {
     for (const char* format : {"BF16", "F16", "F32"}) ladder.linear(format, 21504, 5376, few);
+    for (int64_t k : {5376, 21504}) ladder.linear("BF16", 5376, k, few);
+  }
   if (has_prefill)
     for (const char* format : {"BF16", "F16"}) ladder.linear(format, 21504, 5376, {64, 512, 2048});
   if (has_decode) {

@@ -147,6 +147,12 @@ TEST_P(LinearOnDevice, MatvecExact) {
     for (int64_t k : {1, 33, 1021, 1026, 2300})
       for (int m : {1, 6}) EXPECT_LE(error_of(type, m, 9, k, Form::kF32), 1e-5) << static_cast<int>(type) << " k " << k;
 }
+// Rows of whole 16-byte words, of which four warps take a part each: none, a part of a load, some loads.
+TEST_P(LinearOnDevice, MatvecOfFloatsInWholeWords) {
+  for (GgmlType type : kFloats)
+    for (int64_t k : {8, 264, 2312, 17416})
+      EXPECT_LE(error_of(type, 1, 13, k, Form::kF32), 1e-5) << static_cast<int>(type) << " k " << k;
+}
 TEST_P(LinearOnDevice, Matmul) {
   for (GgmlType type : kBlocks)
     EXPECT_LE(error_of(type, 130, 131, 512, Form::kF16Tiles), 4e-3) << static_cast<int>(type);
@@ -184,6 +190,24 @@ TEST_P(LinearOnDevice, SeveralWeightsOverOneInput) {
   run(&Api::matvec, args);
   for (size_t i = 0; i < 3; ++i)
     EXPECT_LE(relative_error(floats(args.jobs[i].out, expected[i].size()), expected[i]), 3e-2) << i;
+}
+
+TEST_P(LinearOnDevice, SeveralWeightsOfFloats) {
+  const int64_t k = 520, n[] = {37, 5, 6};
+  const auto x = random_floats(static_cast<size_t>(k), rng_);
+  LinearArgs args{.x = activations(x, 1, k, Form::kF32, 0), .format = Format::kBF16, .n_jobs = 3};
+  std::vector<std::vector<double>> expected;
+  for (int i = 0; i < 3; ++i) {
+    const Weight w = weight(GgmlType::kBF16, n[i], k);
+    args.jobs[i] = job(w, 1);
+    expected.push_back(product(w, x, 1));
+  }
+  const auto bias = random_floats(static_cast<size_t>(n[1]), rng_);
+  args.jobs[1].bias = put(bias);
+  for (size_t i = 0; i < expected[1].size(); ++i) expected[1][i] += bias[i];
+  run(&Api::matvec, args);
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_LE(relative_error(floats(args.jobs[i].out, expected[i].size()), expected[i]), 1e-5) << i;
 }
 
 // The same on the tensor cores, to f16 where rows of four fit and where they do not.
@@ -230,6 +254,9 @@ TEST_P(LinearOnDevice, Gate) {
     return relative_error(floats(args.jobs[0].out, expected.size()), expected);
   };
   for (int m : {1, 4}) EXPECT_LE(error_of_gated(GgmlType::kQ4_K, m, 768, Form::kF32), 1e-4);
+  for (GgmlType type : kFloats)
+    for (int64_t k : {264, 5128})
+      EXPECT_LE(error_of_gated(type, 1, k, Form::kF32), 1e-4) << static_cast<int>(type) << " k " << k;
   for (GgmlType type : kBlocks) {
     for (int m : {1, 4, 9}) EXPECT_LE(error_of_gated(type, m, 768, Form::kInt8), 5e-2) << static_cast<int>(type);
     for (int m : {20, 140}) EXPECT_LE(error_of_gated(type, m, 768, Form::kF16Tiles), 1e-2) << static_cast<int>(type);
