@@ -2,6 +2,7 @@
 // the float64 reference's best token at every position, however the tokens are cut; decode is recorded and replayed.
 #include <gtest/gtest.h>
 
+#include "compile/synth.h"
 #include "generate/session_model.h"
 #include "kernels/cuda/cuda_testing.h"
 #include "model_testing.h"
@@ -71,6 +72,26 @@ TEST_P(ModelOnDevice, TinyModelsGiveTheReferencesLogits) {
         auto cpu = make_session(model);
         EXPECT_LE(relative_error(one_by_one, run_tokens(*cpu, first, 5)), exact ? 1e-4 : 3e-2) << entry.path();
       }
+    }
+  }
+}
+
+// Embedding, linears and head of plain floats: one token by matvec, more on the tensor cores unless exact.
+TEST_P(ModelOnDevice, WeightsThatAreFloats) {
+  const TempDir dir;
+  const auto shape = compile::named_shape("gemma4-tiny");
+  const std::vector<int32_t> tokens = {2, 5, 7, 90};
+  for (const auto& [type, exact] : {std::pair{"bf16", true}, {"bf16", false}, {"f16", false}}) {
+    const std::string path = dir.file("model.gguf");
+    ASSERT_TRUE(shape && compile::synth_model(path, *shape, {.type = type, .seed = 7}));
+    const auto model = make_model(compile_model(path, {.dtype = DType::kF32}), {.exact = exact, .all_logits = true});
+    auto session = open(model);
+    ASSERT_TRUE(session) << type;
+    auto cpu = make_session(model);
+    const auto expected = run_tokens(*cpu, tokens, 1);
+    for (const size_t chunk : {size_t{1}, tokens.size()}) {
+      session->reset();
+      EXPECT_LE(relative_error(run(*session, tokens, chunk), expected), exact ? 1e-4 : 5e-3) << type << " " << chunk;
     }
   }
 }

@@ -93,8 +93,14 @@ std::optional<Planned> match_residual(PlanBuilder& b, size_t i) {
 
 // ---- the ends of the model --------------------------------------------------------------------------------------
 
-// [MetalKernel gguf_*_embedding, (Multiply by a scalar)]
-std::optional<Planned> match_embedding(PlanBuilder& b, size_t i) {
+// Rows of a table at position `i`: so many instructions.
+struct EmbeddingAt {
+  EmbeddingStep::Spec spec;
+  size_t n_instructions = 1;
+};
+
+// MetalKernel gguf_*_embedding
+std::optional<EmbeddingAt> packed_embedding(const PlanBuilder& b, size_t i) {
   const auto* kernel = b.node_at<program::MetalKernel>(i);
   if (!kernel || kernel->inputs.size() != 2 || kernel->outputs.size() != 1) return std::nullopt;
   const auto name = parse_gguf_kernel(kernel->name.view());
@@ -104,21 +110,56 @@ std::optional<Planned> match_embedding(PlanBuilder& b, size_t i) {
       weight->shape[1] % name->format->block_bytes != 0) {
     return std::nullopt;
   }
-  EmbeddingStep::Spec spec{.format = name->format,
-                           .weight = kernel->inputs[0],
-                           .ids = kernel->inputs[1],
-                           .out = kernel->outputs[0],
-                           .n_rows = weight->shape[0],
-                           .k = weight->shape[1] / name->format->block_bytes * name->format->block_values,
-                           .dtype = kernel->output_dtypes[0]};
+  return EmbeddingAt{{.format = name->format,
+                      .weight = kernel->inputs[0],
+                      .ids = kernel->inputs[1],
+                      .out = kernel->outputs[0],
+                      .n_rows = weight->shape[0],
+                      .k = weight->shape[1] / name->format->block_bytes * name->format->block_values,
+                      .dtype = kernel->output_dtypes[0]}};
+}
+
+// [Take rows of a constant of floats by the program's tokens, (AsType)]. Other indices may be negative, which a step
+// refuses.
+std::optional<EmbeddingAt> dense_embedding(const PlanBuilder& b, size_t i) {
+  const auto* take = b.node_at<program::Take>(i);
+  const auto& inputs = b.program.input_map;
+  if (!take || take->axis != 0 || take->index.kind != program::IntOrVidOrTid::Kind::kTid || inputs.empty() ||
+      inputs[0].type != program::SlotType::kTensor || take->index.tid.idx != inputs[0].idx)
+    return std::nullopt;
+  const auto weight = b.constant(take->x);
+  if (!weight || weight->shape.rank() != 2 || !format_of_floats(weight->dtype)) return std::nullopt;
+  EmbeddingAt out{{.format = format_of_floats(weight->dtype),
+                   .weight = take->x,
+                   .ids = take->index.tid,
+                   .out = take->out,
+                   .n_rows = weight->shape[0],
+                   .k = weight->shape[1],
+                   .dtype = weight->dtype}};
+  const auto* cast = b.node_at<program::AsType>(i + 1);
+  if (cast && cast->x == out.spec.out && format_of_floats(cast->scalar_type) &&
+      b.only_read_at(b.written_at(i, take->out), i + 1)) {
+    out.spec.out = cast->out;
+    out.spec.dtype = cast->scalar_type;
+    out.n_instructions = 2;
+  }
+  return out;
+}
+
+// [a table's rows, (Multiply by a scalar)]
+std::optional<Planned> match_embedding(PlanBuilder& b, size_t i) {
+  auto at = packed_embedding(b, i);
+  if (!at) at = dense_embedding(b, i);
+  if (!at) return std::nullopt;
+  EmbeddingStep::Spec spec = at->spec;
   Planned out;
-  out.covered = {b.index_at(i)};
+  for (size_t j = 0; j < at->n_instructions; ++j) out.covered.push_back(b.index_at(i + j));
   out.reads = {b.read_at(i, spec.ids)};
-  size_t last = i;
-  if (const auto* multiply = b.node_at<program::Multiply>(i + 1);
-      multiply && multiply->a == spec.out && b.only_read_at(b.written_at(i, spec.out), i + 1)) {
+  size_t last = i + at->n_instructions - 1;
+  if (const auto* multiply = b.node_at<program::Multiply>(last + 1);
+      multiply && multiply->a == spec.out && b.only_read_at(b.written_at(last, spec.out), last + 1)) {
     if (const auto factor = scalar_constant(b, multiply->b); factor && has_dtype(b, multiply->b, spec.dtype)) {
-      last = i + 1;
+      ++last;
       spec.factor = *factor;
       spec.out = multiply->out;
       out.covered.push_back(b.index_at(last));
@@ -157,7 +198,7 @@ std::optional<Planned> match_soft_cap(PlanBuilder& b, size_t i) {
 
 constexpr std::array kFusions = {
     Fusion{"attention", match_attention},  // a hinted range: head norms, rotation, cache, attention
-    Fusion{"embedding", match_embedding},  // rows of a packed table, scaled
+    Fusion{"embedding", match_embedding},  // rows of a table, scaled
     Fusion{"geglu", match_geglu},          // gate and up in one pass, gelu(gate) * up per output tile
     Fusion{"linear", match_linears},       // linears that read the same input quantize it once
     Fusion{"residual", match_residual},    // post norm, residual add, layer scale, next norm in one pass

@@ -24,7 +24,7 @@ struct LinearAt {
   size_t product = 0;         // which of them reads x
 };
 
-bool is_activation_dtype(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
+bool is_activation_dtype(DType dtype) { return format_of_floats(dtype) != nullptr; }
 
 bool one_of(int value, std::initializer_list<int> allowed) {
   return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
@@ -92,10 +92,7 @@ std::optional<LinearAt> from_dense(const PlanBuilder& b, size_t i) {
     return std::nullopt;
   }
   const auto weight = b.constant(transpose->x);
-  if (!weight || weight->shape.rank() != 2 || !is_activation_dtype(weight->dtype)) return std::nullopt;
-  const quant::GgmlType type = weight->dtype == DType::kF32   ? quant::GgmlType::kF32
-                               : weight->dtype == DType::kF16 ? quant::GgmlType::kF16
-                                                              : quant::GgmlType::kBF16;
+  if (!weight || weight->shape.rank() != 2 || !format_of_floats(weight->dtype)) return std::nullopt;
   LinearAt out{.x = product->mat1,
                .spec = {},
                .out = product->out,
@@ -103,7 +100,7 @@ std::optional<LinearAt> from_dense(const PlanBuilder& b, size_t i) {
                .promotes = true,
                .n_instructions = 2,
                .product = 1};
-  out.spec.format = quant::find_format(type);
+  out.spec.format = format_of_floats(weight->dtype);
   out.spec.weight = transpose->x;
   out.spec.n = weight->shape[0];
   out.spec.k = weight->shape[1];

@@ -88,7 +88,7 @@ class SoftCapStep final : public Step {
   Instructions instructions_;
 };
 
-// out[i] = row ids[i] of a packed table, times a factor.
+// out[i] = row ids[i] of a table, times a factor.
 class EmbeddingStep final : public Step {
  public:
   struct Spec {
