@@ -123,10 +123,12 @@ std::optional<EmbeddingAt> packed_embedding(const PlanBuilder& b, size_t i) {
 // refuses.
 std::optional<EmbeddingAt> dense_embedding(const PlanBuilder& b, size_t i) {
   const auto* take = b.node_at<program::Take>(i);
-  const auto& inputs = b.program.input_map;
-  if (!take || take->axis != 0 || take->index.kind != program::IntOrVidOrTid::Kind::kTid || inputs.empty() ||
-      inputs[0].type != program::SlotType::kTensor || take->index.tid.idx != inputs[0].idx)
+  const auto& map = b.program.input_map;
+  if (!take || take->axis != 0 || take->index.kind != program::IntOrVidOrTid::Kind::kTid || map.empty() ||
+      map[0].type != program::SlotType::kTensor || take->index.tid.idx != map[0].idx)
     return std::nullopt;
+  const DType ids = b.program.inputs[0].dtype;
+  if (ids != DType::kI32 && ids != DType::kI64) return std::nullopt;
   const auto weight = b.constant(take->x);
   if (!weight || weight->shape.rank() != 2 || !format_of_floats(weight->dtype)) return std::nullopt;
   EmbeddingAt out{{.format = format_of_floats(weight->dtype),

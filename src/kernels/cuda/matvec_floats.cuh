@@ -2,10 +2,9 @@
 // they are. Sums and activations are f32. Reference: kernels/cpu/linear_reference.h. Bytes moved: the rows once;
 // activations come from L1.
 //
-// A warp takes a row, or a row and its gate; where rows are few, four warps take it, a part each. kLoads words of a
-// lane are asked for at once; what hides the latency is the number of warps. Rings in shared memory (matvec_exact.cuh)
-// reach less here: there is next to no arithmetic to overlap, and their copies read memory more slowly than plain
-// loads.
+// Four warps take a row, or a row and its gate, a part each. A lane asks for eight words at once; what hides the
+// latency is the number of warps. Rings in shared memory (matvec_exact.cuh) reach less here: there is next to no
+// arithmetic to overlap, and their copies read memory more slowly than plain loads.
 #pragma once
 
 #include "kernels/cuda/matvec_exact.cuh"
