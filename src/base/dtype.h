@@ -33,5 +33,7 @@ inline bool is_known(DType dtype) { return size_of(dtype) != 0; }
 inline bool is_float(DType dtype) {
   return dtype == DType::kF16 || dtype == DType::kF32 || dtype == DType::kF64 || dtype == DType::kBF16;
 }
+// What activations, caches, scales and weights that are no blocks may be.
+inline bool is_activation_dtype(DType dtype) { return is_float(dtype) && dtype != DType::kF64; }
 
 }  // namespace tessera

@@ -10,20 +10,6 @@ namespace {
 
 constexpr size_t kMaxNames = 16;  // in one line
 
-// Formats whose values are numbers of their own, not blocks: plain tensors of a program.
-std::optional<DType> dense_dtype(const quant::Format& format) {
-  switch (format.type) {
-    case quant::GgmlType::kF32:
-      return DType::kF32;
-    case quant::GgmlType::kF16:
-      return DType::kF16;
-    case quant::GgmlType::kBF16:
-      return DType::kBF16;
-    default:
-      return std::nullopt;
-  }
-}
-
 }  // namespace
 
 Result<WeightForm> choose_form(const graph::Weight& weight, const Shape& shape, const WeightOptions& options,
@@ -31,7 +17,7 @@ Result<WeightForm> choose_form(const graph::Weight& weight, const Shape& shape, 
   if (weight.affine) return WeightForm(TRY(AffineMaker::data(maker, weight.name, weight.affine, options.dtype)));
   const quant::Format& format = *weight.format;
   const program::Data as_it_is{weight.bytes, weight.owner, weight.mapped};
-  if (const auto dtype = dense_dtype(format)) return WeightForm(DenseForm{*dtype, as_it_is});
+  if (const auto dtype = quant::dense_dtype(format)) return WeightForm(DenseForm{*dtype, as_it_is});
   if (format.block_values == 1)
     return not_implemented("tensor {}: a program cannot compute with {} weights", weight.name, format.name);
   if (shape.rank() != 2) return not_implemented("tensor {}: {} weights must be matrices", weight.name, format.name);

@@ -19,7 +19,7 @@ Result<GgufRows> check_gguf_weight(const Tensor& weight, const quant::Format& fo
 }
 
 Status check_activation_dtype(DType dtype, std::string_view name) {
-  if (dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16) return {};
+  if (is_activation_dtype(dtype)) return {};
   return invalid_argument("{} must be f32, f16 or bf16, found {}", name, tessera::name_of(dtype));
 }
 

@@ -200,6 +200,29 @@ const Format* find_format(std::string_view name) {
   return it == std::end(kFormats) ? nullptr : it;
 }
 
+namespace {
+
+struct DenseFormat {
+  GgmlType type;
+  DType dtype;
+};
+constexpr DenseFormat kDenseFormats[] = {
+    {GgmlType::kF32, DType::kF32}, {GgmlType::kF16, DType::kF16}, {GgmlType::kBF16, DType::kBF16}};
+
+}  // namespace
+
+std::optional<DType> dense_dtype(const Format& format) {
+  for (const DenseFormat& dense : kDenseFormats)
+    if (dense.type == format.type) return dense.dtype;
+  return std::nullopt;
+}
+
+const Format* format_of_floats(DType dtype) {
+  for (const DenseFormat& dense : kDenseFormats)
+    if (dense.dtype == dtype) return find_format(dense.type);
+  return nullptr;
+}
+
 std::span<const Format> all_formats() { return kFormats; }
 
 std::string list_formats(bool (*predicate)(const Format&)) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/dtype.h"
 #include "base/result.h"
 
 namespace tessera::quant {
@@ -81,6 +82,9 @@ struct Format {
 const Format* find_format(GgmlType type);
 // By name, case-insensitive, either spelling ("q4_k" or "q4k").
 const Format* find_format(std::string_view name);
+// Formats whose values are numbers of their own, not blocks: F32, F16, BF16; nothing of all others.
+std::optional<DType> dense_dtype(const Format& format);
+const Format* format_of_floats(DType dtype);  // of those; nullptr: it has none
 std::span<const Format> all_formats();
 // "Q4_0, Q5_0, ...": the names for which `predicate` holds, for error messages.
 std::string list_formats(bool (*predicate)(const Format&));

@@ -23,7 +23,7 @@ void store(ParamArray& params, size_t index, T value) {
 
 }  // namespace
 
-bool is_param_dtype(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
+bool is_param_dtype(DType dtype) { return is_activation_dtype(dtype); }
 
 float ParamArray::operator[](size_t index) const {
   if (dtype == DType::kF16) return to_f32(load<F16>(*this, index));

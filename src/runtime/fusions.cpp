@@ -130,8 +130,8 @@ std::optional<EmbeddingAt> dense_embedding(const PlanBuilder& b, size_t i) {
   const DType ids = b.program.inputs[0].dtype;
   if (ids != DType::kI32 && ids != DType::kI64) return std::nullopt;
   const auto weight = b.constant(take->x);
-  if (!weight || weight->shape.rank() != 2 || !format_of_floats(weight->dtype)) return std::nullopt;
-  EmbeddingAt out{{.format = format_of_floats(weight->dtype),
+  if (!weight || weight->shape.rank() != 2 || !is_activation_dtype(weight->dtype)) return std::nullopt;
+  EmbeddingAt out{{.format = quant::format_of_floats(weight->dtype),
                    .weight = take->x,
                    .ids = take->index.tid,
                    .out = take->out,
@@ -139,7 +139,7 @@ std::optional<EmbeddingAt> dense_embedding(const PlanBuilder& b, size_t i) {
                    .k = weight->shape[1],
                    .dtype = weight->dtype}};
   const auto* cast = b.node_at<program::AsType>(i + 1);
-  if (cast && cast->x == out.spec.out && format_of_floats(cast->scalar_type) &&
+  if (cast && cast->x == out.spec.out && is_activation_dtype(cast->scalar_type) &&
       b.only_read_at(b.written_at(i, take->out), i + 1)) {
     out.spec.out = cast->out;
     out.spec.dtype = cast->scalar_type;

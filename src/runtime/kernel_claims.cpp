@@ -42,7 +42,7 @@ Status check_argument(const MetalKernel& node, std::string_view name, int64_t ex
 
 Result<DType> dtype_argument(const MetalKernel& node, std::string_view name) {
   const auto dtype = static_cast<DType>(TRY(required_argument(node, name)));
-  if (dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16) return dtype;
+  if (is_activation_dtype(dtype)) return dtype;
   return invalid_argument("template argument {} has dtype code {}, expected f32, f16 or bf16", name,
                           static_cast<int>(dtype));
 }

@@ -31,7 +31,7 @@ std::optional<ops::Tensor> PlanBuilder::constant(program::Tid tid) const {
 
 std::optional<std::vector<float>> PlanBuilder::float_constant(program::Tid tid) const {
   const auto tensor = constant(tid);
-  if (!tensor || !is_float(tensor->dtype) || tensor->dtype == DType::kF64) return std::nullopt;
+  if (!tensor || !is_activation_dtype(tensor->dtype)) return std::nullopt;
   std::vector<float> out(static_cast<size_t>(tensor->n_elements()));
   ops::load(*tensor, 0, tensor->n_elements(), out.data());
   return out;

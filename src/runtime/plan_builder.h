@@ -10,7 +10,6 @@
 
 #include "program/hints.h"
 #include "program/program.h"
-#include "quant/format.h"
 #include "runtime/dataflow.h"
 #include "runtime/slots.h"
 #include "runtime/step.h"
@@ -70,20 +69,6 @@ class PlanBuilder {
   // Shape and dtype of a mutable buffer; nullptr when the slot is none.
   const program::TensorMeta* buffer(program::Tid tid) const;
 };
-
-// The format of weights that are plain floats; nullptr: `dtype` is no float that steps compute with.
-inline const quant::Format* format_of_floats(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return quant::find_format(quant::GgmlType::kF32);
-    case DType::kF16:
-      return quant::find_format(quant::GgmlType::kF16);
-    case DType::kBF16:
-      return quant::find_format(quant::GgmlType::kBF16);
-    default:
-      return nullptr;
-  }
-}
 
 // One pattern. match() looks at position `i` of builder.order; on success the returned step covers some instructions
 // from there on.

@@ -21,8 +21,7 @@ struct AttentionStep::Step {
 };
 
 Status AttentionStep::check(const Tensor& x, int64_t n_heads, int64_t n_tokens, std::string_view what) const {
-  const bool float_like = x.dtype == DType::kF32 || x.dtype == DType::kF16 || x.dtype == DType::kBF16;
-  if (float_like && x.n_elements() == n_tokens * n_heads * spec_.hint.head_dim) return {};
+  if (is_activation_dtype(x.dtype) && x.n_elements() == n_tokens * n_heads * spec_.hint.head_dim) return {};
   return invalid_argument("attention: {} is {} {}, expected {} tokens x {} heads x {} floats", what, name_of(x.dtype),
                           to_string(x.shape), n_tokens, n_heads, spec_.hint.head_dim);
 }

@@ -24,8 +24,6 @@ struct LinearAt {
   size_t product = 0;         // which of them reads x
 };
 
-bool is_activation_dtype(DType dtype) { return format_of_floats(dtype) != nullptr; }
-
 bool one_of(int value, std::initializer_list<int> allowed) {
   return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
 }
@@ -92,7 +90,7 @@ std::optional<LinearAt> from_dense(const PlanBuilder& b, size_t i) {
     return std::nullopt;
   }
   const auto weight = b.constant(transpose->x);
-  if (!weight || weight->shape.rank() != 2 || !format_of_floats(weight->dtype)) return std::nullopt;
+  if (!weight || weight->shape.rank() != 2 || !is_activation_dtype(weight->dtype)) return std::nullopt;
   LinearAt out{.x = product->mat1,
                .spec = {},
                .out = product->out,
@@ -100,7 +98,7 @@ std::optional<LinearAt> from_dense(const PlanBuilder& b, size_t i) {
                .promotes = true,
                .n_instructions = 2,
                .product = 1};
-  out.spec.format = format_of_floats(weight->dtype);
+  out.spec.format = quant::format_of_floats(weight->dtype);
   out.spec.weight = transpose->x;
   out.spec.n = weight->shape[0];
   out.spec.k = weight->shape[1];

@@ -30,8 +30,7 @@ Status LinearStep::run(StepContext& context) const {
   namespace cpu = kernels::cpu;
   const Tensor x = TRY(context.slots().get(x_));
   const int64_t k = jobs_.front().weight.k;
-  const bool float_like = x.dtype == DType::kF32 || x.dtype == DType::kF16 || x.dtype == DType::kBF16;
-  if (!float_like || x.shape.rank() == 0 || x.shape.back() != k) {
+  if (!is_activation_dtype(x.dtype) || x.shape.rank() == 0 || x.shape.back() != k) {
     return invalid_argument("linear: input is {} {}, expected floats (..., {})", name_of(x.dtype), to_string(x.shape),
                             k);
   }

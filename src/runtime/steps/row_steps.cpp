@@ -50,8 +50,7 @@ Status Instructions::run(StepContext& context) const {
 }
 
 bool NormSpec::fits(const Tensor& input) const {
-  const bool float_like = input.dtype == DType::kF32 || input.dtype == DType::kF16 || input.dtype == DType::kBF16;
-  if (!float_like || input.shape.rank() == 0) return false;
+  if (!is_activation_dtype(input.dtype) || input.shape.rank() == 0) return false;
   return weight.empty() || (input.dtype == weight_dtype && static_cast<int64_t>(weight.size()) == input.shape.back());
 }
 
