@@ -69,8 +69,8 @@ class Ladder {
     const quant::Format& format = *weight.format;
     const std::vector<float> x = normal(static_cast<size_t>(m * k));
     const bool is_matrix = m > most_vec_tokens(*format_of(format));
-    const Form form = is_matrix ? Form::kF16Tiles : format.block_values == 1 ? Form::kF32 : Form::kInt8;
-    const int group = format.block_values == 256 ? 256 : 32;
+    const int group = group_of(*format_of(format));
+    const Form form = is_matrix ? Form::kF16Tiles : group > 0 ? Form::kInt8 : Form::kF32;
     const FormBytes bytes = form_bytes(form, m, static_cast<int32_t>(k), group);
     const Buffer floats = upload(x), codes = need(gpu_->allocate(bytes.q)), scales = need(gpu_->allocate(bytes.d)),
                  sums = need(gpu_->allocate(bytes.sums)), values = need(gpu_->allocate(bytes.values)),

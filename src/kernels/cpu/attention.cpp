@@ -34,31 +34,28 @@ class TileRunner {
     const int64_t begin = args_.window > 0 ? std::max<int64_t>(0, oldest_pos - args_.window + 1) : 0;
     const int64_t end = newest_pos + 1;
     const CompressedKv norms = args_.compressed.value_or(CompressedKv{});
-    const bool in_place = !args_.compressed;
     for (int64_t first = begin / kKeyBlock * kKeyBlock, n; first < end; first += n * kKeyBlock) {
-      n = in_place ? blocks_in_place(first, end) : 0;
-      AttentionBlocks blocks{.n = 1,
+      const int64_t n_in_place = blocks_in_place(first, end);
+      n = std::max<int64_t>(1, n_in_place);
+      const auto next = [&](const void* cache) {
+        return args_.compressed ? nullptr : rows_of(cache, tile.kv_head, first + n * kKeyBlock);
+      };
+      AttentionBlocks blocks{.n = static_cast<int>(n),
                              .k = nullptr,
                              .v = nullptr,
-                             .dtype = DType::kF32,
-                             .next_k = nullptr,
-                             .next_v = nullptr,
+                             .dtype = args_.kv_dtype,
+                             .next_k = next(args_.k_cache),
+                             .next_v = next(args_.v_cache),
                              .first = first,
                              .valid_begin = std::max(first, begin),
-                             .valid_end = std::min(first + std::max<int64_t>(n, 1) * kKeyBlock, end)};
-      if (n > 0) {
-        blocks.n = static_cast<int>(n);
-        blocks.dtype = args_.kv_dtype;
+                             .valid_end = std::min(first + n * kKeyBlock, end)};
+      if (n_in_place > 0) {
         blocks.k = rows_of(args_.k_cache, tile.kv_head, first);
         blocks.v = rows_of(args_.v_cache, tile.kv_head, first);
       } else {
-        n = 1;
+        blocks.dtype = DType::kF32;
         blocks.k = copy(args_.k_cache, norms.k_norms, s_.k, tile.kv_head, blocks);
         blocks.v = copy(args_.v_cache, norms.v_norms, s_.v, tile.kv_head, blocks);
-      }
-      if (in_place) {
-        blocks.next_k = rows_of(args_.k_cache, tile.kv_head, first + n * kKeyBlock);
-        blocks.next_v = rows_of(args_.v_cache, tile.kv_head, first + n * kKeyBlock);
       }
       kernels_.attend(rows, blocks);
     }
@@ -66,8 +63,9 @@ class TileRunner {
   }
 
  private:
-  // Blocks from position `first` on, before `end`, that lie in the cache one behind the other.
+  // Blocks from position `first` on, before `end`, that can be read where they lie, one behind the other.
   int64_t blocks_in_place(int64_t first, int64_t end) const {
+    if (args_.compressed) return 0;
     const int64_t whole = (args_.n_slots - first % args_.n_slots) / kKeyBlock;
     return std::min<int64_t>({kMaxKeyBlocks, whole, ceil_div<int64_t>(end - first, kKeyBlock)});
   }

@@ -1,10 +1,10 @@
 // The innermost sums of prefill: codes of R panels times T tokens over the values that share a scale.
 //
 // Where a dot instruction sums four products into a dword (AVX-512 VNNI), sums are dwords, start from minus the bias of
-// the codes, and are multiplied by the scale at the group's end. Where a matrix instruction takes two rows and two
-// tokens (AArch64 i8mm), codes and tokens lie in pairs and the sums are separated at the group's end. Where products
-// are summed in pairs of words (AVX2), words are added up as far as they can hold it, and the multiply-add that widens
-// them takes the scale along for nothing.
+// the codes, and are multiplied by the scale at the group's end, those of two groups at once where they fit words.
+// Where a matrix instruction takes two rows and two tokens (AArch64 i8mm), codes and tokens lie in pairs and the sums
+// are separated at the group's end. Where products are summed in pairs of words (AVX2), words are added up as far as
+// they can hold it, and the multiply-add that widens them takes the scale along for nothing.
 #pragma once
 
 #include <type_traits>
@@ -106,9 +106,9 @@ struct DwordSums : ScaledDwords<V, F, DwordSums<V, F>> {
   }
 };
 
-// Two groups' sums in one dword: those of the odd group move to the upper word, those of the even one are added up
-// below it, and one word product takes both scales. That holds where sums fit words, which the activations decide: a
-// block that could exceed them is scaled group by group. The sums are exact either way.
+// Two groups' sums in one dword, the odd group's in the upper word, so that one word product takes both scales. That
+// holds where sums fit words, which the activations decide: a block that could exceed them is scaled group by group.
+// The sums are exact either way.
 template <class V, class F>
 struct PackedSums : DwordSums<V, F> {
   using Bits = typename V::Bits;

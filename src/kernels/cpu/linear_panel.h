@@ -5,7 +5,8 @@
 // dot instruction taking one vector of codes and four activations of one token repeated over the lanes. Sums stay in
 // registers for a group, scaled sums for a block; the f32 accumulators lie in tile.out between blocks.
 //
-// Per 16 rows, 256 values and token: 64 dot instructions, and 8 (groups of 32) or 16 (of 16) multiplies for the scales.
+// Per 16 rows, 256 values and token: 64 dot instructions, and 8 (groups of 32) or 16 (of 16) multiplies for the scales,
+// half as many where two groups share one (linear_group.h).
 // Reference: linear_reference.cpp; arithmetic.md.
 #pragma once
 

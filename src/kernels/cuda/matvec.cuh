@@ -8,10 +8,11 @@ namespace tessera::kernels::cuda {
 
 template <typename F>
 int matvec(Device& device, const LinearArgs& args, Failure* failure) {
-  if constexpr (F::kIsFloat)
-    if (args.x.form == Form::kF32 && args.x.m == 1 && has_whole_words<F>(args))
-      return matvec_floats<F>(device, args, failure);
-  if (args.x.form == Form::kF32) return matvec_exact<F>(device, args, failure);
+  if (args.x.form == Form::kF32) {
+    if constexpr (F::kIsFloat)
+      if (args.x.m == 1 && has_whole_words<F>(args)) return matvec_floats<F>(device, args, failure);
+    return matvec_exact<F>(device, args, failure);
+  }
   if constexpr (F::kIsFloat) {
     return fail(failure, "matvec of floats needs the activations as f32");
   } else {

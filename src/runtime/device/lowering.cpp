@@ -206,12 +206,9 @@ LinearJob Lowering::job_of(const LinearSpec& spec, Address out, Element element)
 void Lowering::multiply(const DeviceRows& x, std::span<const Job> jobs) {
   constexpr int64_t kMatrixRows = 32;  // k must be a multiple of this for the tensor cores
   const bool exact = model_.model().options().exact;
-  const auto goes_to_matmul = [&](Format format) {
-    return x.rows > most_vec_tokens(format) && !exact && x.width % kMatrixRows == 0;
-  };
   std::optional<Activations> prepared;
   for (size_t i = 0; i < jobs.size();) {
-    const bool is_matrix = goes_to_matmul(jobs[i].format);
+    const bool is_matrix = x.rows > most_vec_tokens(jobs[i].format) && !exact && x.width % kMatrixRows == 0;
     const int32_t group = exact || x.rows > kMaxVecTokens ? 0 : group_of(jobs[i].format);
     const Form form = is_matrix ? Form::kF16Tiles : group > 0 ? Form::kInt8 : Form::kF32;
     if (!prepared || prepared->form != form || prepared->group != group) prepared = prepare(x, form, group);
