@@ -86,36 +86,44 @@ struct PieceStream {
   }
 };
 
+// Adds to every token's sum `n` weights times its activations from `at` on, which lie in whole words of 16 bytes:
+// weight(i) is the i-th.
+template <int n, int kTokens, typename Weight>
+TESSERA_DEVICE void add_products(const Activations& x, int at, const Weight& weight, float (&acc)[kTokens]) {
+  const auto values = global<const float>(x.values);
+  TESSERA_UNROLL
+  for (int t = 0; t < kTokens; ++t) {
+    const auto row = cast<const uint8_t>(values + (int64_t{min_of(t, x.m - 1)} * x.k + at));
+    TESSERA_UNROLL
+    for (int i = 0; i < n; i += 4) {
+      const Words4 four = load_words4(row + 4 * i);
+      TESSERA_UNROLL
+      for (int j = 0; j < 4; ++j) acc[t] += weight(i + j) * float_of_bits(four.word[j]);
+    }
+  }
+}
+
 // A piece of a row of floats, 16 bytes a lane at a time. Where rows begin or end between multiples of 16 bytes, value
 // by value.
 template <typename F, int kTokens>
 TESSERA_DEVICE void multiply_floats(const Activations& x, Shared<const uint8_t> data, int first,
                                     float (&acc)[kTokens]) {
   constexpr int kWide = F::kInWords4;
-  const auto values = global<const float>(x.values);
-  const auto row_of = [&](int t) { return int64_t{min_of(t, x.m - 1)} * x.k + first; };
   if (x.k % kWide == 0 && misalignment(data, 16) == 0) {
     TESSERA_UNROLL
     for (int step = 0; step < kPieceSlices / kWide; ++step) {
       const int at = kWide * (step * kWarp + lane());
       if (first + at >= x.k) return;
       const Words4 w = load_words4(data + at * F::kAlignment);
-      TESSERA_UNROLL
-      for (int t = 0; t < kTokens; ++t) {
-        const auto row = cast<const uint8_t>(values + (row_of(t) + at));
-        TESSERA_UNROLL
-        for (int i = 0; i < kWide; i += 4) {
-          const Words4 four = load_words4(row + 4 * i);
-          TESSERA_UNROLL
-          for (int j = 0; j < 4; ++j) acc[t] += F::value_of(w, i + j) * float_of_bits(four.word[j]);
-        }
-      }
+      add_products<kWide>(
+          x, first + at, [&](int i) { return F::value_of(w, i); }, acc);
     }
   } else {
+    const auto values = global<const float>(x.values);
     for (int at = lane(); at < kPieceValues && first + at < x.k; at += kWarp) {
       const float w = F::value(data, at);
       TESSERA_UNROLL
-      for (int t = 0; t < kTokens; ++t) acc[t] += w * values[row_of(t) + at];
+      for (int t = 0; t < kTokens; ++t) acc[t] += w * values[int64_t{min_of(t, x.m - 1)} * x.k + first + at];
     }
   }
 }
@@ -126,19 +134,10 @@ TESSERA_DEVICE void multiply_blocks(const Activations& x, Shared<const uint8_t> 
                                     float (&acc)[kTokens]) {
   const int at = lane() * kSlice;
   if (first + at >= x.k) return;
-  const auto values = global<const float>(x.values);
   float w[kSlice];
   dequantize_slice<F>(data, lane(), x.k, w);
-  TESSERA_UNROLL
-  for (int t = 0; t < kTokens; ++t) {
-    const auto row = cast<const uint8_t>(values + (int64_t{min_of(t, x.m - 1)} * x.k + first + at));
-    TESSERA_UNROLL
-    for (int i = 0; i < kSlice; i += 4) {
-      const Words4 four = load_words4(row + 4 * i);
-      TESSERA_UNROLL
-      for (int j = 0; j < 4; ++j) acc[t] += w[i + j] * float_of_bits(four.word[j]);
-    }
-  }
+  add_products<kSlice>(
+      x, first + at, [&](int i) { return w[i]; }, acc);
 }
 
 // Blocks a multiprocessor must hold: as many as leave the registers that so many tokens need without spilling.
