@@ -80,6 +80,14 @@ TESSERA_DEVICE void quantize_eight(const Activations& out, int64_t token, int fi
   }
   sum += shuffle_xor(sum, 1);  // of sixteen, in two lanes
   if (!is_inside) return;
+  const int sixteenth = first % 256 / 16;
+  if (first % (1 << log2_group) == 0)
+    global<float>(out.d)[token * (out.k >> log2_group) + (first >> log2_group)] = largest / 127.0f;
+  if (out.m <= kFewTokens) {
+    const int64_t at = token * padded_codes(out.k) + (first / 256 * 256 + few_order(sixteenth) * 16 + first % 16);
+    *cast<Words2>(global<uint8_t>(out.q) + at) = Words2{{words[0], words[1]}};
+    return;
+  }
   const int tile_rows = min_of(out.m, 8);
   const auto row_of = [&](int64_t i, int64_t n) { return ((token / 8 * n + i) * tile_rows + token % 8) * 32; };
   const auto codes = global<uint8_t>(out.q) + row_of(first / 32, out.k / 32);
@@ -88,10 +96,7 @@ TESSERA_DEVICE void quantize_eight(const Activations& out, int64_t token, int fi
     const int word = first % 32 / 4 + i;
     *cast<uint32_t>(codes + (8 * (word % 4) + 4 * (word / 4))) = words[i];
   }
-  if (first % (1 << log2_group) == 0)
-    global<float>(out.d)[token * (out.k >> log2_group) + (first >> log2_group)] = largest / 127.0f;
   if (out.group != 256 || first % 16 != 0) return;
-  const int sixteenth = first % 256 / 16;
   const auto sums =
       global<uint8_t>(out.sums) + (row_of(first / 256, out.k / 256) + 8 * (sixteenth / 4) + sixteenth % 4);
   sums[0] = static_cast<uint8_t>(sum & 127);

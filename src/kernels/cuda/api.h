@@ -11,7 +11,7 @@
 
 namespace tessera::kernels::cuda {
 
-inline constexpr uint32_t kApiVersion = 4;
+inline constexpr uint32_t kApiVersion = 5;
 inline constexpr char kApiSymbol[] = "tessera_cuda_api";
 
 using Address = uint64_t;
@@ -43,11 +43,16 @@ struct Failure {
 //              d f32 (m, k / group)
 //              sums i8 (tiles, k / 256, rows, 32), with groups of 256: of each 16 codes the sum as 128 h + l; words of
 //              four in the order l h l h l h l h
+//              Of up to kFewTokens tokens: q i8 (m, padded_codes(k)): of each 256 codes the 16s in few_order's order;
+//              no sums
 //   kF32       values f32 (m, k)
 //   kF16Tiles  for the tensor cores. values f16 (tiled_values(k) / 64, padded_tokens(m), 64), swizzled by 128 bytes,
 //              zero past k; of each 16 values the order is 0 1 4 5 8 9 12 13 2 3 6 7 10 11 14 15.
 //              d f32 (m): what a token's products are to be multiplied by
 enum class Form : int32_t { kInt8, kF32, kF16Tiles };
+inline constexpr int kFewTokens = 2;
+constexpr int32_t padded_codes(int32_t k) { return (k + 255) / 256 * 256; }
+constexpr int few_order(int sixteenth) { return sixteenth % 4 * 4 + sixteenth / 4; }  // its place among the 256's
 struct Activations {
   Form form;
   int32_t m, k;
@@ -64,10 +69,12 @@ struct FormBytes {
 };
 constexpr FormBytes form_bytes(Form form, int32_t m, int32_t k, int32_t group) {
   const auto rows = static_cast<uint64_t>(m), columns = static_cast<uint64_t>(k);
-  const uint64_t codes = (m <= 8 ? rows : (rows + 7) / 8 * 8) * columns;
+  const uint64_t codes =
+      m <= kFewTokens ? rows * static_cast<uint64_t>(padded_codes(k)) : (m <= 8 ? rows : (rows + 7) / 8 * 8) * columns;
   switch (form) {
     case Form::kInt8:
-      return {codes, rows * columns / static_cast<uint64_t>(group) * 4, group == 256 ? codes / 8 : 0, 0};
+      return {codes, rows * columns / static_cast<uint64_t>(group) * 4, group == 256 && m > kFewTokens ? codes / 8 : 0,
+              0};
     case Form::kF32:
       return {0, 0, 0, rows * columns * 4};
     case Form::kF16Tiles:

@@ -1,5 +1,5 @@
-// The packed formats as kernels read them, one struct each: formats_k.cuh, formats_32.cuh, formats_float.cuh. Layouts:
-// quant/<format>.h. Two views of a row's blocks:
+// The packed formats as kernels read them, one struct each: formats_k.cuh, formats_q6_k.cuh, formats_32.cuh,
+// formats_float.cuh. Layouts: quant/<format>.h. Three views of a row's blocks:
 //
 //   slice  32 consecutive values, one lane's work: exact products, embeddings.
 //            fetch(block, s)   slice s of the block: only loads, so that many can be in flight
@@ -13,9 +13,14 @@
 //            codes(quad, s)                  its two words of slice s
 //          With int8 activations, of formats of 256 values: integer_scale(quad, i) of the i-th part that has its own
 //          scale, offset_word(quad), d(quad), dmin(quad); of those of 32: scale(quad, s), and signed codes.
-//          own_scale(quad, i): the i-th of lane t's, of slices 2t and 2t + 1.
 //          With f16 activations: half_scales(quad, s) of the two words, half_min(quad, s): two equal f16 in a word,
 //          kHalfWeight times what they stand for.
+//   quarter  of packed formats: 64 of the 256 values of a unit, one lane's work with few tokens: sixteen values at a
+//          time, of which the g-th are the unit's sixteenth(j, g).
+//            fetch_quarter(row, lead, j, n_slices)   quarter j of the unit that begins `lead` bytes after `row`, a
+//                                                    multiple of 16; slices past the last one repeat it
+//            product(quarter, x)                     its product with a QuarterInput (formats_common.cuh), whose
+//                                                    CodeSums are made of the sums of each sixteen codes
 //
 // What else a format F says:
 //   Block, kValues, kBytes  a block of its rows
@@ -33,6 +38,7 @@
 #include "kernels/cuda/formats_32.cuh"
 #include "kernels/cuda/formats_float.cuh"
 #include "kernels/cuda/formats_k.cuh"
+#include "kernels/cuda/formats_q6_k.cuh"
 
 namespace tessera::kernels::cuda {
 

@@ -29,7 +29,6 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
   template <int n>
   struct Quad {
     uint32_t words[n][kHalves], d[n];
-    uint32_t own_d[2];  // of slices 2t and 2t + 1
   };
   template <int n, typename P>
   TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int n_slices) {
@@ -45,11 +44,6 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
       const uint32_t d = load_u16(row + lead + s * kBytes);  // of no slice: bytes of the unit still, but any
       out.d[s] = d & (s < n_slices ? ~0u : 0u);
     }
-    TESSERA_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      const int s = (2 * t + i) % n;  // n: 8 in decode, the only place where they are read
-      out.own_d[i] = load_u16(row + lead + s * kBytes) & (s < n_slices ? ~0u : 0u);
-    }
     return out;
   }
   template <int n>
@@ -57,13 +51,30 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
     return float_of_f16(static_cast<uint16_t>(q.d[s]));
   }
   template <int n>
-  TESSERA_DEVICE static float own_scale(const Quad<n>& q, int i) {
-    return float_of_f16(static_cast<uint16_t>(q.own_d[i]));
-  }
-  template <int n>
   TESSERA_DEVICE static Words2 half_scales(const Quad<n>& q, int s) {
     const uint32_t scale = half_weight<code_factor>(q.d[s]);
     return {{scale, scale}};
+  }
+
+  // A quarter is two blocks.
+  TESSERA_DEVICE static int sixteenth(int j, int g) { return 4 * j + g; }
+  struct Quarter {
+    Words4 codes[2][kHalves];
+    uint32_t d[2];
+  };
+  template <typename P>
+  TESSERA_DEVICE static Quarter fetch_quarter(P row, int lead, int j, int n_slices) {
+    constexpr int kBytes = sizeof(BlockType);
+    Quarter out;
+    TESSERA_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const int block = lead + min_of(2 * j + i, n_slices - 1) * kBytes;
+      const RowWords<2, P> codes(row, block + 2);
+      out.d[i] = load_u16(row + block);
+      TESSERA_UNROLL
+      for (int c = 0; c < kHalves; ++c) out.codes[i][c] = codes.words4(16 * c);
+    }
+    return out;
   }
 };
 
@@ -79,6 +90,17 @@ struct Q8_0 : PackedSlice<quant::Q8_0, 0, 1> {
   template <int n>
   TESSERA_DEVICE static Words2 codes(const Quad<n>& q, int s) {
     return {{q.words[s][0], q.words[s][1]}};
+  }
+  using CodeSums = NoSums;
+  TESSERA_DEVICE static float product(const Quarter& q, const QuarterInput<Q8_0>& x) {
+    float sum = 0;
+    TESSERA_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const auto& codes = q.codes[i];
+      const int32_t dot = dot16(codes[1].word, x.codes[2 * i + 1], dot16(codes[0].word, x.codes[2 * i], 0));
+      sum += float_of_f16(static_cast<uint16_t>(q.d[i])) * x.d[i] * static_cast<float>(dot);
+    }
+    return sum;
   }
 };
 
@@ -99,6 +121,24 @@ struct Q4_0 : PackedSlice<quant::Q4_0, 8, 16> {
   TESSERA_DEVICE static Words2 codes(const Quad<n>& q, int s) {
     constexpr uint32_t kHigh = 0xf0f0f0f0u, kFlip = 0x80808080u;
     return {{(q.words[s][0] << 4 & kHigh) ^ kFlip, (q.words[s][0] & kHigh) ^ kFlip}};
+  }
+  struct CodeSums {
+    int32_t start[2];  // what the bias makes of the blocks' sums
+    TESSERA_DEVICE void set(const int32_t (&of)[4]) {
+      TESSERA_UNROLL
+      for (int i = 0; i < 2; ++i) start[i] = -kBias * (of[2 * i] + of[2 * i + 1]);
+    }
+  };
+  TESSERA_DEVICE static float product(const Quarter& q, const QuarterInput<Q4_0>& x) {
+    float sum = 0;
+    TESSERA_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const Words4& codes = q.codes[i][0];
+      const int32_t dot =
+          dot16_low(codes, x.codes[2 * i], x.sums.start[i]) + (dot16_high(codes, x.codes[2 * i + 1], 0) >> 4);
+      sum += float_of_f16(static_cast<uint16_t>(q.d[i])) * x.d[i] * static_cast<float>(dot);
+    }
+    return sum;
   }
 };
 

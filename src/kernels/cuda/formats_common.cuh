@@ -29,6 +29,44 @@ struct Packed {
   static constexpr bool kHasMin = has_min, kSignedCodes = signed_codes, kIsFloat = false;
 };
 
+// The activations one lane multiplies a quarter with, of one token (formats.cuh): four times sixteen codes, their sums
+// as the format uses them, and the scale, or those of the quarter's two blocks.
+template <typename F>
+struct QuarterInput {
+  static constexpr int kScales = F::kValues == kUnitValues ? 1 : 2;
+  Words4 codes[4];
+  typename F::CodeSums sums;
+  float d[kScales];
+};
+// Of formats that use none.
+struct NoSums {
+  TESSERA_DEVICE void set(const int32_t (&)[4]) {}
+};
+// c + the products of four words of codes with four of activations.
+TESSERA_DEVICE int32_t dot16(const uint32_t (&a)[4], const Words4& b, int32_t c) {
+  TESSERA_UNROLL
+  for (int i = 0; i < 4; ++i) c = dot4(a[i], b.word[i], c);
+  return c;
+}
+// The same of the nibbles of four words: the low ones; 16 times the high ones, which costs no shifts.
+TESSERA_DEVICE int32_t dot16_low(const Words4& a, const Words4& b, int32_t c) {
+  TESSERA_UNROLL
+  for (int i = 0; i < 4; ++i) c = dot4(a.word[i] & 0x0f0f0f0fu, b.word[i], c);
+  return c;
+}
+TESSERA_DEVICE int32_t dot16_high(const Words4& a, const Words4& b, int32_t c) {
+  TESSERA_UNROLL
+  for (int i = 0; i < 4; ++i) c = dot4_unsigned(a.word[i] & 0xf0f0f0f0u, b.word[i], c);
+  return c;
+}
+
+// f16 of bytes i and j of packed scales, less kZero. A byte c in the low bits of 1024.0 is 1024 + c.
+template <int kZero>
+TESSERA_DEVICE uint32_t halves_of_bytes(uint32_t word, int i, int j) {
+  constexpr uint32_t kMinus = f16x2(-1024 - kZero);
+  return add_f16x2(permute_bytes(0x64646464u, word, 0x0404 + static_cast<uint32_t>(i + 0x100 * j)), kMinus);
+}
+
 // n words from an address that is a multiple of 2.
 template <int n, typename P>
 TESSERA_DEVICE void load_words(P p, uint32_t (&out)[n]) {
@@ -62,6 +100,18 @@ struct RowWords {
   }
   // The 16 bits there, in the low half of a word whose high half may hold anything.
   TESSERA_DEVICE uint32_t low_half(int offset) const { return aligned(offset) >> shift; }
+  TESSERA_DEVICE Words4 words4(int offset) const {
+    if constexpr (kAlignment >= 16) return load_words4(first + offset);
+    // The last word only if it holds bytes of ours: nobody may have written it.
+    uint32_t words[5];
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i) words[i] = aligned(offset + 4 * i);
+    words[4] = aligned(offset + (shift != 0 ? 16 : 12));
+    Words4 out;
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i) out.word[i] = funnel_right(words[i], words[i + 1], shift);
+    return out;
+  }
 };
 template <typename P>
 TESSERA_DEVICE uint32_t load_u16(P p) {

@@ -1,19 +1,11 @@
-// Formats of 256 values with integer scales inside the block: Q4_K, Q5_K, Q6_K. The contract: formats.cuh.
+// Formats of 256 values with 6-bit scales and mins inside the block: Q4_K, Q5_K. The contract: formats.cuh.
 #pragma once
 
 #include "kernels/cuda/formats_common.cuh"
 #include "quant/q4_k.h"
 #include "quant/q5_k.h"
-#include "quant/q6_k.h"
 
 namespace tessera::kernels::cuda {
-
-// f16 of bytes i and j of packed scales, less kZero. A byte c in the low bits of 1024.0 is 1024 + c.
-template <int kZero>
-TESSERA_DEVICE uint32_t halves_of_bytes(uint32_t word, int i, int j) {
-  constexpr uint32_t kMinus = f16x2(-1024 - kZero);
-  return add_f16x2(permute_bytes(0x64646464u, word, 0x0404 + static_cast<uint32_t>(i + 0x100 * j)), kMinus);
-}
 
 // Header of Q4_K and Q5_K: d, dmin and twelve bytes of 6-bit scales and mins (quant/scales_6bit.h).
 struct KHeader {
@@ -50,7 +42,7 @@ TESSERA_DEVICE void unpack_k_scales(const Words4& header, int j, Slice<kScales>&
   out.min = float_of_f16(static_cast<uint16_t>(header.word[0] >> 16)) * static_cast<float>(min);
 }
 
-// What quads of Q4_K and Q5_K share: everything that comes from the header.
+// What Q4_K and Q5_K share: everything that comes from the header.
 template <typename Block>
 struct KWithMins : Packed<Block, 16, 256, 1, 0, true, false> {
   static constexpr int kMatmulUnit = kUnitValues, kSmallMatmulUnit = kUnitValues, kSharedSlices = 2;
@@ -66,9 +58,6 @@ struct KWithMins : Packed<Block, 16, 256, 1, 0, true, false> {
   TESSERA_DEVICE static int32_t integer_scale(const QuadBase& q, int s) {
     return static_cast<int32_t>(permute_bytes(q.header.scales[s / 4], 0, 0x4440 + static_cast<uint32_t>(s % 4)));
   }
-  TESSERA_DEVICE static int32_t own_scale(const QuadBase& q, int i) {
-    return static_cast<int32_t>(permute_bytes(q.own, 0, 0x4440 + static_cast<uint32_t>(i)));
-  }
   // The mins of slices 2t and 2t + 1, twice each: one for each 16 values.
   TESSERA_DEVICE static uint32_t offset_word(const QuadBase& q) { return permute_bytes(q.own, 0, 0x3322); }
   TESSERA_DEVICE static float d(const QuadBase& q) { return float_of_f16(static_cast<uint16_t>(q.header.d)); }
@@ -79,6 +68,32 @@ struct KWithMins : Packed<Block, 16, 256, 1, 0, true, false> {
   }
   TESSERA_DEVICE static uint32_t half_min(const QuadBase& q, int s) {
     return mul_f16x2(halves_of_bytes<0>(q.header.mins[s / 4], s % 4, s % 4), half_weight(q.header.d >> 16));
+  }
+
+  // A quarter is two sub-blocks: the low nibbles of 32 bytes and their high ones.
+  struct CodeSums {
+    uint32_t of_blocks;  // two 16-bit sums of 32
+    TESSERA_DEVICE void set(const int32_t (&of)[4]) {
+      of_blocks = (static_cast<uint32_t>(of[0] + of[1]) & 0xffffu) | static_cast<uint32_t>(of[2] + of[3]) << 16;
+    }
+  };
+  TESSERA_DEVICE static int sixteenth(int j, int g) { return 4 * j + g; }
+  struct QuarterBase {
+    uint32_t d, own;  // own_scales_and_mins
+    template <typename P>
+    TESSERA_DEVICE void load_header(P block, int j) {
+      const Words4 in = load_words4(block);
+      d = in.word[0], own = own_scales_and_mins(in, j);
+    }
+  };
+  // Of the sums of products of both sub-blocks' codes.
+  TESSERA_DEVICE static float scaled(const QuarterBase& q, int32_t first, int32_t second, uint32_t of_blocks, float d) {
+    const auto scale = [&](uint32_t i) { return static_cast<int32_t>(permute_bytes(q.own, 0, 0x4440 + i)); };
+    const auto sum = static_cast<float>(first * scale(0) + second * scale(1));
+    const auto offset = static_cast<float>(dot2(of_blocks, q.own >> 16));
+    const float inner =
+        float_of_f16(static_cast<uint16_t>(q.d)) * sum - float_of_f16(static_cast<uint16_t>(q.d >> 16)) * offset;
+    return d * inner;
   }
 };
 
@@ -116,6 +131,24 @@ struct Q4K : KWithMins<quant::Q4_K> {
   TESSERA_DEVICE static Words2 codes(const Quad<kUnitSlices>& q, int s) {
     const int shift = 4 * (s % 2);
     return {{q.low[s / 2][0] >> shift & 0x0f0f0f0fu, q.low[s / 2][1] >> shift & 0x0f0f0f0fu}};
+  }
+
+  struct Quarter : QuarterBase {
+    Words4 low[2];
+  };
+  template <typename P>
+  TESSERA_DEVICE static Quarter fetch_quarter(P row, int lead, int j, int) {
+    const auto block = row + lead;
+    Quarter out;
+    out.load_header(block, j);
+    TESSERA_UNROLL
+    for (int i = 0; i < 2; ++i) out.low[i] = load_words4(block + (16 + 32 * j + 16 * i));
+    return out;
+  }
+  TESSERA_DEVICE static float product(const Quarter& q, const QuarterInput<Q4K>& x) {
+    const int32_t first = dot16_low(q.low[1], x.codes[1], dot16_low(q.low[0], x.codes[0], 0));
+    const int32_t second = dot16_high(q.low[1], x.codes[3], dot16_high(q.low[0], x.codes[2], 0));
+    return scaled(q, first, second >> 4, x.sums.of_blocks, x.d[0]);
   }
 };
 
@@ -159,75 +192,42 @@ struct Q5K : KWithMins<quant::Q5_K> {
   TESSERA_DEVICE static Words2 codes(const Quad<kUnitSlices>& q, int s) {
     return {{join(q.low[s / 2][0], q.high[0], s), join(q.low[s / 2][1], q.high[1], s)}};
   }
-};
 
-struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
-  static constexpr int kMatmulUnit = kUnitValues, kSmallMatmulUnit = kUnitValues, kSharedSlices = 4;
-  struct Raw {
-    uint32_t low[8], high[8], scales, d;
+  struct Quarter : QuarterBase {
+    Words4 low[2], high[2];  // of `high` bits 4 and 5 of each byte: the fifth bits of both sub-blocks
   };
-  // Slice s is values 128 h + 32 r .. + 31 with h = s / 4, r = s % 4.
   template <typename P>
-  TESSERA_DEVICE static Raw fetch(P block, int s) {
-    Raw raw;
-    load_words(block + (s / 4 * 64 + s % 2 * 32), raw.low);
-    load_words(block + (128 + s / 4 * 32), raw.high);
-    raw.scales = load_u16(block + (192 + 2 * s));
-    raw.d = load_u16(block + 208);
-    return raw;
-  }
-  TESSERA_DEVICE static uint32_t join(uint32_t low, uint32_t high, int s) {
-    const int bits = 2 * (s % 4);  // the two high bits are at `bits` of a byte, and belong at 4
-    const uint32_t nibbles = low >> 4 * (s / 2 % 2), pairs = bits < 4 ? high << (4 - bits) : high >> (bits - 4);
-    return (nibbles & 0x0f0f0f0fu) | (pairs & 0x30303030u);
-  }
-  TESSERA_DEVICE static Slice<2> unpack(const Raw& raw, int s) {
-    Slice<2> out;
+  TESSERA_DEVICE static Quarter fetch_quarter(P row, int lead, int j, int) {
+    const auto block = row + lead;
+    Quarter out;
+    out.load_header(block, j);
     TESSERA_UNROLL
-    for (int i = 0; i < 8; ++i) out.codes[i] = join(raw.low[i], raw.high[i], s);
-    const float d = float_of_f16(static_cast<uint16_t>(raw.d));
-    out.scale[0] = d * static_cast<float>(static_cast<int8_t>(raw.scales));
-    out.scale[1] = d * static_cast<float>(static_cast<int8_t>(raw.scales >> 8));
-    out.min = 0;
+    for (int i = 0; i < 2; ++i) {
+      out.low[i] = load_words4(block + (48 + 32 * j + 16 * i));
+      out.high[i] = load_words4(block + (16 + 16 * i));
+      TESSERA_UNROLL
+      for (int w = 0; w < 4; ++w) {
+        uint32_t& bits = out.high[i].word[w];  // turned right by 2j - 4
+        bits = funnel_right(bits, bits, static_cast<uint32_t>(2 * j + 28) % 32);
+      }
+    }
     return out;
   }
-
-  template <int>
-  struct Quad {
-    uint32_t low[2][2][2], high[2][2];  // (h, s % 2, half), (h, half)
-    uint32_t scales[4], d;
-    uint32_t own_scales;  // scales 4t .. 4t + 3
-  };
-  template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int) {
-    const RowWords<2, P> block(row, lead), words(row, lead + 4 * t);
-    Quad<n> out;
+  TESSERA_DEVICE static float product(const Quarter& q, const QuarterInput<Q5K>& x) {
+    int32_t sum[2] = {0, 0};
     TESSERA_UNROLL
-    for (int i = 0; i < 8; ++i) out.low[i / 4][i / 2 % 2][i % 2] = words.word(16 * i);
-    TESSERA_UNROLL
-    for (int i = 0; i < 4; ++i) out.high[i / 2][i % 2] = words.word(128 + 16 * i);
-    TESSERA_UNROLL
-    for (int i = 0; i < 4; ++i) out.scales[i] = block.word(192 + 4 * i);
-    out.own_scales = words.word(192);
-    out.d = block.low_half(208);
-    return out;
-  }
-  TESSERA_DEVICE static Words2 codes(const Quad<kUnitSlices>& q, int s) {
-    const auto low = q.low[s / 4][s % 2], high = q.high[s / 4];
-    return {{join(low[0], high[0], s), join(low[1], high[1], s)}};
-  }
-  TESSERA_DEVICE static int32_t integer_scale(const Quad<kUnitSlices>& q, int i) {
-    return signed_byte(q.scales[i / 4], i % 4);
-  }
-  TESSERA_DEVICE static int32_t own_scale(const Quad<kUnitSlices>& q, int i) { return signed_byte(q.own_scales, i); }
-  TESSERA_DEVICE static uint32_t offset_word(const Quad<kUnitSlices>& q) { return q.own_scales; }
-  TESSERA_DEVICE static float d(const Quad<kUnitSlices>& q) { return float_of_f16(static_cast<uint16_t>(q.d)); }
-  TESSERA_DEVICE static float dmin(const Quad<kUnitSlices>&) { return 0; }
-  TESSERA_DEVICE static Words2 half_scales(const Quad<kUnitSlices>& q, int s) {
-    const int i = 2 * s;
-    const uint32_t both =
-        mul_f16x2(halves_of_bytes<128>(q.scales[i / 4] ^ 0x80808080u, i % 4, i % 4 + 1), half_weight(q.d));
-    return {{permute_bytes(both, 0, 0x1010), permute_bytes(both, 0, 0x3232)}};
+    for (int i = 0; i < 2; ++i) {
+      uint32_t codes[2][4];
+      TESSERA_UNROLL
+      for (int w = 0; w < 4; ++w) {
+        const uint32_t low = q.low[i].word[w], high = q.high[i].word[w];
+        codes[0][w] = (low & 0x0f0f0f0fu) | (high & 0x10101010u);
+        codes[1][w] = (low >> 4 & 0x0f0f0f0fu) | (high >> 1 & 0x10101010u);
+      }
+      TESSERA_UNROLL
+      for (int b = 0; b < 2; ++b) sum[b] = dot16(codes[b], x.codes[2 * b + i], sum[b]);
+    }
+    return scaled(q, sum[0], sum[1], x.sums.of_blocks, x.d[0]);
   }
 };
 

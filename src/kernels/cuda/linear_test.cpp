@@ -117,6 +117,17 @@ TEST_P(LinearOnDevice, MatvecInt8) {
 TEST_P(LinearOnDevice, MatvecOfLongRowsSharesThemAmongWarps) {
   for (GgmlType type : kBlocks) EXPECT_LE(error_of(type, 2, 5, 16384 + 256, Form::kInt8), 3e-2);
 }
+// More parts of a row than a block has warps.
+TEST_P(LinearOnDevice, MatvecOfRowsLongerThanAllWarpsTakeAtOnce) {
+  for (GgmlType type : {GgmlType::kQ4_K, GgmlType::kQ6_K, GgmlType::kQ8_0})
+    EXPECT_LE(error_of(type, 1, 7, 12 * 8 * 256 + 512, Form::kInt8), 3e-2) << static_cast<int>(type);
+}
+// Rows whose sums fill a block's shared memory more than once.
+TEST_P(LinearOnDevice, MatvecOfMoreRowsThanABlockKeeps) {
+  if (gpu_->info().n_multiprocessors > 8) GTEST_SKIP() << "of a device with few multiprocessors";
+  const int64_t n = 1750 * gpu_->info().n_multiprocessors, k = 2048;
+  EXPECT_LE(error_of(GgmlType::kQ4_K, 2, n, k, Form::kInt8), 1.5e-2);
+}
 // Three tiles that none of the blocks has alone, or of which one has only the end and the beginning of the next.
 TEST_P(LinearOnDevice, MatvecOfTilesCutBetweenBlocks) {
   for (GgmlType type : kBlocks)

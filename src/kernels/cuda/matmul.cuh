@@ -8,9 +8,9 @@
 // the order of values within 16 is the lanes' (half_values), and x was laid out in that order (activations.cuh).
 #pragma once
 
+#include "kernels/cuda/bulk_copies.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/row_tiles.cuh"
-#include "kernels/cuda/tile_copies.cuh"
 #include "kernels/cuda/warpgroup.cuh"
 
 namespace tessera::kernels::cuda {

@@ -1,32 +1,50 @@
 // What a gated launch of the int8 decode leaves besides its outputs: these in the form of the linear after it, as
 // make_activations would make it of them (activations.cuh), without a launch of its own.
 //
-// A group of 256 outputs is 32 tiles, of some six blocks. The block that finishes the group's first tile makes its
-// codes; it finds the outputs as words that are their own flags, as those of parts are (matvec_shares.cuh): inverted,
-// and zeros again when they have been taken. The group's other tiles are of this range or of later ones, which are
-// blocks before this one.
+// A group of 256 outputs is some blocks' work. The block that has its first output makes its codes; it finds the
+// outputs as words that are their own flags: inverted, as 0 is none (no float that arithmetic yields is 0 then: its
+// NaNs are not all ones), and zeros again when they have been taken. The others are this block's or those of blocks
+// before it.
 #pragma once
 
 #include "kernels/cuda/activations.cuh"
-#include "kernels/cuda/matvec_shares.cuh"
 
 namespace tessera::kernels::cuda {
+
+// Leaves a float for another block.
+TESSERA_DEVICE void leave_float(Global<uint32_t> place, float value) { leave_word(place, ~bits_of_float(value)); }
+
+// Takes n floats that others leave, when all are there: x[i] from place(i). Asked for all at once.
+template <int n, typename Place>
+TESSERA_DEVICE void take_floats(const Place& place, float (&x)[n]) {
+  uint32_t seen[n];
+  bool is_there = false;
+  while (!is_there) {
+    is_there = true;
+    TESSERA_UNROLL
+    for (int i = 0; i < n; ++i) {
+      seen[i] = load_past_caches(place(i));
+      is_there &= seen[i] != 0;
+    }
+    if (!is_there) look_again();
+  }
+  TESSERA_UNROLL
+  for (int i = 0; i < n; ++i) x[i] = float_of_bits(~seen[i]), leave_word(place(i), 0);
+}
 
 TESSERA_DEVICE Global<uint32_t> word_of_output(const LinearArgs& args, int token, int row) {
   return global<uint32_t>(args.outputs) + (token * args.jobs[0].n + row);
 }
 
-// By all threads, when the block has left the words of all its tiles: a warp per group and token.
-template <typename S>
-TESSERA_DEVICE void make_form_of_outputs(const MatvecWork& work, const MatvecShare& share) {
-  constexpr int kValues = 256, kTiles = kValues / (kTileRows / 2);  // of a group
-  const LinearArgs& args = work.tiled.args;
-  const int first_tile = share.first_tile + (share.is_cut_before() ? 1 : 0);
+// By all threads of n_warps warps, when the block has left the words of its rows, first to end - 1: a warp per group
+// that begins among them, and token.
+TESSERA_DEVICE void make_form_of_outputs(const LinearArgs& args, int n_warps, int first, int end) {
+  constexpr int kValues = 256;  // of a group
   TESSERA_LOOP
-  for (int group = (first_tile + kTiles - 1) / kTiles; group <= share.last_tile / kTiles; ++group) {
+  for (int begin = (first + kValues - 1) / kValues * kValues; begin < end; begin += kValues) {
     TESSERA_LOOP
-    for (int token = warp(); token < args.x.m; token += S::kWarps) {
-      const int row = group * kValues + 8 * lane();
+    for (int token = warp(); token < args.x.m; token += n_warps) {
+      const int row = begin + 8 * lane();
       float x[8];
       const auto words = word_of_output(args, token, row);
       take_floats([&](int i) { return words + i; }, x);

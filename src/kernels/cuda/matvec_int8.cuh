@@ -1,4 +1,4 @@
-// gguf_linear for up to 16 tokens with int8 activations, on the tensor cores' integer product, in one pass over the
+// gguf_linear for 3 to 16 tokens with int8 activations, on the tensor cores' integer product, in one pass over the
 // packed rows. Arithmetic: kernels/cpu/arithmetic.md. Bytes moved: the rows once (n row_bytes); activations come from
 // the caches.
 //
@@ -10,7 +10,6 @@
 #pragma once
 
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/matvec_form.cuh"
 #include "kernels/cuda/matvec_shares.cuh"
 
 namespace tessera::kernels::cuda {
@@ -18,23 +17,21 @@ namespace tessera::kernels::cuda {
 // Of each block a multiprocessor's shared memory takes a kilobyte more than it asks for.
 inline constexpr int kSharedOfBlock = 1024, kMostShared = 228 * 1024, kLeastShared = 100 * 1024;
 
-// kTokens: 1, 4, 8 or 16 tokens at most.
+// kTokens: 4, 8 or 16 tokens at most.
 template <typename F, int kTokens, int kStagesOfRing>
 struct MatvecShape {
-  // Of a stage: for one token two neighbouring units of the same rows, as memory is read faster in longer runs.
-  static constexpr int kUnits = kTokens == 1 ? 2 : 1;
-  using U = Unit<F, kUnits * kUnitValues>;
-  static constexpr int kWarps = kUnits == 1 ? 8 : 4, kThreads = kWarps * kWarp, kStages = kStagesOfRing;
+  using U = Unit<F, kUnitValues>;
+  static constexpr int kWarps = 8, kThreads = kWarps * kWarp, kStages = kStagesOfRing;
   static constexpr int kWarpBytes = kStages * U::kStageBytes, kRingBytes = kWarps * kWarpBytes;
   static constexpr int kTiles = (kTokens + kTileTokens - 1) / kTileTokens;  // of tokens
   // The warps' parts of as many tiles of rows as are finished together, floats (2, tiles, warps, tokens, 16 rows): the
   // half that is filled and the half that is added up.
-  static constexpr int kGroup = kTokens == 1 ? 8 : 16 / kTokens, kPart = kTokens * kTileRows;
+  static constexpr int kGroup = 16 / kTokens, kPart = kTokens * kTileRows;
   static constexpr int kTurnFloats = kGroup * kWarps * kPart;
   static constexpr int kSharedBytes = kRingBytes + 2 * kTurnFloats * static_cast<int>(sizeof(float));
   // Blocks of a multiprocessor: one's beginning and end hide behind the others' middles, and those of the next launch
   // come as soon as there is room for one.
-  static constexpr int kBlocks = kUnits == 1 ? 2 : min_of_sizes(3, kMostShared / (kSharedBytes + kSharedOfBlock));
+  static constexpr int kBlocks = 2;
 };
 
 // Adds the warps' parts of the tiles of a group and stores their outputs: a thread for each row below 8 and the one 8
@@ -101,15 +98,8 @@ matvec_int8_kernel(MatvecWork work) {
         wait_copies<S::kStages - 2>();
         sync_warp();         // every lane's part of this unit is there, and the unit before it has been read
         stream.copy_next();  // over the unit before it; this one's stage is the next
-        const int k = work.tiled.args.x.k;
-        TESSERA_UNROLL
-        for (int i = 0; i < S::kUnits; ++i) {
-          const int part = unit * S::kUnits + i;
-          if (i > 0 && part >= Unit<F, kUnitValues>::count(k)) break;
-          const auto w = QuadPair<F, kUnitValues>::template fetch<S::kUnits>(
-              stream.ring + stream.stage * S::U::kStageBytes, rows, part, k, mine, i);
-          multiply_unit(w, x, part, acc);
-        }
+        const auto stage = stream.ring + stream.stage * S::U::kStageBytes;
+        multiply_unit(QuadPair<F, kUnitValues>::fetch(stage, rows, unit, work.tiled.args.x.k, mine), x, unit, acc);
       }
       unit -= work.units_per_tile.value;
       if (tile == share.first_tile && share.is_cut_before()) {
@@ -124,7 +114,9 @@ matvec_int8_kernel(MatvecWork work) {
   }
   if (work.tiled.args.made.m == 0) return;
   sync_block();
-  make_form_of_outputs<S>(work, share);
+  constexpr int kOutputs = kTileRows / 2;  // of a tile with a gate
+  const int first = share.first_tile + (share.is_cut_before() ? 1 : 0);
+  make_form_of_outputs(work.tiled.args, S::kWarps, first * kOutputs, (share.last_tile + 1) * kOutputs);
 }
 
 inline int blocks_that_fit(const Device& device, int shared_bytes) {
@@ -157,16 +149,7 @@ int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure)
 
 template <typename F>
 int matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
-  if (args.x.group != F::kGroup) return fail(failure, "matvec: activations quantized in groups of another size");
   if (args.parts == 0) return fail(failure, "matvec: no place for parts of tiles");
-  for (int i = 0; i < args.n_jobs; ++i)
-    if (args.jobs[i].gate != 0 && args.jobs[i].bias != 0) return fail(failure, "matvec: a gated job has no bias");
-  if (args.made.m != 0) {
-    const bool fits = leaves_form(args) && args.made.form == Form::kInt8 && args.made.m == args.x.m &&
-                      args.made.k == args.jobs[0].n && args.made.q != args.x.q && args.outputs != 0;
-    if (!fits) return fail(failure, "matvec: its result cannot be made in this form");
-  }
-  if (args.x.m == 1) return launch_matvec_int8<F, 1>(device, args, failure);
   if (args.x.m <= 4) return launch_matvec_int8<F, 4>(device, args, failure);
   if (args.x.m <= kTileTokens) return launch_matvec_int8<F, 8>(device, args, failure);
   return launch_matvec_int8<F, 16>(device, args, failure);

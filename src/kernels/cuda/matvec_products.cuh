@@ -51,72 +51,6 @@ struct TileSums {
   float of[kTiles][4];
 };
 
-// One token has all eight columns of the products: column c takes the activations of slice c of a unit. Of what slice s
-// of the weights yields only column s means anything, so that a lane has, and scales, those of slices 2 (lane % 4) and
-// the next. Its sums of its two rows are of a quarter of their values; the four lanes' are added at the end.
-template <>
-struct TokenCodes<1> {
-  int n_slices, quarter;
-  Address q, sums, d;  // the lane's own of the first unit
-  TESSERA_DEVICE explicit TokenCodes(const Activations& x)
-      : n_slices(x.k / kSlice), quarter(once(lane() % 4)), q(once(x.q + static_cast<Address>(8 * lane()))) {
-    sums = once(x.sums + static_cast<Address>(8 * quarter)), d = x.d;
-  }
-  // Of slice lane / 4. A unit past whose slices the row ends has those of its last one instead.
-  TESSERA_DEVICE Words2 codes(int unit) const {
-    return *global<const Words2>(q + static_cast<Address>(unit * kUnitValues));
-  }
-  TESSERA_DEVICE Words2 codes_before_end(int unit) const {
-    const int past = max_of(0, unit * kUnitSlices + lane() / 4 - (n_slices - 1));
-    return *global<const Words2>(q + static_cast<Address>(int64_t{unit} * kUnitValues - past * kSlice));
-  }
-  // Of each 16 codes of the lane's two slices the remainder and the quotient by 128.
-  TESSERA_DEVICE Words2 block_sums(int unit) const {
-    return *global<const Words2>(sums + static_cast<Address>(unit * kSlice));
-  }
-  TESSERA_DEVICE float scale(int group) const { return global<const float>(d)[group]; }
-};
-template <>
-struct TileSums<1> {
-  float of[2];
-};
-// A lane's own of the products of a slice: those of its columns, of two rows.
-TESSERA_DEVICE void take_own(int quarter, int s, const int32_t (&part)[4], int32_t (&own)[4]) {
-  TESSERA_UNROLL
-  for (int e = s % 2; e < 4; e += 2) own[e] = s < 2 || quarter == s / 2 ? part[e] : own[e];
-}
-
-// One block of 256 values: a lane's part of it is one integer.
-template <typename F>
-TESSERA_DEVICE void multiply_unit_of_256(const QuadPair<F, kUnitValues>& w, const TokenCodes<1>& x, int unit,
-                                         TileSums<1>& acc) {
-  const Words2 b = x.codes(unit), sums = x.block_sums(unit);
-  const float scale = x.scale(unit);
-  int32_t own[F::kScales][4];
-  TESSERA_UNROLL
-  for (int s = 0; s < kUnitSlices; ++s) {
-    int32_t part[F::kScales][4];
-    multiply_slice(w, s, b, part);
-    TESSERA_UNROLL
-    for (int j = 0; j < F::kScales; ++j) take_own(x.quarter, s, part[j], own[j]);
-  }
-  TESSERA_UNROLL
-  for (int r = 0; r < 2; ++r) {
-    const auto& row = w.row[r];
-    int32_t sum = 0;
-    TESSERA_UNROLL
-    for (int i = 0; i < 2 * F::kScales; ++i) sum += own[i % F::kScales][2 * r + i / F::kScales] * F::own_scale(row, i);
-    const uint32_t o = F::offset_word(row);
-    const int32_t offset = dot4(o, sums.word[0], 128 * dot4(o, sums.word[1], 0));
-    if constexpr (F::kHasMin) {
-      const float inner = F::d(row) * static_cast<float>(sum) - F::dmin(row) * static_cast<float>(offset);
-      acc.of[r] += scale * inner;
-    } else {
-      acc.of[r] += F::d(row) * scale * static_cast<float>(sum - F::kBias * offset);
-    }
-  }
-}
-
 // One block of 256 values, all integer inside.
 template <typename F, int kTokens>
 TESSERA_DEVICE void multiply_unit_of_256(const QuadPair<F, kUnitValues>& w, const TokenCodes<kTokens>& x, int unit,
@@ -157,24 +91,6 @@ TESSERA_DEVICE void multiply_unit_of_256(const QuadPair<F, kUnitValues>& w, cons
 }
 
 // Up to eight blocks of 32 values, each with scales of its own; of blocks past the end of the row they are 0.
-template <typename F>
-TESSERA_DEVICE void multiply_unit_of_32(const QuadPair<F, kUnitValues>& w, const TokenCodes<1>& x, int unit,
-                                        TileSums<1>& acc) {
-  const Words2 b = x.codes_before_end(unit);
-  int32_t own[4];
-  TESSERA_UNROLL
-  for (int s = 0; s < kUnitSlices; ++s) {
-    int32_t part[1][4];
-    multiply_slice(w, s, b, part);
-    take_own(x.quarter, s, part[0], own);
-  }
-  TESSERA_UNROLL
-  for (int i = 0; i < 2; ++i) {
-    const float scale = x.scale(min_of(unit * kUnitSlices + 2 * x.quarter + i, x.n_slices - 1));
-    TESSERA_UNROLL
-    for (int r = 0; r < 2; ++r) acc.of[r] += F::own_scale(w.row[r], i) * scale * static_cast<float>(own[2 * r + i]);
-  }
-}
 template <typename F, int kTokens>
 TESSERA_DEVICE void multiply_unit_of_32(const QuadPair<F, kUnitValues>& w, const TokenCodes<kTokens>& x, int unit,
                                         TileSums<kTokens>& acc) {

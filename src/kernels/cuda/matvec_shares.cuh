@@ -4,38 +4,16 @@
 //
 // A tile may lie in several ranges. The block that has its first unit finishes it: the others leave their warps' parts
 // in device memory as soon as they have them, which is early, as the tile is the first of their range. A part is its
-// own flag: its words are stored inverted, 0 is none, and whoever takes one leaves 0 for the next launch. (Inverted, no
-// float that arithmetic yields is 0: its NaNs are not all ones.) Blocks take the ranges from the last to the first, so
-// that each waits only for blocks before it, which have begun and wait for nothing before they leave their parts.
+// own flag (matvec_form.cuh), and whoever takes one leaves 0 for the next launch. Blocks take the ranges from the last
+// to the first, so that each waits only for blocks before it, which have begun and wait for nothing before they leave
+// their parts.
 #pragma once
 
-#include <type_traits>
-
 #include "kernels/cuda/division.cuh"
+#include "kernels/cuda/matvec_form.cuh"
 #include "kernels/cuda/matvec_products.cuh"
 
 namespace tessera::kernels::cuda {
-
-// Leaves a float for another block.
-TESSERA_DEVICE void leave_float(Global<uint32_t> place, float value) { leave_word(place, ~bits_of_float(value)); }
-
-// Takes n floats that others leave, when all are there: x[i] from place(i). Asked for all at once.
-template <int n, typename Place>
-TESSERA_DEVICE void take_floats(const Place& place, float (&x)[n]) {
-  uint32_t seen[n];
-  bool is_there = false;
-  while (!is_there) {
-    is_there = true;
-    TESSERA_UNROLL
-    for (int i = 0; i < n; ++i) {
-      seen[i] = load_past_caches(place(i));
-      is_there &= seen[i] != 0;
-    }
-    if (!is_there) look_again();
-  }
-  TESSERA_UNROLL
-  for (int i = 0; i < n; ++i) x[i] = float_of_bits(~seen[i]), leave_word(place(i), 0);
-}
 
 // A launch's units, counted on the host.
 struct MatvecWork {
@@ -76,10 +54,9 @@ struct MatvecShare {
 template <typename F, typename S>
 struct UnitStream {
   using Unit = typename S::U;
-  using Source = std::conditional_t<S::kUnits == 1, typename Unit::Source, typename Unit::LineSource>;
   const MatvecWork& work;
   Shared<uint8_t> ring;
-  Source source;
+  typename Unit::Source source;
   int tile, unit, left, stage = 0;  // what is copied next; `left` units from it to the end of the range
 
   TESSERA_DEVICE UnitStream(const MatvecWork& of, const MatvecShare& share, Shared<uint8_t> memory)
@@ -100,16 +77,7 @@ struct UnitStream {
   }
 };
 
-// This warp's part of a tile, (tokens, rows): put(place, value) for each. Of one token's, two of a row's four lanes
-// have both rows' sums in the end, one each.
-template <typename F, typename Put>
-TESSERA_DEVICE void for_part(const TileSums<1>& acc, const Put& put) {
-  const int t = lane() % 4;
-  float value = t % 2 ? acc.of[1] : acc.of[0];
-  value += shuffle_xor(t % 2 ? acc.of[0] : acc.of[1], 1);
-  value += shuffle_xor(value, 2);
-  if (t < 2) put(lane() / 4 + 8 * t, value * (1.0f / F::kCodeFactor));
-}
+// This warp's part of a tile, (tokens, rows): put(place, value) for each.
 template <typename F, int kTokens, typename Put>
 TESSERA_DEVICE void for_part(const TileSums<kTokens>& acc, const Put& put) {
   const int row = lane() / 4, token = 2 * (lane() % 4);
@@ -132,7 +100,7 @@ template <typename F, typename S, int kTokens>
 TESSERA_DEVICE void leave_part(const MatvecWork& work, const MatvecShare& share, const TileSums<kTokens>& acc) {
   const auto words = parts_of_range<S>(work, share.range) + warp() * S::kPart;
   for_part<F>(acc, [&](int place, float value) {
-    if (kTokens == 1 || place < work.tiled.args.x.m * kTileRows) leave_float(words + place, value);
+    if (place < work.tiled.args.x.m * kTileRows) leave_float(words + place, value);
   });
 }
 

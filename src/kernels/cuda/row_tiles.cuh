@@ -60,7 +60,6 @@ struct RowTile {
             first,
             row_bytes};
   }
-  TESSERA_DEVICE bool is_whole() const { return last_high >= kTileRows - 1; }
   // Of row r in 0 .. 15.
   TESSERA_DEVICE int clamped(int r) const { return min_of(r, r >= kTileRows / 2 ? last_high : last_low); }
   TESSERA_DEVICE Address address(int r) const {
@@ -141,59 +140,6 @@ struct Unit {
       }
     }
   };
-
-  // The same for wide units (decode of one token): chunks dealt out in line, row after row, 32 an instruction, so that
-  // no instruction has few lanes; and few registers from one tile to the next.
-  static constexpr int kLineCopies = kTileRows * kChunks, kPieces = pieces_of(kLineCopies, kWarp);
-  TESSERA_DEVICE static int row_of_piece(int i) { return (lane() + i * kWarp) / kChunks; }
-  TESSERA_DEVICE static int chunk_of_piece(int i) { return (lane() + i * kWarp) % kChunks; }
-  TESSERA_DEVICE static bool is_piece(int i) {
-    return (i + 1) * kWarp <= kLineCopies || lane() < kLineCopies - i * kWarp;
-  }
-  struct LineSource {
-    Address low = 0, high = 0;  // of the tile
-    uint32_t offsets[kPieces];  // from there to the lane's chunks, of unit 0
-    int places[kPieces];        // in a stage
-    int row_bytes = 0;
-    bool is_ragged = true;  // offsets are not those of tiles of sixteen rows
-
-    TESSERA_DEVICE LineSource() {
-      constexpr bool kIsEven = kStride == 16 * kChunks;  // chunk follows chunk, from row to row
-      const int first = once(16 * lane());
-      TESSERA_UNROLL
-      for (int i = 0; i < kPieces; ++i)
-        places[i] = kIsEven ? first + i * 16 * kWarp : once(row_of_piece(i) * kStride + chunk_of_piece(i) * 16);
-    }
-    TESSERA_DEVICE void set(const RowTile& tile) {
-      low = tile.low, high = tile.high;
-      const bool was_ragged = is_ragged;
-      is_ragged = !tile.is_whole();
-      if (!is_ragged && !was_ragged) return;
-      row_bytes = static_cast<int>(tile.row_bytes);
-      TESSERA_UNROLL
-      for (int i = 0; i < kPieces; ++i)
-        offsets[i] = static_cast<uint32_t>(tile.clamped(min_of(row_of_piece(i), kTileRows - 1)) * row_bytes +
-                                           16 * chunk_of_piece(i));
-    }
-    // Starts the copies of unit `unit`, by one warp. Chunks without a byte of the row are zeros.
-    TESSERA_DEVICE void copy(int unit, Shared<uint8_t> stage) const {
-      const int bytes = min_of(row_bytes - unit * kBytes, kBytes);
-      const auto skipped = uint64_t{static_cast<uint32_t>(unit)} * kBytes;
-      const Address of_low = low + skipped, of_high = high + skipped;
-      TESSERA_UNROLL
-      for (int i = 0; i < kPieces; ++i) {
-        const Address at = (row_of_piece(i) < kTileRows / 2 ? of_low : of_high) + offsets[i];
-        const Address from = kLead == 0 ? at : at & ~Address{15};
-        if (!is_piece(i)) continue;
-        const auto to = stage + places[i];
-        if constexpr (kIsWhole)
-          copy_async16(to, global<const uint8_t>(from));
-        else
-          copy_async16_or_zeros(to, from,
-                                16 * chunk_of_piece(i) < bytes + (kLead == 0 ? 0 : static_cast<int>(at % 16)));
-      }
-    }
-  };
 };
 
 // The lane's quads of one unit: of rows lane / 4 and lane / 4 + 8 of the tile.
@@ -203,19 +149,13 @@ struct QuadPair {
   using U = Unit<F, kValues>;
   typename F::template Quad<U::kSlices> row[2];
 
-  // Of a stage that holds kUnits units of each row, this one as the part-th.
-  template <int kUnits = 1>
   TESSERA_DEVICE static QuadPair fetch(Shared<const uint8_t> stage, const Address (&rows)[2], int unit, int k,
-                                       LanePlace at = LanePlace(), int part = 0) {
-    using Stage = Unit<F, kValues * kUnits>;
+                                       LanePlace at = LanePlace()) {
     QuadPair out;
-    const int n_slices = k / kSlice - unit * U::kSlices;
     TESSERA_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      const int lead = Stage::lead(rows[i], unit / kUnits) + part * U::kBytes;
-      const auto row = stage + ((at.row + 8 * i) * Stage::kStride + (kUnits == 1 ? 0 : lead & ~15));
-      out.row[i] = F::template fetch_quad<U::kSlices>(row, kUnits == 1 ? lead : lead % 16, at.quarter, n_slices);
-    }
+    for (int i = 0; i < 2; ++i)
+      out.row[i] = F::template fetch_quad<U::kSlices>(stage + (at.row + 8 * i) * U::kStride, U::lead(rows[i], unit),
+                                                      at.quarter, k / kSlice - unit * U::kSlices);
     return out;
   }
 };

@@ -11,7 +11,8 @@
 //   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies
 //   copy_async16_or_zeros   the same where `is_there`; else zeros, and nothing is read
 //   TESSERA_UNROLL, _LOOP   in front of a loop: unrolled, or not, as code that runs once is fetched for every launch
-//   dot4                    c + four products of signed bytes
+//   dot4                    c + four products of signed bytes; dot4_unsigned: the first's are unsigned
+//   dot2                    two products of a's signed halves with b's two lowest bytes, unsigned
 //   load_matrices; mma_f16, mma_bf16   the tensor cores' 16 x 8 x 16 product with f32 sums
 //   mma_int8_32, _16        their 16 x 8 x 32 (16) product of signed bytes
 //   transpose_matrix        an 8 x 8 matrix of 16-bit elements, a word a lane as mma has its sums, turned over

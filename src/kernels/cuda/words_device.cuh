@@ -125,6 +125,16 @@ TESSERA_DEVICE void let_next_start() {
 TESSERA_DEVICE int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
   return __dp4a(static_cast<int32_t>(a), static_cast<int32_t>(b), c);
 }
+TESSERA_DEVICE int32_t dot4_unsigned(uint32_t a, uint32_t b, int32_t c) {
+  int32_t out;
+  asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(c));
+  return out;
+}
+TESSERA_DEVICE int32_t dot2(uint32_t a, uint32_t b) {
+  int32_t out;
+  asm("dp2a.lo.s32.u32 %0, %1, %2, %3;" : "=r"(out) : "r"(a), "r"(b), "r"(0));
+  return out;
+}
 // Bytes [shift / 8, shift / 8 + 4) of the eight in low, high.
 TESSERA_DEVICE uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift) {
   return __funnelshift_r(low, high, shift);

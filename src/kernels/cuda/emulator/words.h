@@ -132,6 +132,14 @@ inline int32_t dot4(uint32_t a, uint32_t b, int32_t c) {
   for (int i = 0; i < 32; i += 8) c += static_cast<int8_t>(a >> i) * static_cast<int8_t>(b >> i);
   return c;
 }
+inline int32_t dot4_unsigned(uint32_t a, uint32_t b, int32_t c) {
+  for (int i = 0; i < 32; i += 8) c += static_cast<uint8_t>(a >> i) * static_cast<int8_t>(b >> i);
+  return c;
+}
+inline int32_t dot2(uint32_t a, uint32_t b) {
+  return static_cast<int16_t>(a) * static_cast<uint8_t>(b) +
+         static_cast<int16_t>(a >> 16) * static_cast<uint8_t>(b >> 8);
+}
 inline uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift) {
   return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (shift & 31));
 }

@@ -1,0 +1,116 @@
+// Q6_K: 256 values with signed scales of 8 bits inside the block. The contract: formats.cuh.
+#pragma once
+
+#include "kernels/cuda/formats_common.cuh"
+#include "quant/q6_k.h"
+
+namespace tessera::kernels::cuda {
+
+struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
+  static constexpr int kMatmulUnit = kUnitValues, kSmallMatmulUnit = kUnitValues, kSharedSlices = 4;
+  struct Raw {
+    uint32_t low[8], high[8], scales, d;
+  };
+  // Slice s is values 128 h + 32 r .. + 31 with h = s / 4, r = s % 4.
+  template <typename P>
+  TESSERA_DEVICE static Raw fetch(P block, int s) {
+    Raw raw;
+    load_words(block + (s / 4 * 64 + s % 2 * 32), raw.low);
+    load_words(block + (128 + s / 4 * 32), raw.high);
+    raw.scales = load_u16(block + (192 + 2 * s));
+    raw.d = load_u16(block + 208);
+    return raw;
+  }
+  TESSERA_DEVICE static uint32_t join(uint32_t low, uint32_t high, int s) {
+    const int bits = 2 * (s % 4);  // the two high bits are at `bits` of a byte, and belong at 4
+    const uint32_t nibbles = low >> 4 * (s / 2 % 2), pairs = bits < 4 ? high << (4 - bits) : high >> (bits - 4);
+    return (nibbles & 0x0f0f0f0fu) | (pairs & 0x30303030u);
+  }
+  TESSERA_DEVICE static Slice<2> unpack(const Raw& raw, int s) {
+    Slice<2> out;
+    TESSERA_UNROLL
+    for (int i = 0; i < 8; ++i) out.codes[i] = join(raw.low[i], raw.high[i], s);
+    const float d = float_of_f16(static_cast<uint16_t>(raw.d));
+    out.scale[0] = d * static_cast<float>(static_cast<int8_t>(raw.scales));
+    out.scale[1] = d * static_cast<float>(static_cast<int8_t>(raw.scales >> 8));
+    out.min = 0;
+    return out;
+  }
+
+  template <int>
+  struct Quad {
+    uint32_t low[2][2][2], high[2][2];  // (h, s % 2, half), (h, half)
+    uint32_t scales[4], d;
+    uint32_t own_scales;  // scales 4t .. 4t + 3
+  };
+  template <int n, typename P>
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int) {
+    const RowWords<2, P> block(row, lead), words(row, lead + 4 * t);
+    Quad<n> out;
+    TESSERA_UNROLL
+    for (int i = 0; i < 8; ++i) out.low[i / 4][i / 2 % 2][i % 2] = words.word(16 * i);
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i) out.high[i / 2][i % 2] = words.word(128 + 16 * i);
+    TESSERA_UNROLL
+    for (int i = 0; i < 4; ++i) out.scales[i] = block.word(192 + 4 * i);
+    out.own_scales = words.word(192);
+    out.d = block.low_half(208);
+    return out;
+  }
+  TESSERA_DEVICE static Words2 codes(const Quad<kUnitSlices>& q, int s) {
+    const auto low = q.low[s / 4][s % 2], high = q.high[s / 4];
+    return {{join(low[0], high[0], s), join(low[1], high[1], s)}};
+  }
+  TESSERA_DEVICE static int32_t integer_scale(const Quad<kUnitSlices>& q, int i) {
+    return signed_byte(q.scales[i / 4], i % 4);
+  }
+  TESSERA_DEVICE static uint32_t offset_word(const Quad<kUnitSlices>& q) { return q.own_scales; }
+  TESSERA_DEVICE static float d(const Quad<kUnitSlices>& q) { return float_of_f16(static_cast<uint16_t>(q.d)); }
+  TESSERA_DEVICE static float dmin(const Quad<kUnitSlices>&) { return 0; }
+  TESSERA_DEVICE static Words2 half_scales(const Quad<kUnitSlices>& q, int s) {
+    const int i = 2 * s;
+    const uint32_t both =
+        mul_f16x2(halves_of_bytes<128>(q.scales[i / 4] ^ 0x80808080u, i % 4, i % 4 + 1), half_weight(q.d));
+    return {{permute_bytes(both, 0, 0x1010), permute_bytes(both, 0, 0x3232)}};
+  }
+
+  // A quarter is half of four slices, those of one half of the block: sixteen bytes of high bits serve them all.
+  struct CodeSums {
+    int32_t start[4];  // what the bias makes of the sums
+    TESSERA_DEVICE void set(const int32_t (&of)[4]) {
+      TESSERA_UNROLL
+      for (int g = 0; g < 4; ++g) start[g] = -kBias * of[g];
+    }
+  };
+  TESSERA_DEVICE static int sixteenth(int j, int g) { return j / 2 * 8 + 2 * g + j % 2; }
+  struct Quarter {
+    Words4 low[2], high;  // of slices 0 and 2, 1 and 3
+    uint32_t scales, d;
+  };
+  template <typename P>
+  TESSERA_DEVICE static Quarter fetch_quarter(P row, int lead, int j, int) {
+    const int h = j / 2, half = 16 * (j % 2);
+    const RowWords<2, P> block(row, lead), low(row, lead + 64 * h + half), high(row, lead + 32 * h + half),
+        scales(row, lead + 8 * h);
+    Quarter out;
+    TESSERA_UNROLL
+    for (int i = 0; i < 2; ++i) out.low[i] = low.words4(32 * i);
+    out.high = high.words4(128);
+    out.scales = permute_bytes(scales.word(192), scales.word(196), j % 2 ? 0x7531 : 0x6420);
+    out.d = block.low_half(208);
+    return out;
+  }
+  TESSERA_DEVICE static float product(const Quarter& q, const QuarterInput<Q6K>& x) {
+    int32_t sum = 0;
+    TESSERA_UNROLL
+    for (int g = 0; g < 4; ++g) {
+      uint32_t codes[4];
+      TESSERA_UNROLL
+      for (int w = 0; w < 4; ++w) codes[w] = join(q.low[g % 2].word[w], q.high.word[w], g);
+      sum += dot16(codes, x.codes[g], x.sums.start[g]) * signed_byte(q.scales, g);
+    }
+    return float_of_f16(static_cast<uint16_t>(q.d)) * x.d[0] * static_cast<float>(sum);
+  }
+};
+
+}  // namespace tessera::kernels::cuda

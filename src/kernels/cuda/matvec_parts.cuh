@@ -1,0 +1,203 @@
+// How gguf_linear of few tokens is dealt out: to each block a range of rows, to each of its warps a part of each row,
+// the same part all along, so that the activations it needs stay in registers. Where rows are short several teams of
+// warps share the block's rows; where they are longer than all warps' parts together, a warp takes one part after the
+// other.
+//
+// A row's part comes through a ring of the warp's own in shared memory, kRows rows a stage, kStages on their way all
+// the time: from the start of the launch, as weights do not depend on the one before.
+#pragma once
+
+#include "kernels/cuda/bulk_copies.cuh"
+#include "kernels/cuda/division.cuh"
+#include "kernels/cuda/formats.cuh"
+#include "kernels/cuda/launch.cuh"
+
+namespace tessera::kernels::cuda {
+
+inline constexpr int kPartUnits = 8;  // of a row's part at most: a lane has a quarter of a unit
+inline constexpr int kMostWarps = 12;
+
+template <typename F>
+struct PartShape {
+  static constexpr int kUnitBytes = kUnitValues / F::kValues * F::kBytes;
+  // Large enough stages that what they cost is little, and enough of them in 200 KiB.
+  static constexpr int kRows = kUnitBytes > 256 ? 2 : 4, kStages = kRows * kUnitBytes > 600 ? 3 : 4;
+  static constexpr int kLead = F::kAlignment >= 16 ? 0 : 16 - F::kAlignment;  // bytes before a part in the first 16
+  static constexpr int row_stride(int units) { return (units * kUnitBytes + kLead + 15) / 16 * 16; }
+  // Rows, and where in their first 16 bytes the parts begin.
+  static constexpr int stage_bytes(int units) { return kRows * row_stride(units) + (kLead > 0 ? 16 : 0); }
+  static constexpr int warp_bytes(int units) { return copies_bytes(kStages) + kStages * stage_bytes(units); }
+};
+
+// A launch, worked out on the host. A row is an output's; with a gate it is two rows of weights, first the gate's.
+struct PartWork {
+  LinearArgs args;
+  int32_t end[kMaxJobs];  // rows up to the end of each job; those past the last job repeat it
+  int32_t weights_of_row;
+  int32_t n_units, n_parts, units_of_part;  // of a row
+  int32_t n_warps, parts_of_warp;           // parts of each row
+  Divisor warps_of_row, n_teams;
+  int32_t n_blocks, least, n_larger;  // rows of a block; the first have one more
+  int32_t warp_bytes;
+
+  // With so many warps of a block, of which `of_row` share a row.
+  template <typename F>
+  static PartWork of(const LinearArgs& a, int warps, int of_row) {
+    PartWork out{.args = a};
+    for (int i = 0, n = 0; i < kMaxJobs; ++i) out.end[i] = n += i < a.n_jobs ? a.jobs[i].n : 0;
+    out.weights_of_row = a.jobs[0].gate != 0 ? 2 : 1;
+    out.n_units = pieces_of(a.x.k, kUnitValues);
+    out.parts_of_warp = pieces_of(out.n_units, of_row * kPartUnits);
+    out.units_of_part = pieces_of(out.n_units, of_row * out.parts_of_warp);
+    out.n_parts = pieces_of(out.n_units, out.units_of_part);
+    out.n_warps = warps;
+    out.warps_of_row = divisor_of(of_row), out.n_teams = divisor_of(warps / of_row);
+    out.warp_bytes = PartShape<F>::warp_bytes(out.units_of_part);
+    return out;
+  }
+  // The best that leaves room for the sums of some rows: as many warps as can be, large parts.
+  template <typename F>
+  static PartWork of(const LinearArgs& a, int shared_bytes) {
+    constexpr int kSumsBytes = 4096;
+    PartWork out{};
+    for (int warps = kMostWarps; warps >= 1; --warps) {
+      for (int of_row = 1; of_row <= warps; ++of_row) {
+        if (kMostWarps % warps != 0 || warps % of_row != 0) continue;
+        out = of<F>(a, warps, of_row);
+        const bool is_last = of_row == warps;
+        if ((out.parts_of_warp == 1 || is_last) && out.ring_bytes() + kSumsBytes <= shared_bytes) return out;
+      }
+    }
+    return out;
+  }
+  int n_rows() const { return end[kMaxJobs - 1]; }
+  int ring_bytes() const { return n_warps * warp_bytes; }
+  // Of the sums of a block's rows.
+  int sums_bytes(int rows) const {
+    return rows * weights_of_row * n_parts * args.x.m * static_cast<int>(sizeof(float));
+  }
+  void deal_out(int blocks) {
+    n_blocks = min_of_sizes(blocks, n_rows());
+    least = n_rows() / n_blocks, n_larger = n_rows() % n_blocks;
+  }
+  int most_rows() const { return least + (n_larger > 0 ? 1 : 0); }
+};
+
+// The rows of this block. Blocks take them from the last to the first, so that those a block may wait for
+// (matvec_form.cuh) are blocks before it.
+struct BlockRows {
+  int first, n;
+  TESSERA_DEVICE explicit BlockRows(const PartWork& work) {
+    const int range = work.n_blocks - 1 - block_x();
+    first = range * work.least + min_of(range, work.n_larger), n = work.least + (range < work.n_larger ? 1 : 0);
+  }
+};
+
+// What one warp does of them: of rows of weights `begin` to `end` the part `part`, and those warps_of_row after it.
+struct WarpRows {
+  int part, begin, end;
+  TESSERA_DEVICE WarpRows(const PartWork& work, const BlockRows& rows) {
+    const int team = quotient(warp(), work.warps_of_row);
+    part = warp() - team * work.warps_of_row.value;
+    begin = quotient(rows.n * team, work.n_teams) * work.weights_of_row;
+    end = quotient(rows.n * (team + 1), work.n_teams) * work.weights_of_row;
+  }
+};
+
+// A row among those of all jobs.
+struct RowOfJobs {
+  int job, row, left;  // rows of the job from this one on
+  TESSERA_DEVICE RowOfJobs(const PartWork& work, int index) {
+    int before = 0;
+    job = 0;
+    TESSERA_UNROLL
+    for (int i = 0; i + 1 < kMaxJobs; ++i)
+      if (index >= work.end[i]) job = i + 1, before = work.end[i];
+    row = index - before, left = work.end[job] - index;
+  }
+};
+
+// The parts of rows on their way to one warp. Lane r has row r of each stage; what differs from stage to stage is
+// worked out anew where a job, the rows or a part end, and only there.
+template <typename F>
+class PartStream {
+  using S = PartShape<F>;
+
+ public:
+  TESSERA_DEVICE PartStream(const PartWork& of, const BlockRows& rows, const WarpRows& mine, Shared<uint8_t> memory)
+      : work_(of),
+        mine_(mine),
+        first_row_(rows.first),
+        ring_(memory + copies_bytes(S::kStages)),
+        stride_(S::row_stride(of.units_of_part)),
+        stage_bytes_(S::stage_bytes(of.units_of_part)),
+        row_bytes_(static_cast<int>(row_bytes<F>(of.args.x.k))),
+        part_(mine.part),
+        row_(mine.begin),
+        copies_(memory) {}
+  // Starts the copies of the next stage's rows, if there are any.
+  TESSERA_DEVICE void copy_next() {
+    if (left_ == 0) find_rows();
+    const auto to = ring_ + filled_ * stage_bytes_;
+    const int lead = S::kLead == 0 ? 0 : static_cast<int>(address_ % 16);
+    if (S::kLead > 0 && bytes_ > 0) cast<int32_t>(to + S::kRows * stride_)[lane()] = lead;
+    const int bytes = S::kLead == 0 || bytes_ == 0 ? bytes_ : (lead + bytes_ + 15) / 16 * 16;
+    copies_.start(to, stride_, address_ - static_cast<Address>(lead), bytes, filled_);
+    if (++filled_ == S::kStages) filled_ = 0;
+    --left_;
+    address_ += static_cast<uint32_t>(step());
+  }
+  // Until the next stage's rows are there.
+  TESSERA_DEVICE void wait() {
+    copies_.wait();
+    stage_ = read_ * stage_bytes_;
+    if (++read_ == S::kStages) read_ = 0;
+  }
+  // Of those, row r, and how many bytes after that its part begins.
+  TESSERA_DEVICE Shared<const uint8_t> row(int r) const { return ring_ + (stage_ + r * stride_); }
+  TESSERA_DEVICE int lead(int r) const {
+    return S::kLead == 0 ? 0 : cast<const int32_t>(ring_ + (stage_ + S::kRows * stride_))[r];
+  }
+
+ private:
+  TESSERA_DEVICE bool is_paired() const { return work_.weights_of_row == 2; }
+  TESSERA_DEVICE int step() const { return (is_paired() ? S::kRows / 2 : S::kRows) * row_bytes_; }
+
+  // Finds the lane's row of the next stage, and how many stages go on from there in the same way.
+  TESSERA_DEVICE void find_rows() {
+    if (row_ >= mine_.end) row_ = mine_.begin, part_ += work_.warps_of_row.value;
+    const bool is_over = part_ >= work_.n_parts || mine_.begin >= mine_.end;
+    const int mine = row_ + lane();
+    bytes_ = 0, left_ = is_over ? 1 << 30 : 1;
+    if (!is_over && lane() < S::kRows && mine < mine_.end) {
+      const int offset = part_ * work_.units_of_part * S::kUnitBytes;
+      const RowOfJobs at(work_, first_row_ + (is_paired() ? mine / 2 : mine));
+      const LinearJob& job = work_.args.jobs[at.job];
+      address_ = (is_paired() && mine % 2 == 0 ? job.gate : job.weight) + static_cast<uint32_t>(offset) +
+                 static_cast<Address>(at.row) * static_cast<uint32_t>(row_bytes_);
+      bytes_ = min_of(work_.units_of_part * S::kUnitBytes, row_bytes_ - offset);
+      const int of_job = is_paired() ? 2 * at.left - mine % 2 : at.left;
+      left_ = (min_of(of_job, mine_.end - mine) + S::kRows - 1) / S::kRows;
+    }
+    TESSERA_UNROLL
+    for (int step = 1; step < S::kRows; step *= 2) left_ = min_of(left_, shuffle_xor(left_, step));
+    left_ = shuffle(left_, 0);
+    row_ += is_over ? 0 : left_ * S::kRows;
+  }
+
+  const PartWork& work_;
+  const WarpRows& mine_;
+  int first_row_;
+  Shared<uint8_t> ring_;
+  int stride_, stage_bytes_, row_bytes_;
+  // What is copied next, for left_ stages: of part part_ bytes_ from address_ on, step() further from stage to stage.
+  // After them the rows from row_ on.
+  int part_, row_, left_ = 0, bytes_ = 0, filled_ = 0, read_ = 0;
+  Address address_ = 0;
+  // What is read, as bytes from the ring's beginning on: a pointer that lives from one round of a loop to the next is
+  // what nvcc 13.0 does not come to an end with.
+  int stage_ = 0;
+  RowCopies<S::kStages, S::kRows> copies_;
+};
+
+}  // namespace tessera::kernels::cuda
