@@ -5,7 +5,7 @@
 //   TileCopies   a tile for a whole block, one a stage. Callers commit and wait for groups of asynchronous copies and
 //                then meet at sync_block, as for copies of their own; wait() adds what the copy engine needs. Bulk
 //                copies write as the tensor cores read, so nothing is fenced.
-//   RowCopies    a few rows for one warp, a ring of its own
+//   RowCopies    a few rows for one warp, a ring of its own: of weights, which no other block reads
 #pragma once
 
 #include "kernels/cuda/words.cuh"
@@ -34,6 +34,16 @@ struct BulkBarrier {
                      static_cast<uint32_t>(__cvta_generic_to_shared(to))),
                  "l"(from), "r"(bytes), "r"(address)
                  : "memory");
+  }
+  // The same of bytes that nobody reads again: in the L2 they make way for what is.
+  TESSERA_DEVICE void copy_for_once(Shared<uint8_t> to, Global<const uint8_t> from, int bytes) const {
+    uint64_t policy;
+    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], "
+        "%4;" ::"r"(static_cast<uint32_t>(__cvta_generic_to_shared(to))),
+        "l"(from), "r"(bytes), "r"(address), "l"(policy)
+        : "memory");
   }
   // Until the (use + 1)-th phase is complete.
   TESSERA_DEVICE void wait(int use) const {
@@ -87,7 +97,7 @@ struct RowCopies {
     if (lane() >= kRows) return;
     const BulkBarrier barrier(barriers + to_stage);
     barrier.announce(bytes);
-    if (bytes > 0) barrier.copy(to + lane() * stride, global<const uint8_t>(from), bytes);
+    if (bytes > 0) barrier.copy_for_once(to + lane() * stride, global<const uint8_t>(from), bytes);
   }
   // Until the rows of the next stage have arrived.
   TESSERA_DEVICE void wait() {
