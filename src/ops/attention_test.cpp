@@ -51,8 +51,10 @@ TEST(Rope, FreqsArePeriods) {
   auto rng = fresh_rng();
   const Tensor x = random(rng, DType::kF32, {1, 5, 4}), periods = f32({2}, {1, 10});
   const RopeArgs by_base{4, false, 100.0f, 1.0f}, by_period{4, false, 3.0f, 1.0f, &periods};
-  expect_tensor(rope(x, Offsets{11}, by_period), DType::kF32, x.shape, values_of(rope(x, Offsets{11}, by_base)), 40);
-  const Tensor infinite = f32({2}, {1, kInf});  // a pair that does not turn
+  const Values turned = values_of(rope(x, Offsets{11}, by_period)), expected = values_of(rope(x, Offsets{11}, by_base));
+  ASSERT_EQ(turned.size(), expected.size());
+  for (size_t i = 0; i < turned.size(); ++i) EXPECT_NEAR(turned[i], expected[i], 2e-6);  // the two terms may cancel
+  const Tensor infinite = f32({2}, {1, kInf});                                           // a pair that does not turn
   const Values found = values_of(rope(x, Offsets{3}, {4, false, 1, 1, &infinite}));
   EXPECT_EQ(found[1], at(x, {0, 0, 1}));
   EXPECT_EQ(found[3], at(x, {0, 0, 3}));
