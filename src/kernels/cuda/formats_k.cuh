@@ -80,10 +80,14 @@ struct KWithMins : Packed<Block, 16, 256, 1, 0, true, false> {
   TESSERA_DEVICE static int sixteenth(int j, int g) { return 4 * j + g; }
   struct QuarterBase {
     uint32_t d, own;  // own_scales_and_mins
+    Words4 low[2];
+    // nibbles: where in the block they begin.
     template <typename P>
-    TESSERA_DEVICE void load_header(P block, int j) {
-      const Words4 in = load_words4(block);
-      d = in.word[0], own = own_scales_and_mins(in, j);
+    TESSERA_DEVICE void load(P block, int nibbles, int j) {
+      const Words4 header = load_words4(block);
+      d = header.word[0], own = own_scales_and_mins(header, j);
+      TESSERA_UNROLL
+      for (int i = 0; i < 2; ++i) low[i] = load_words4(block + (nibbles + 32 * j + 16 * i));
     }
   };
   // Of the sums of products of both sub-blocks' codes.
@@ -133,16 +137,11 @@ struct Q4K : KWithMins<quant::Q4_K> {
     return {{q.low[s / 2][0] >> shift & 0x0f0f0f0fu, q.low[s / 2][1] >> shift & 0x0f0f0f0fu}};
   }
 
-  struct Quarter : QuarterBase {
-    Words4 low[2];
-  };
+  using Quarter = QuarterBase;
   template <typename P>
   TESSERA_DEVICE static Quarter fetch_quarter(P row, int lead, int j, int) {
-    const auto block = row + lead;
     Quarter out;
-    out.load_header(block, j);
-    TESSERA_UNROLL
-    for (int i = 0; i < 2; ++i) out.low[i] = load_words4(block + (16 + 32 * j + 16 * i));
+    out.load(row + lead, 16, j);
     return out;
   }
   TESSERA_DEVICE static float product(const Quarter& q, const QuarterInput<Q4K>& x) {
@@ -194,16 +193,15 @@ struct Q5K : KWithMins<quant::Q5_K> {
   }
 
   struct Quarter : QuarterBase {
-    Words4 low[2], high[2];  // of `high` bits 4 and 5 of each byte: the fifth bits of both sub-blocks
+    Words4 high[2];  // bits 4 and 5 of each byte: the fifth bits of both sub-blocks
   };
   template <typename P>
   TESSERA_DEVICE static Quarter fetch_quarter(P row, int lead, int j, int) {
     const auto block = row + lead;
     Quarter out;
-    out.load_header(block, j);
+    out.load(block, 48, j);
     TESSERA_UNROLL
     for (int i = 0; i < 2; ++i) {
-      out.low[i] = load_words4(block + (48 + 32 * j + 16 * i));
       out.high[i] = load_words4(block + (16 + 16 * i));
       TESSERA_UNROLL
       for (int w = 0; w < 4; ++w) {

@@ -105,8 +105,8 @@ struct ProductStore {
   TESSERA_DEVICE ProductStore(const TiledLinear& tiled, Shared<uint8_t> memory)
       : args(tiled.args), products(cast<float>(memory)), scales(products + kTokens * S::kOutStride) {
     const int at = block_y() * kWarps + thread() % kFours / 4;
-    exists = at < tiled.n_tiles();
-    tile = RowTile::of<F>(tiled, min_of(at, tiled.n_tiles() - 1));
+    exists = at < tiled.tiles.n();
+    tile = RowTile::of<F>(tiled, min_of(at, tiled.tiles.n() - 1));
     for (int i = thread(); i < kTokens; i += S::kThreads)
       scales[i] = global<const float>(args.x.d)[min_of(block_x() * kTokens + i, args.x.m - 1)];
     sync_block();
@@ -146,7 +146,7 @@ matmul_kernel(TiledLinear tiled) {
   using S = MatmulShape<F, kWarps, kTokens>;
   const auto memory = shared_memory();
   const LinearArgs& args = tiled.args;
-  const RowTile tile = RowTile::of<F>(tiled, min_of(block_y() * kWarps + warp(), tiled.n_tiles() - 1));
+  const RowTile tile = RowTile::of<F>(tiled, min_of(block_y() * kWarps + warp(), tiled.tiles.n() - 1));
   const Address rows[2] = {tile.address(lane() / 4), tile.address(lane() / 4 + 8)};
   MatmulStreams<F, kWarps, kTokens> streams{{},
                                             args.x.values + static_cast<Address>(block_x()) * S::kTileBytes,
@@ -219,7 +219,7 @@ int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
   // Tokens vary first: blocks that run at the same time read the same weights.
-  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiled.n_tiles(), kWarps), 1};
+  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiled.tiles.n(), kWarps), 1};
   return launch(device, shape, matmul_kernel<F, kWarps, kTokens>, tiled, failure);
 }
 
@@ -244,7 +244,7 @@ int matmul(Device& device, const LinearArgs& args, Failure* failure) {
       return fail(failure, "matmul needs floats at multiples of 16 bytes");
   // For few tokens unpacking is the work. Blocks of 64 rows share it out evenly, three or four to a multiprocessor; up
   // to 128 tokens as long as blocks of 256 rows, which unpack once for all, would leave half of the device idle.
-  const int n_blocks = pieces_of(TiledLinear(args).n_tiles(), 16);
+  const int n_blocks = pieces_of(TiledLinear(args).tiles.n(), 16);
   if (args.x.m <= 64 || (args.x.m <= 128 && 2 * n_blocks <= device.n_multiprocessors))
     return launch_matmul<F, 4, 64>(device, args, failure);
   // An unpacked weight is used for twice as many tokens, and half as many warps, each with 128 sums a lane, suffice.

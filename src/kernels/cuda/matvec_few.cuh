@@ -76,14 +76,14 @@ TESSERA_DEVICE void finish_rows(const PartWork& work, const BlockRows& rows, Sha
       low += parts[p];
       if (n_weights == 2) high += parts[n_parts + p];
     }
-    const RowOfJobs at(work, rows.first + i - token * rows.n);
+    const JobList::Place at = work.rows.find(rows.first + i - token * rows.n);
     const LinearJob& job = args.jobs[at.job];
-    float value = low + (job.bias != 0 ? global<const float>(job.bias)[at.row] : 0.0f);
+    float value = low + (job.bias != 0 ? global<const float>(job.bias)[at.index] : 0.0f);
     if (n_weights == 2) {
       value = high * gelu_tanh(low);
-      if (args.made.m != 0) leave_float(word_of_output(args, token, at.row), value);
+      if (args.made.m != 0) leave_float(word_of_output(args, token, at.index), value);
     }
-    store_float(job.out, job.out_element, int64_t{token} * job.n + at.row, value);
+    store_float(job.out, job.out_element, int64_t{token} * job.n + at.index, value);
   }
 }
 
@@ -100,7 +100,7 @@ matvec_few_kernel(PartWork work) {
   for (int i = 0; i < S::kStages; ++i) stream.copy_next();  // weights do not depend on the launch before
   wait_for_previous();
   let_next_start();  // attention after it reads what earlier launches wrote, and does not wait for that (words.cuh)
-  sync_warp();
+  sync_warp();       // every lane has noted where its rows' parts begin
   const auto sums = cast<float>(memory + work.n_warps * work.warp_bytes);
   const int place = lane() / (kWarp / kSums), token = place / S::kRows, row_of_stage = place % S::kRows;
   const bool stores = lane() % (kWarp / kSums) == 0 && token < work.args.x.m;
@@ -141,11 +141,11 @@ int launch_matvec_few(Device& device, const LinearArgs& args, Failure* failure) 
   PartWork work = PartWork::of<F>(args, device.shared_bytes);
   const int most_rows = (device.shared_bytes - work.ring_bytes()) / work.sums_bytes(1);
   if (most_rows <= 0) return fail(failure, "matvec: a row is too long for this device's shared memory");
-  work.deal_out(device.n_multiprocessors * pieces_of(work.n_rows(), device.n_multiprocessors * most_rows));
+  work.deal_out(device.n_multiprocessors * pieces_of(work.rows.n(), device.n_multiprocessors * most_rows));
   Launch shape;
   shape.threads = work.n_warps * kWarp;
-  shape.shared_bytes = work.ring_bytes() + work.sums_bytes(work.most_rows());
-  shape.blocks.x = work.n_blocks;
+  shape.shared_bytes = work.ring_bytes() + work.sums_bytes(work.ranges.most());
+  shape.blocks.x = work.ranges.n_blocks;
   return launch(device, shape, matvec_few_kernel<F, kTokens>, work, failure);
 }
 

@@ -132,7 +132,7 @@ int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure)
   Launch shape;
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
-  shape.blocks.x = work.n_blocks;
+  shape.blocks.x = work.ranges.n_blocks;
   return launch(device, shape, matvec_int8_kernel<F, kTokens, kStages>, work, failure);
 }
 

@@ -9,8 +9,7 @@
 
 #include "kernels/cuda/bulk_copies.cuh"
 #include "kernels/cuda/division.cuh"
-#include "kernels/cuda/formats.cuh"
-#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/row_tiles.cuh"
 
 namespace tessera::kernels::cuda {
 
@@ -19,10 +18,10 @@ inline constexpr int kMostWarps = 12;
 
 template <typename F>
 struct PartShape {
-  static constexpr int kUnitBytes = kUnitValues / F::kValues * F::kBytes;
+  using U = Unit<F, kUnitValues>;
+  static constexpr int kUnitBytes = U::kBytes, kLead = U::kLead;
   // Large enough stages that what they cost is little, and enough of them in 200 KiB.
   static constexpr int kRows = kUnitBytes > 256 ? 2 : 4, kStages = kRows * kUnitBytes > 600 ? 3 : 4;
-  static constexpr int kLead = F::kAlignment >= 16 ? 0 : 16 - F::kAlignment;  // bytes before a part in the first 16
   static constexpr int row_stride(int units) { return (units * kUnitBytes + kLead + 15) / 16 * 16; }
   // Rows, and where in their first 16 bytes the parts begin.
   static constexpr int stage_bytes(int units) { return kRows * row_stride(units) + (kLead > 0 ? 16 : 0); }
@@ -32,21 +31,20 @@ struct PartShape {
 // A launch, worked out on the host. A row is an output's; with a gate it is two rows of weights, first the gate's.
 struct PartWork {
   LinearArgs args;
-  int32_t end[kMaxJobs];  // rows up to the end of each job; those past the last job repeat it
+  JobList rows;
   int32_t weights_of_row;
   int32_t n_units, n_parts, units_of_part;  // of a row
   int32_t n_warps, parts_of_warp;           // parts of each row
   Divisor warps_of_row, n_teams;
-  int32_t n_blocks, least, n_larger;  // rows of a block; the first have one more
+  BlockRanges ranges;  // of rows
   int32_t warp_bytes;
 
   // With so many warps of a block, of which `of_row` share a row.
   template <typename F>
   static PartWork of(const LinearArgs& a, int warps, int of_row) {
-    PartWork out{.args = a};
-    for (int i = 0, n = 0; i < kMaxJobs; ++i) out.end[i] = n += i < a.n_jobs ? a.jobs[i].n : 0;
+    PartWork out{.args = a, .rows = JobList(a, [](const LinearJob& job) { return job.n; })};
     out.weights_of_row = a.jobs[0].gate != 0 ? 2 : 1;
-    out.n_units = pieces_of(a.x.k, kUnitValues);
+    out.n_units = PartShape<F>::U::count(a.x.k);
     out.parts_of_warp = pieces_of(out.n_units, of_row * kPartUnits);
     out.units_of_part = pieces_of(out.n_units, of_row * out.parts_of_warp);
     out.n_parts = pieces_of(out.n_units, out.units_of_part);
@@ -59,37 +57,28 @@ struct PartWork {
   template <typename F>
   static PartWork of(const LinearArgs& a, int shared_bytes) {
     constexpr int kSumsBytes = 4096;
-    PartWork out{};
-    for (int warps = kMostWarps; warps >= 1; --warps) {
+    for (int warps = kMostWarps; warps > 1; --warps) {
       for (int of_row = 1; of_row <= warps; ++of_row) {
         if (kMostWarps % warps != 0 || warps % of_row != 0) continue;
-        out = of<F>(a, warps, of_row);
+        const PartWork out = of<F>(a, warps, of_row);
         const bool is_last = of_row == warps;
         if ((out.parts_of_warp == 1 || is_last) && out.ring_bytes() + kSumsBytes <= shared_bytes) return out;
       }
     }
-    return out;
+    return of<F>(a, 1, 1);
   }
-  int n_rows() const { return end[kMaxJobs - 1]; }
   int ring_bytes() const { return n_warps * warp_bytes; }
-  // Of the sums of a block's rows.
-  int sums_bytes(int rows) const {
-    return rows * weights_of_row * n_parts * args.x.m * static_cast<int>(sizeof(float));
-  }
-  void deal_out(int blocks) {
-    n_blocks = min_of_sizes(blocks, n_rows());
-    least = n_rows() / n_blocks, n_larger = n_rows() % n_blocks;
-  }
-  int most_rows() const { return least + (n_larger > 0 ? 1 : 0); }
+  // Of the sums of n rows.
+  int sums_bytes(int n) const { return n * weights_of_row * n_parts * args.x.m * static_cast<int>(sizeof(float)); }
+  void deal_out(int blocks) { ranges = BlockRanges(rows.n(), min_of_sizes(blocks, rows.n())); }
 };
 
-// The rows of this block. Blocks take them from the last to the first, so that those a block may wait for
-// (matvec_form.cuh) are blocks before it.
+// The rows of this block.
 struct BlockRows {
   int first, n;
   TESSERA_DEVICE explicit BlockRows(const PartWork& work) {
-    const int range = work.n_blocks - 1 - block_x();
-    first = range * work.least + min_of(range, work.n_larger), n = work.least + (range < work.n_larger ? 1 : 0);
+    const int range = work.ranges.of_this_block();
+    first = work.ranges.begin(range), n = work.ranges.size(range);
   }
 };
 
@@ -101,19 +90,6 @@ struct WarpRows {
     part = warp() - team * work.warps_of_row.value;
     begin = quotient(rows.n * team, work.n_teams) * work.weights_of_row;
     end = quotient(rows.n * (team + 1), work.n_teams) * work.weights_of_row;
-  }
-};
-
-// A row among those of all jobs.
-struct RowOfJobs {
-  int job, row, left;  // rows of the job from this one on
-  TESSERA_DEVICE RowOfJobs(const PartWork& work, int index) {
-    int before = 0;
-    job = 0;
-    TESSERA_UNROLL
-    for (int i = 0; i + 1 < kMaxJobs; ++i)
-      if (index >= work.end[i]) job = i + 1, before = work.end[i];
-    row = index - before, left = work.end[job] - index;
   }
 };
 
@@ -171,10 +147,10 @@ class PartStream {
     bytes_ = 0, left_ = is_over ? 1 << 30 : 1;
     if (!is_over && lane() < S::kRows && mine < mine_.end) {
       const int offset = part_ * work_.units_of_part * S::kUnitBytes;
-      const RowOfJobs at(work_, first_row_ + (is_paired() ? mine / 2 : mine));
+      const JobList::Place at = work_.rows.find(first_row_ + (is_paired() ? mine / 2 : mine));
       const LinearJob& job = work_.args.jobs[at.job];
       address_ = (is_paired() && mine % 2 == 0 ? job.gate : job.weight) + static_cast<uint32_t>(offset) +
-                 static_cast<Address>(at.row) * static_cast<uint32_t>(row_bytes_);
+                 static_cast<Address>(at.index) * static_cast<uint32_t>(row_bytes_);
       bytes_ = min_of(work_.units_of_part * S::kUnitBytes, row_bytes_ - offset);
       const int of_job = is_paired() ? 2 * at.left - mine % 2 : at.left;
       left_ = (min_of(of_job, mine_.end - mine) + S::kRows - 1) / S::kRows;

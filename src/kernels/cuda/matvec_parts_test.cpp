@@ -41,12 +41,12 @@ TEST(PartWork, DealsOutAllRows) {
   LinearArgs args{.x = {.form = Form::kInt8, .m = 1, .k = 512, .group = 256}, .format = {}, .n_jobs = 3};
   args.jobs[0].n = 37, args.jobs[1].n = 5, args.jobs[2].n = 6;
   PartWork work = PartWork::of<Q4K>(args, kShared[2]);
-  EXPECT_EQ(work.n_rows(), 48);
+  EXPECT_EQ(work.rows.n(), 48);
   for (const int blocks : {1, 2, 7, 48, 1000}) {
     work.deal_out(blocks);
-    EXPECT_LE(work.n_blocks, 48) << "no block without rows";
-    EXPECT_EQ(work.n_blocks * work.least + work.n_larger, 48);
-    EXPECT_LE(work.n_larger, work.n_blocks);
+    EXPECT_LE(work.ranges.n_blocks, 48) << "no block without rows";
+    EXPECT_EQ(work.ranges.n_blocks * work.ranges.least + work.ranges.n_larger, 48);
+    EXPECT_LE(work.ranges.n_larger, work.ranges.n_blocks);
   }
 }
 

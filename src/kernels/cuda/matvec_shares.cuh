@@ -4,9 +4,8 @@
 //
 // A tile may lie in several ranges. The block that has its first unit finishes it: the others leave their warps' parts
 // in device memory as soon as they have them, which is early, as the tile is the first of their range. A part is its
-// own flag (matvec_form.cuh), and whoever takes one leaves 0 for the next launch. Blocks take the ranges from the last
-// to the first, so that each waits only for blocks before it, which have begun and wait for nothing before they leave
-// their parts.
+// own flag (matvec_form.cuh), and whoever takes one leaves 0 for the next launch. So a block waits only for blocks
+// before it, which have begun and wait for nothing before they leave their parts.
 #pragma once
 
 #include "kernels/cuda/division.cuh"
@@ -19,18 +18,14 @@ namespace tessera::kernels::cuda {
 struct MatvecWork {
   TiledLinear tiled;
   Divisor units_per_tile;
-  int32_t n_blocks;
-  int32_t least, n_larger;  // units of a range; the first ranges have one more
+  BlockRanges ranges;  // of units
 
   // For most_blocks at most, of which none shall have less than least_units without need.
   MatvecWork(const LinearArgs& args, int units_of_row, int most_blocks, int least_units)
       : tiled(args), units_per_tile(divisor_of(units_of_row)) {
-    const int total = tiled.n_tiles() * units_of_row;
-    n_blocks = min_of_sizes(most_blocks, pieces_of(total, least_units));
-    least = total / n_blocks, n_larger = total % n_blocks;
+    const int total = tiled.tiles.n() * units_of_row;
+    ranges = BlockRanges(total, min_of_sizes(most_blocks, pieces_of(total, least_units)));
   }
-  TESSERA_DEVICE int begin(int range) const { return range * least + min_of(range, n_larger); }
-  TESSERA_DEVICE int size(int range) const { return least + (range < n_larger ? 1 : 0); }
 };
 
 // The range of this block: from first_unit of first_tile to the unit before end_unit of last_tile.
@@ -39,9 +34,9 @@ struct MatvecShare {
   int first_tile, first_unit, last_tile, end_unit;
 
   TESSERA_DEVICE explicit MatvecShare(const MatvecWork& work) {
-    range = work.n_blocks - 1 - block_x();
-    n_units = work.size(range);
-    const int first = work.begin(range), last = first + n_units - 1;
+    range = work.ranges.of_this_block();
+    n_units = work.ranges.size(range);
+    const int first = work.ranges.begin(range), last = first + n_units - 1;
     first_tile = quotient(first, work.units_per_tile), last_tile = quotient(last, work.units_per_tile);
     first_unit = first - first_tile * work.units_per_tile.value;
     end_unit = last - last_tile * work.units_per_tile.value + 1;
@@ -108,7 +103,7 @@ TESSERA_DEVICE void leave_part(const MatvecWork& work, const MatvecShare& share,
 template <typename S>
 TESSERA_DEVICE void take_parts(const MatvecWork& work, const MatvecShare& share, int place, float& low, float& high) {
   int range = share.range + 1;
-  for (int done = share.end_unit; done < work.units_per_tile.value; done += work.size(range), ++range) {
+  for (int done = share.end_unit; done < work.units_per_tile.value; done += work.ranges.size(range), ++range) {
     const auto words = parts_of_range<S>(work, range) + place;
     float parts[2 * S::kWarps];  // (warps, 2)
     take_floats([&](int i) { return words + (i / 2 * S::kPart + i % 2 * 8); }, parts);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "kernels/cuda/formats.cuh"
+#include "kernels/cuda/work_list.cuh"
 
 namespace tessera::kernels::cuda {
 
@@ -15,21 +16,13 @@ inline constexpr int kTileRows = 16;
 
 constexpr int rows_of_tile(const LinearJob& job) { return job.gate != 0 ? kTileRows / 2 : kTileRows; }
 
-// A launch's tiles, all jobs' in order, counted on the host: a kernel that counts them itself, dividing job by job,
-// asks for its first bytes a microsecond later.
+// A launch's tiles, all jobs' in order.
 struct TiledLinear {
   LinearArgs args;
-  int32_t end[kMaxJobs];  // tiles up to the end of each job; those past the last job repeat it
+  JobList tiles;
 
-  explicit TiledLinear(const LinearArgs& a) : args(a) {
-    int n = 0;
-    for (int i = 0; i < kMaxJobs; ++i) {
-      const int rows = rows_of_tile(a.jobs[i]);
-      if (i < a.n_jobs) n += (a.jobs[i].n + rows - 1) / rows;
-      end[i] = n;
-    }
-  }
-  constexpr int n_tiles() const { return end[kMaxJobs - 1]; }
+  explicit TiledLinear(const LinearArgs& a)
+      : args(a), tiles(a, [](const LinearJob& job) { return pieces_of(job.n, rows_of_tile(job)); }) {}
 };
 
 // A tile of one job: outputs first, first + 1, ... Row r lies r rows after `low`, or from row 8 on after `high`; rows
@@ -42,13 +35,10 @@ struct RowTile {
 
   template <typename F>
   TESSERA_DEVICE static RowTile of(const TiledLinear& tiled, int index) {
-    int at = 0, before = 0;
-    TESSERA_UNROLL
-    for (int i = 0; i + 1 < kMaxJobs; ++i)
-      if (index >= tiled.end[i]) at = i + 1, before = tiled.end[i];
-    const LinearJob& job = tiled.args.jobs[at];
+    const JobList::Place at = tiled.tiles.find(index);
+    const LinearJob& job = tiled.args.jobs[at.job];
     const bool is_paired = job.gate != 0;
-    const int first = (index - before) * rows_of_tile(job), last = job.n - 1 - first;
+    const int first = at.index * rows_of_tile(job), last = job.n - 1 - first;
     const auto row_bytes = static_cast<uint32_t>(kernels::cuda::row_bytes<F>(tiled.args.x.k));
     const Address begin = uint64_t{static_cast<uint32_t>(first)} * row_bytes,
                   half = uint64_t{kTileRows / 2} * row_bytes;
@@ -56,7 +46,7 @@ struct RowTile {
             job.weight + begin - (is_paired ? half : 0),
             last,
             is_paired ? last + kTileRows / 2 : last,
-            at,
+            at.job,
             first,
             row_bytes};
   }
