@@ -20,7 +20,7 @@ namespace tessera::kernels::cpu {
 namespace {
 
 constexpr int64_t kN = 10240, kK = 2560;
-constexpr int64_t kRotatedBytes = 256 << 20;
+constexpr int64_t kRotatedBytes = int64_t{1} << 30;
 
 ThreadPool& pool() {
   static ThreadPool pool(std::getenv("TESSERA_THREADS") ? std::atoi(std::getenv("TESSERA_THREADS")) : 0);
@@ -37,14 +37,17 @@ const Limits& limits() {
   return limits;
 }
 
-// Random codes; the scales are whatever small numbers the bytes give.
-std::vector<std::byte> random_weights(int64_t bytes) {
+// Copies of one matrix of random codes; the scales are whatever small numbers the bytes give.
+std::vector<std::byte> random_weights(int64_t matrix, int64_t n_copies) {
   std::mt19937_64 rng(1);
-  std::vector<std::byte> out(static_cast<size_t>(bytes));
-  for (size_t i = 0; i + 8 <= out.size(); i += 8) {
+  const auto bytes = static_cast<size_t>(matrix);
+  std::vector<std::byte> out(bytes * static_cast<size_t>(n_copies));
+  for (size_t i = 0; i + 8 <= bytes; i += 8) {
     const uint64_t word = rng() & 0xbfbfbfbfbfbfbfbf;  // no f16 or bf16 of these bytes is infinite or NaN
     std::memcpy(&out[i], &word, 8);
   }
+  for (size_t copy = 1; copy < static_cast<size_t>(n_copies); ++copy)
+    std::memcpy(out.data() + copy * bytes, out.data(), bytes);
   return out;
 }
 
@@ -60,7 +63,7 @@ void run_linear(benchmark::State& state, const LinearWeight& layout, Arithmetic 
   const int64_t m = state.range(0);
   const int64_t matrix = layout.bytes();
   const int64_t n_copies = std::max<int64_t>(1, kRotatedBytes / matrix);
-  const auto weights = random_weights(matrix * n_copies);
+  const auto weights = random_weights(matrix, n_copies);
   std::vector<float> x(static_cast<size_t>(m * kK)), out(static_cast<size_t>(m * kN));
   std::mt19937_64 rng(2);
   std::normal_distribution<float> normal;

@@ -1,5 +1,7 @@
 #include "kernels/cpu/limits.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -33,10 +35,12 @@ double read_gb_s(ThreadPool& pool, Isa isa) {
   struct Free {
     void operator()(std::byte* p) const { std::free(p); }
   };
-  const std::unique_ptr<std::byte, Free> buffer(static_cast<std::byte*>(std::aligned_alloc(4096, kLimitBufferBytes)));
+  const int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+  const int64_t share = std::min(kLimitBufferBytes, memory / 8) / pool.size() / 4096 * 4096;
+  const std::unique_ptr<std::byte, Free> buffer(
+      static_cast<std::byte*>(std::aligned_alloc(4096, static_cast<size_t>(share * pool.size()))));
   CHECK(buffer != nullptr);
   const LimitKernels& kernels = limit_kernels(isa);
-  const int64_t share = kLimitBufferBytes / pool.size() / 4096 * 4096;
   pool.run([&](int t) { std::memset(buffer.get() + t * share, t + 1, static_cast<size_t>(share)); });
   double best = 0;
   for (const int n_streams : {1, 2, 4, 8})
