@@ -76,7 +76,7 @@ class Tiles {
 // threads finish together.
 class TileQueue {
  public:
-  TileQueue(int64_t n_tiles, int n_threads) : n_tiles_(n_tiles), share_(int64_t{3} * n_threads) {}
+  TileQueue(int64_t n_tiles, int n_threads) : n_tiles_(n_tiles), share_(int64_t{2} * n_threads) {}
 
   // Makes [begin, end) the next run; empty when none is left.
   void take(int64_t& begin, int64_t& end) {
