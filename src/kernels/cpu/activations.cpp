@@ -25,6 +25,13 @@ const float* load_f32(const FloatKernels& floats, const InputRows& x, int64_t to
   return buffer;
 }
 
+// The next block of a row: each is too short a stretch for the processor to see a stream.
+void prefetch(const InputRows& x, int64_t token, int64_t begin) {
+  const auto element = static_cast<int64_t>(size_of(x.dtype));
+  const auto* at = static_cast<const std::byte*>(x.data) + (token * x.row_stride + begin) * element;
+  for (int64_t i = 0; i < 256 * element; i += 64) __builtin_prefetch(at + i);
+}
+
 }  // namespace
 
 ActivationForms ActivationForms::of(const quant::Format& format, Arithmetic arithmetic) {
@@ -69,6 +76,7 @@ void Activations::prepare(ThreadPool& pool, Isa isa, const InputRows& x, Activat
       const int64_t n = x.k - block * 256 < 256 ? x.k - block * 256 : 256;
       float buffer[256];
       float* to = copy ? copy + token * stride + block * 256 : buffer;
+      prefetch(x, token, block * 256 + 256);
       const float* values = load_f32(floats, x, token, block * 256, n, to);
       if (blocks256) kernels.quantize256(values, blocks256[block * x.m + token]);
       if (blocks32) kernels.quantize32(values, static_cast<int>(n / 32), blocks32[block * x.m + token]);
