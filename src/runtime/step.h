@@ -19,7 +19,7 @@ namespace tessera::runtime {
 struct Workspace {
   kernels::cpu::Activations activations;
   kernels::cpu::AttentionScratch attention;
-  std::vector<float> q, k, v, out;
+  std::vector<float> q, out;
   std::vector<std::vector<float>> rows;  // per thread
   std::vector<RopeTable> rope;           // by Plan's rope spec
 };

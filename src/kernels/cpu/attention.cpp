@@ -1,7 +1,6 @@
 #include "kernels/cpu/attention.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.h"
 #include "base/checked_math.h"
@@ -20,8 +19,9 @@ class TileRunner {
       : kernels_(kernels), args_(args), s_(scratch), group_(args.n_heads / args.n_kv_heads) {}
 
   void run(const Tile& tile) {
-    gather(tile);
-    AttentionTile rows{.q = s_.q.data(),
+    start(tile);
+    const int64_t first_row = tile.kv_head * args_.n_tokens * group_ + tile.first_row;
+    AttentionTile rows{.q = args_.q + first_row * args_.head_dim,
                        .q_pos = s_.q_pos.data(),
                        .out = s_.out.data(),
                        .row_max = s_.row_max.data(),
@@ -70,25 +70,21 @@ class TileRunner {
     return std::min<int64_t>({kMaxKeyBlocks, whole, ceil_div<int64_t>(end - first, kKeyBlock)});
   }
 
-  // Where row `i` of a KV head lies in q and out.
+  // Where row `i` of a KV head lies in out.
   int64_t row_offset(const Tile& tile, int64_t i) const {
     const int64_t row = tile.first_row + i;
     return ((row / group_) * args_.n_heads + tile.kv_head * group_ + row % group_) * args_.head_dim;
   }
 
-  void gather(const Tile& tile) {
+  void start(const Tile& tile) {
     const auto n = static_cast<size_t>(tile.n_rows), d = static_cast<size_t>(args_.head_dim);
-    s_.q.resize(n * d);
     s_.q_pos.resize(n);
     s_.out.assign(n * d, 0);
     s_.row_max.assign(n, -1e30f);
     s_.row_sum.assign(n, 0);
     s_.k.resize(kKeyBlock * d);
     s_.v.resize(kKeyBlock * d);
-    for (size_t i = 0; i < n; ++i) {
-      std::memcpy(s_.q.data() + i * d, args_.q + row_offset(tile, static_cast<int64_t>(i)), d * sizeof(float));
-      s_.q_pos[i] = args_.start + (tile.first_row + static_cast<int64_t>(i)) / group_;
-    }
+    for (size_t i = 0; i < n; ++i) s_.q_pos[i] = args_.start + (tile.first_row + static_cast<int64_t>(i)) / group_;
   }
 
   void scatter(const Tile& tile) {

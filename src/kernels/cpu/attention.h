@@ -23,7 +23,8 @@ struct CompressedKv {
 };
 
 struct AttentionArgs {
-  const float* q = nullptr;       // (n_tokens, n_heads, head_dim), normed and rotated
+  // (n_kv_heads, n_tokens, n_heads / n_kv_heads, head_dim), normed and rotated: what reads the same keys lies together.
+  const float* q = nullptr;
   float* out = nullptr;           // (n_tokens, n_heads, head_dim)
   const void* k_cache = nullptr;  // (n_kv_heads, n_slots, head_dim) of kv_dtype; position p lies in slot p % n_slots
   const void* v_cache = nullptr;
@@ -42,7 +43,7 @@ struct AttentionArgs {
 class AttentionScratch {
  public:
   struct PerThread {
-    std::vector<float> q, out, k, v, row_max, row_sum;
+    std::vector<float> out, k, v, row_max, row_sum;
     std::vector<int64_t> q_pos;
   };
   PerThread& of(int thread) { return per_thread_[static_cast<size_t>(thread)]; }

@@ -39,6 +39,18 @@ struct Inputs {
   }
 };
 
+// The queries of positions [from, to) as attention reads them: heads that share keys together.
+std::vector<float> queries(const Inputs& in, const Case& c, int64_t from, int64_t to) {
+  const int64_t group = c.n_heads / c.n_kv_heads;
+  std::vector<float> out;
+  for (int64_t kv_head = 0; kv_head < c.n_kv_heads; ++kv_head)
+    for (int64_t p = from; p < to; ++p) {
+      const auto first = in.q.begin() + (p * c.n_heads + kv_head * group) * c.head_dim;
+      out.insert(out.end(), first, first + group * c.head_dim);
+    }
+  return out;
+}
+
 // A cache holding positions [0, end), later ones over earlier ones; slots nobody wrote are poisoned.
 std::vector<std::byte> make_cache(const std::vector<float>& rows, const Case& c, int64_t end) {
   const auto d = static_cast<size_t>(c.head_dim);
@@ -54,11 +66,12 @@ std::vector<std::byte> make_cache(const std::vector<float>& rows, const Case& c,
 
 // Tokens [from, to) in one call, the cache as it is when they have been written.
 std::vector<float> attend(const Inputs& in, const Case& c, int64_t from, int64_t to, Isa isa, ThreadPool& pool) {
+  const auto q = queries(in, c, from, to);
   const auto k = make_cache(in.k, c, to), v = make_cache(in.v, c, to);
   std::vector<float> out(static_cast<size_t>((to - from) * c.n_heads * c.head_dim), -777.0f);
   AttentionScratch scratch;
   attention(pool, float_kernels(isa),
-            {.q = in.q.data() + from * c.n_heads * c.head_dim,
+            {.q = q.data(),
              .out = out.data(),
              .k_cache = k.data(),
              .v_cache = v.data(),
@@ -196,10 +209,11 @@ TEST(Attention, OverACompressedCacheIsAttentionOverWhatItHolds) {
     const Inputs in(rng, c);
     const auto codebook = quant::tq4_codebook(c.head_dim);
     const CompressedCache k(in.k, c, codebook), v(in.v, c, codebook);
+    const auto q = queries(in, c, c.start, c.start + c.n_tokens);
     for (Isa isa : available_isas()) {
       ThreadPool pool(2);
       AttentionScratch scratch;
-      AttentionArgs args{.q = in.q.data() + c.start * c.n_heads * c.head_dim,
+      AttentionArgs args{.q = q.data(),
                          .k_cache = k.rows.data(),
                          .v_cache = v.rows.data(),
                          .n_slots = c.n_slots,

@@ -42,32 +42,35 @@ void AttentionStep::write(StepContext& context, const Buffer& buffer, float* row
   }
 }
 
-void AttentionStep::prepare_token(StepContext& context, const Step& step, int64_t token) const {
+void AttentionStep::prepare_token(StepContext& context, const Step& step, int64_t token, float* kv_rows) const {
   const auto& hint = spec_.hint;
   const auto& f = context.floats;
-  const int64_t d = hint.head_dim, half = d / 2;
-  const auto load = [&](const Tensor& x, int64_t n_heads, float* to) {
-    f.load(x.dtype, x.data + static_cast<size_t>(token * n_heads * d) * size_of(x.dtype), to, n_heads * d);
+  const int64_t d = hint.head_dim, half = d / 2, group = hint.n_heads / hint.n_kv_heads;
+  // Vector `index` of x, at `to` if it is not f32 already.
+  const auto load = [&](const Tensor& x, int64_t index, float* to) -> const float* {
+    const std::byte* at = x.data + static_cast<size_t>(index * d) * size_of(x.dtype);
+    if (x.dtype == DType::kF32) return reinterpret_cast<const float*>(at);
+    f.load(x.dtype, at, to, d);
+    return to;
   };
-  float* q = context.workspace.q.data() + token * hint.n_heads * d;
-  load(step.q, hint.n_heads, q);
   for (int64_t head = 0; head < hint.n_heads; ++head) {
-    f.rms_norm(q + head * d, spec_.q_norm.data(), hint.eps, q + head * d, d);
-    f.rope(q + head * d, step.rope.cos(token), step.rope.sin(token), half);
-    if (spec_.compression) spec_.compression->rotation.apply(q + head * d);
+    float* q = context.workspace.q.data() + ((head / group * step.n_tokens + token) * group + head % group) * d;
+    f.rms_norm(load(step.q, token * hint.n_heads + head, q), spec_.q_norm.data(), hint.eps, q, d);
+    f.rope(q, step.rope.cos(token), step.rope.sin(token), half);
+    if (spec_.compression) spec_.compression->rotation.apply(q);
   }
   if (!hint.k) return;
-  float* k = context.workspace.k.data() + token * hint.n_kv_heads * d;
-  float* v = context.workspace.v.data() + token * hint.n_kv_heads * d;
-  load(step.k, hint.n_kv_heads, k);
-  load(step.v, hint.n_kv_heads, v);
   for (int64_t head = 0; head < hint.n_kv_heads; ++head) {
-    f.rms_norm(k + head * d, spec_.k_norm.data(), hint.eps, k + head * d, d);
-    f.rope(k + head * d, step.rope.cos(token), step.rope.sin(token), half);
-    f.rms_norm(v + head * d, nullptr, hint.eps, v + head * d, d);
+    float* k = kv_rows + head * d;
+    f.rms_norm(load(step.k, token * hint.n_kv_heads + head, k), spec_.k_norm.data(), hint.eps, k, d);
+    f.rope(k, step.rope.cos(token), step.rope.sin(token), half);
   }
-  write(context, step.keys, k, step.start + token);
-  write(context, step.values, v, step.start + token);
+  write(context, step.keys, kv_rows, step.start + token);
+  for (int64_t head = 0; head < hint.n_kv_heads; ++head) {
+    float* v = kv_rows + head * d;
+    f.rms_norm(load(step.v, token * hint.n_kv_heads + head, v), nullptr, hint.eps, v, d);
+  }
+  write(context, step.values, kv_rows, step.start + token);
 }
 
 Status AttentionStep::run(StepContext& context) const {
@@ -113,16 +116,17 @@ Status AttentionStep::run(StepContext& context) const {
   const auto grow = [&](std::vector<float>& buffer, int64_t n) {
     if (buffer.size() < static_cast<size_t>(n)) buffer.resize(static_cast<size_t>(n));
   };
+  Tensor out = TRY(Tensor::allocate(q.dtype, q.shape));
+  const bool is_stored = out.dtype != DType::kF32 || spec_.compression;
   grow(ws.q, n_tokens * row);
-  grow(ws.out, n_tokens * row);
-  grow(ws.k, n_tokens * hint.n_kv_heads * hint.head_dim);
-  grow(ws.v, n_tokens * hint.n_kv_heads * hint.head_dim);
+  if (is_stored) grow(ws.out, n_tokens * row);
   context.pool.parallel_for(n_tokens, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t token = begin; token < end; ++token) prepare_token(context, step, token);
+    std::vector<float> kv_rows(static_cast<size_t>(hint.n_kv_heads * hint.head_dim));
+    for (int64_t token = begin; token < end; ++token) prepare_token(context, step, token, kv_rows.data());
   });
   kernels::cpu::attention(context.pool, context.floats,
                           {.q = ws.q.data(),
-                           .out = ws.out.data(),
+                           .out = is_stored ? ws.out.data() : out.as<float>(),
                            .k_cache = step.keys.rows->data,
                            .v_cache = step.values.rows->data,
                            .kv_dtype = spec_.kv_dtype,
@@ -136,7 +140,7 @@ Status AttentionStep::run(StepContext& context) const {
                            .window = hint.window,
                            .scale = hint.scale},
                           ws.attention);
-  Tensor out = TRY(Tensor::allocate(q.dtype, q.shape));
+  if (!is_stored) return slots.set(hint.out, std::move(out));
   context.pool.parallel_for(n_tokens, 8, [&](int64_t begin, int64_t end) {
     if (spec_.compression)
       for (int64_t head = begin * hint.n_heads; head < end * hint.n_heads; ++head)

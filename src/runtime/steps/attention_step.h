@@ -46,7 +46,8 @@ class AttentionStep final : public Step, public CacheWork {
   struct Step;    // sizes and tensors of one run
   struct Buffer;  // keys or values of all positions
   Status check(const ops::Tensor& x, int64_t n_heads, int64_t n_tokens, std::string_view what) const;
-  void prepare_token(StepContext& context, const Step& step, int64_t token) const;
+  // kv_rows: room for the keys, or the values, of a token.
+  void prepare_token(StepContext& context, const Step& step, int64_t token, float* kv_rows) const;
   void write(StepContext& context, const Buffer& buffer, float* rows, int64_t position) const;
 
   Spec spec_;
