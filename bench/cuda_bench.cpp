@@ -33,6 +33,7 @@ class Ladder {
 
   explicit Ladder(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)) {
     parts_ = upload(std::vector<uint8_t>(matvec_parts_bytes(gpu_->info().n_multiprocessors)));
+    matmul_parts_ = upload(std::vector<uint8_t>(kMatmulPartsBytes));
   }
 
   // GB/s of reading 2 GiB.
@@ -85,7 +86,8 @@ class Ladder {
                         .values = values.address()};
     need(gpu_->run(&Api::activations, ActivationsArgs{floats.address(), Element::kF32, a}));
     const auto run = [&](int copy) {
-      LinearArgs args{.x = a, .format = *format_of(format), .n_jobs = 1, .jobs = {}, .parts = parts_.address()};
+      LinearArgs args{.x = a, .format = *format_of(format), .n_jobs = 1, .jobs = {}};
+      args.parts = is_matrix ? matmul_parts_.address() : parts_.address();
       args.jobs[0] = {.weight = weight.copies[static_cast<size_t>(copy) % weight.copies.size()].address(),
                       .gate = 0,
                       .bias = 0,
@@ -209,7 +211,7 @@ class Ladder {
   }
 
   std::shared_ptr<Gpu> gpu_;
-  Buffer parts_;  // scratch of matvec
+  Buffer parts_, matmul_parts_;  // scratch of matvec and of matmul
   std::mt19937_64 rng_{std::random_device{}()};
   double limit_ = 0, peak_ = 0;
   bool is_right_ = true;

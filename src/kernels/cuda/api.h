@@ -11,7 +11,7 @@
 
 namespace tessera::kernels::cuda {
 
-inline constexpr uint32_t kApiVersion = 5;
+inline constexpr uint32_t kApiVersion = 6;
 inline constexpr char kApiSymbol[] = "tessera_cuda_api";
 
 using Address = uint64_t;
@@ -125,7 +125,9 @@ struct LinearArgs {
   Format format;
   int32_t n_jobs;
   LinearJob jobs[kMaxJobs];
-  Address parts;  // of matvec with kInt8: scratch, matvec_parts_bytes, zero before the first use; launches leave zeros
+  // Of matvec with kInt8: scratch, matvec_parts_bytes, zero before the first use; launches leave zeros. Of matmul:
+  // scratch, kMatmulPartsBytes, of which the first kMatmulFlagBytes are so; or 0, which is slower.
+  Address parts;
   // Where leaves_form: what is in `out`, also in the form kInt8, at other places than x; its m is 0 where it is not
   // wanted. outputs: scratch for it, u32 (m, n), zero before the first use; launches leave zeros.
   Activations made;
@@ -139,6 +141,8 @@ inline constexpr uint64_t kMatvecPartBytes = 16 * 1024;  // a multiprocessor's
 constexpr uint64_t matvec_parts_bytes(int32_t n_multiprocessors) {
   return static_cast<uint64_t>(n_multiprocessors) * kMatvecPartBytes;
 }
+inline constexpr int kMatmulFlagBytes = 16 * 1024;
+inline constexpr uint64_t kMatmulPartsBytes = kMatmulFlagBytes + (uint64_t{32} << 20);
 
 // ---- rows
 // ------------------------------------------------------------------------------------------------------------

@@ -31,10 +31,12 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
     gpu_ = std::move(*gpu);
   }
   void TearDown() override {
-    if (parts_ != 0) {
-      const auto words = get<uint32_t>(parts_, parts_bytes() / 4);
+    const auto expect_zeros = [this](Address from, uint64_t bytes) {
+      const auto words = get<uint32_t>(from, bytes / 4);
       EXPECT_EQ(std::ranges::count(words, 0u), std::ssize(words)) << "parts of tiles that nobody took";
-    }
+    };
+    if (parts_ != 0) expect_zeros(parts_, parts_bytes());
+    if (matmul_parts_ != 0) expect_zeros(matmul_parts_, kMatmulFlagBytes);
     buffers_.clear();
     gpu_.reset();
   }
@@ -45,10 +47,16 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
   }
   // Filled with bytes that are NaN in every float type: what a kernel forgets to write, or reads too early, shows.
   Address poisoned(size_t bytes) { return put(std::vector<uint8_t>(bytes, 0xff)); }
-  // Scratch of matvec, one for all launches of a test.
+  // Scratch of matvec, and of matmul, one for all launches of a test.
   Address parts() {
     if (parts_ == 0) parts_ = put(std::vector<uint8_t>(parts_bytes()));
     return parts_;
+  }
+  Address matmul_parts() {
+    if (matmul_parts_ != 0) return matmul_parts_;
+    std::vector<uint8_t> bytes(kMatmulPartsBytes, 0xff);
+    std::fill_n(bytes.begin(), kMatmulFlagBytes, uint8_t{0});
+    return matmul_parts_ = put(bytes);
   }
   // Poisoned places for m rows of k in a form.
   Activations empty_form(Form form, int m, int64_t k, int group) {
@@ -123,7 +131,7 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
     return buffers_.back().address();
   }
   std::vector<Buffer> buffers_;
-  Address parts_ = 0;
+  Address parts_ = 0, matmul_parts_ = 0;
 };
 
 inline std::vector<float> random_floats(size_t n, std::mt19937_64& rng, float scale = 1) {

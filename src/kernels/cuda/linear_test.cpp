@@ -91,7 +91,7 @@ class LinearOnDevice : public OnDevice {
                     .format = *format_of(*w.format),
                     .n_jobs = 1,
                     .jobs = {job(w, m)},
-                    .parts = parts()};
+                    .parts = form == Form::kF16Tiles ? matmul_parts() : parts()};
     run(form == Form::kF16Tiles ? &Api::matmul : &Api::matvec, args);
     const auto got = floats(args.jobs[0].out, static_cast<size_t>(m * n));
     if (form == Form::kInt8) {
@@ -182,6 +182,32 @@ TEST_P(LinearOnDevice, MatmulOfUpTo128Tokens) {
     EXPECT_LE(error_of(type, 100, many, 256, Form::kF16Tiles), 4e-3) << static_cast<int>(type);
 }
 
+// Tiles that are left over are cut along k: one tile or a few of them, of whole rounds or rows that end within one.
+TEST_P(LinearOnDevice, MatmulOfTilesCutAlongK) {
+  for (GgmlType type : kBlocks)
+    EXPECT_LE(error_of(type, 20, 30, 5376, Form::kF16Tiles), 4e-3) << static_cast<int>(type);
+  for (GgmlType type : {GgmlType::kQ4_K, GgmlType::kQ8_0, GgmlType::kBF16})
+    EXPECT_LE(error_of(type, 300, 90, 2304 + (type == GgmlType::kQ4_K ? 0 : 96), Form::kF16Tiles), 4e-3)
+        << static_cast<int>(type);
+  EXPECT_LE(error_of(GgmlType::kF16, 100, 200, 1984, Form::kF16Tiles), 4e-3);
+}
+// To the bit, whatever block comes first; and without scratch nothing is cut.
+TEST_P(LinearOnDevice, MatmulOfCutTilesIsTheSameOnEveryRun) {
+  const int m = 70;
+  const int64_t n = 150, k = 4096;
+  const Weight w = weight(GgmlType::kQ6_K, n, k);
+  const auto x = random_floats(static_cast<size_t>(m * k), rng_);
+  LinearArgs args{.x = activations(x, m, k, Form::kF16Tiles, 0), .format = Format::kQ6_K, .n_jobs = 1};
+  const auto result = [&](Address parts) {
+    args.parts = parts, args.jobs[0] = job(w, m);
+    run(&Api::matmul, args);
+    return floats(args.jobs[0].out, static_cast<size_t>(m * n));
+  };
+  const auto first = result(matmul_parts());
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(result(matmul_parts()), first);
+  EXPECT_LE(relative_error(result(0), {first.begin(), first.end()}), 1e-5);
+}
+
 // The queries, keys and values of a layer in one launch.
 TEST_P(LinearOnDevice, SeveralWeightsOverOneInput) {
   const int m = 3;
@@ -227,6 +253,7 @@ TEST_P(LinearOnDevice, SeveralWeightsByMatmul) {
   const int64_t k = 512, n[] = {36, 5, 150};
   const auto x = random_floats(static_cast<size_t>(m * k), rng_);
   LinearArgs args{.x = activations(x, m, k, Form::kF16Tiles, 256), .format = Format::kQ5_K, .n_jobs = 3};
+  args.parts = matmul_parts();
   std::vector<std::vector<double>> expected;
   for (int i = 0; i < 3; ++i) {
     const Weight w = weight(GgmlType::kQ5_K, n[i], k);
@@ -253,7 +280,7 @@ TEST_P(LinearOnDevice, Gate) {
                     .format = *format_of(*up.format),
                     .n_jobs = 1,
                     .jobs = {job(up, m)},
-                    .parts = parts()};
+                    .parts = form == Form::kF16Tiles ? matmul_parts() : parts()};
     args.jobs[0].gate = gate.address;
     run(form == Form::kF16Tiles ? &Api::matmul : &Api::matvec, args);
     auto expected = product(up, x, m);

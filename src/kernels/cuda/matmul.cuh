@@ -10,7 +10,7 @@
 
 #include "kernels/cuda/bulk_copies.cuh"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/row_tiles.cuh"
+#include "kernels/cuda/matmul_parts.cuh"
 #include "kernels/cuda/warpgroup.cuh"
 
 namespace tessera::kernels::cuda {
@@ -43,6 +43,7 @@ template <typename F, int kWarps, int kTokens>
 struct MatmulStreams {
   using S = MatmulShape<F, kWarps, kTokens>;
   typename S::U::Source source;
+  int first_unit;                  // of the rows, of the block's part
   Address tiles;                   // the block's first of x
   uint32_t tile_stride;            // bytes from a step's to the next step's
   Shared<uint8_t> x_ring, w_ring;  // of the block, of this warp
@@ -54,7 +55,7 @@ struct MatmulStreams {
   TESSERA_DEVICE void copy_weights(int step) const {
     if (step >= n_steps || step % S::kUnitSteps != 0) return;
     const int unit = step / S::kUnitSteps;
-    source.copy_quickly(unit, unit_place(unit));
+    source.copy_quickly(first_unit + unit, unit_place(unit));
   }
   TESSERA_DEVICE Shared<uint8_t> tile_place(int step) const { return x_ring + step % S::kStages * S::kTileBytes; }
   TESSERA_DEVICE void copy_tokens(int step) const {
@@ -99,16 +100,20 @@ struct ProductStore {
   static_assert(S::kThreads % kFours == 0);
   const LinearArgs& args;
   Shared<float> products, scales;
+  int first_token;
   RowTile tile;  // of the thread's four
   bool exists;
 
-  TESSERA_DEVICE ProductStore(const TiledLinear& tiled, Shared<uint8_t> memory)
-      : args(tiled.args), products(cast<float>(memory)), scales(products + kTokens * S::kOutStride) {
-    const int at = block_y() * kWarps + thread() % kFours / 4;
+  TESSERA_DEVICE ProductStore(const TiledLinear& tiled, const MatmulShare& share, Shared<uint8_t> memory)
+      : args(tiled.args),
+        products(cast<float>(memory)),
+        scales(products + kTokens * S::kOutStride),
+        first_token(share.token_tile * kTokens) {
+    const int at = share.row_tile * kWarps + thread() % kFours / 4;
     exists = at < tiled.tiles.n();
     tile = RowTile::of<F>(tiled, min_of(at, tiled.tiles.n() - 1));
     for (int i = thread(); i < kTokens; i += S::kThreads)
-      scales[i] = global<const float>(args.x.d)[min_of(block_x() * kTokens + i, args.x.m - 1)];
+      scales[i] = global<const float>(args.x.d)[min_of(first_token + i, args.x.m - 1)];
     sync_block();
   }
   // A warp's accumulators.
@@ -129,32 +134,39 @@ struct ProductStore {
     float bias[4] = {};
     if (job.bias != 0)
       for (int i = 0; i < 4; ++i) bias[i] = global<const float>(job.bias)[min_of(row + i, job.n - 1)];
-    const int n_tokens = min_of(kTokens, args.x.m - block_x() * kTokens);
+    const int n_tokens = min_of(kTokens, args.x.m - first_token);
     for (int t = thread() / kFours; t < n_tokens; t += S::kThreads / kFours) {
       const Words4 in = load_words4(products + (t * S::kOutStride + 4 * four));
       float x[4];
       TESSERA_UNROLL
       for (int i = 0; i < 4; ++i) x[i] = float_of_bits(in.word[i]) + bias[i];
-      store_four(job, int64_t{block_x() * kTokens + t} * job.n + row, job.n - row, x);
+      store_four(job, int64_t{first_token + t} * job.n + row, job.n - row, x);
     }
   }
 };
 
 template <typename F, int kWarps, int kTokens>
 TESSERA_KERNEL(kWarps* kWarp, (MatmulShape<F, kWarps, kTokens>::kBlocks))
-matmul_kernel(TiledLinear tiled) {
+matmul_kernel(MatmulWork work) {
   using S = MatmulShape<F, kWarps, kTokens>;
   const auto memory = shared_memory();
+  const TiledLinear& tiled = work.tiled;
   const LinearArgs& args = tiled.args;
-  const RowTile tile = RowTile::of<F>(tiled, min_of(block_y() * kWarps + warp(), tiled.tiles.n() - 1));
+  const MatmulShare share(work);
+  const RowTile tile = RowTile::of<F>(tiled, min_of(share.row_tile * kWarps + warp(), tiled.tiles.n() - 1));
   const Address rows[2] = {tile.address(lane() / 4), tile.address(lane() / 4 + 8)};
+  const int first_step = share.first_round * S::kRoundSteps, first_unit = first_step / S::kUnitSteps;
+  const int n_steps = min_of(tiled_values(args.x.k) / kTileDepth, share.end_round * S::kRoundSteps) - first_step;
+  const auto tile_stride = static_cast<uint32_t>(padded_tokens(args.x.m) * kTileRowBytes);
   MatmulStreams<F, kWarps, kTokens> streams{{},
-                                            args.x.values + static_cast<Address>(block_x()) * S::kTileBytes,
-                                            static_cast<uint32_t>(padded_tokens(args.x.m) * kTileRowBytes),
+                                            first_unit,
+                                            args.x.values + static_cast<Address>(share.token_tile) * S::kTileBytes +
+                                                uint64_t{static_cast<uint32_t>(first_step)} * tile_stride,
+                                            tile_stride,
                                             memory,
                                             memory + (S::kStages * S::kTileBytes + warp() * S::kWarpBytes),
                                             typename S::Copies(memory + S::kRings),
-                                            tiled_values(args.x.k) / kTileDepth};
+                                            n_steps};
   streams.source.set(tile);
   if (kWarps == 8) streams.source.keep();                                   // lanes of sixteen warps have 128 registers
   for (int step = 0; step < S::kAhead; ++step) streams.copy_weights(step);  // do not depend on the launch before
@@ -178,7 +190,7 @@ matmul_kernel(TiledLinear tiled) {
       for (int slice = 0; slice < S::kStepSlices; ++slice) {
         const int in_unit = within % S::kUnitSteps * S::kStepSlices + slice;
         if (in_unit % F::kSharedSlices == 0)
-          w = QuadPair<F, S::kUnit>::fetch(streams.unit_place(unit), rows, unit, args.x.k);
+          w = QuadPair<F, S::kUnit>::fetch(streams.unit_place(unit), rows, first_unit + unit, args.x.k);
         now.unpack(w, in_unit, slice);
       }
       sync_block();  // the products of the step before the last have been made
@@ -193,15 +205,21 @@ matmul_kernel(TiledLinear tiled) {
       commit_copies();
       warpgroup_wait<1>();  // the registers of the step before are free
       if (S::kMayEndWithin && step + 1 >= streams.n_steps) {
-        warpgroup_wait<0>();
+        wait_for_sums(acc);  // where two ways meet: else ptxas has products made one by one
         break;
       }
     }
   }
-  warpgroup_wait<0>();
+  wait_for_sums(acc);
   wait_copies<0>();
   sync_block();  // the rings are free
-  const ProductStore<F, kWarps, kTokens> out(tiled, memory);
+  if (share.first_round > 0 || share.end_round < work.n_rounds) {
+    using Left = LeftSums<S::kThreads, kTokens / 2>;
+    const int n_left = work.n_parts.value - 1, first = share.cut_tile * n_left;  // of the tile
+    if (share.part < n_left) return Left::leave(args, first + share.part, acc);
+    Left::take(args, first, first + n_left, acc);
+  }
+  const ProductStore<F, kWarps, kTokens> out(tiled, share, memory);
   const bool is_gated = args.jobs[tile.job].gate != 0;
   if (is_gated)
     out.put(acc, true);
@@ -214,13 +232,14 @@ matmul_kernel(TiledLinear tiled) {
 template <typename F, int kWarps, int kTokens>
 int launch_matmul(Device& device, const LinearArgs& args, Failure* failure) {
   using S = MatmulShape<F, kWarps, kTokens>;
-  const TiledLinear tiled(args);
+  constexpr auto kernel = matmul_kernel<F, kWarps, kTokens>;
   Launch shape;
   shape.threads = S::kThreads;
   shape.shared_bytes = S::kSharedBytes;
-  // Tokens vary first: blocks that run at the same time read the same weights.
-  shape.blocks = {pieces_of(args.x.m, kTokens), pieces_of(tiled.tiles.n(), kWarps), 1};
-  return launch(device, shape, matmul_kernel<F, kWarps, kTokens>, tiled, failure);
+  MatmulWork work(args, kWarps, kTokens, pieces_of(tiled_values(args.x.k) / kTileDepth, S::kRoundSteps));
+  if (args.parts != 0) work.cut(resident_blocks(device, kernel, shape), LeftSums<S::kThreads, kTokens / 2>::most());
+  shape.blocks.x = work.n_blocks();
+  return launch(device, shape, kernel, work, failure);
 }
 
 // Sixteen warps hide the unpacking behind the products; cards with less shared memory hold the rings of eight, or of

@@ -42,6 +42,14 @@ template <int kGroupsLeft>
 TESSERA_DEVICE void warpgroup_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kGroupsLeft) : "memory");
 }
+// Until all products have been made. Sums may not be taken from their registers before: nvcc, which does not know who
+// writes them, else copies them to others as soon as the last product has been asked for.
+template <int n>
+TESSERA_DEVICE void wait_for_sums(float (&sums)[n]) {
+  warpgroup_wait<0>();
+  TESSERA_UNROLL
+  for (int i = 0; i < n; ++i) asm volatile("" : "+f"(sums[i])::"memory");
+}
 
 // PTX ISA, matrix descriptor: rows of 128 bytes, eight of them 1024 apart, 128-byte swizzle.
 TESSERA_DEVICE uint64_t tile_descriptor(Shared<const uint8_t> tile, int depth) {
@@ -107,6 +115,8 @@ TESSERA_DEVICE void warpgroup_arrive() {}
 TESSERA_DEVICE void warpgroup_commit() {}
 template <int kGroupsLeft>
 TESSERA_DEVICE void warpgroup_wait() {}
+template <int n>
+TESSERA_DEVICE void wait_for_sums(float (&)[n]) {}
 template <int kTokens>
 TESSERA_DEVICE void multiply_tile(float (&acc)[kTokens / 2], const uint32_t (&a)[4], Shared<const uint8_t> tile,
                                   int depth, bool adds) {

@@ -26,8 +26,9 @@ Result<std::unique_ptr<DeviceSession>> DeviceSession::create(std::shared_ptr<con
   TRY(session->memory_.allocate(session->gpu()));
   session->sampler_.emplace(session->gpu(), session->memory_, session->model());
   TRY(session->sampler_->init());
-  for (const Use use : {Use::kArrivals, Use::kParts, Use::kOutputs}) {
-    const std::vector<std::byte> zeros(session->memory_.size(use, 0));
+  for (const Use use : {Use::kArrivals, Use::kParts, Use::kMatmulParts, Use::kOutputs}) {
+    const uint64_t size = session->memory_.size(use, 0);
+    const std::vector<std::byte> zeros(use == Use::kMatmulParts ? std::min<uint64_t>(size, kMatmulFlagBytes) : size);
     if (!zeros.empty()) TRY(session->gpu().upload(session->memory_.get(use, 0, zeros.size()), zeros));
   }
   session->reset();

@@ -213,6 +213,7 @@ void Lowering::multiply(const DeviceRows& x, std::span<const Job> jobs) {
     const Form form = is_matrix ? Form::kF16Tiles : group > 0 ? Form::kInt8 : Form::kF32;
     if (!prepared || prepared->form != form || prepared->group != group) prepared = prepare(x, form, group);
     LinearArgs args{.x = *prepared, .format = jobs[i].format};
+    if (is_matrix) args.parts = memory_.get(Use::kMatmulParts, 0, kMatmulPartsBytes);
     if (form == Form::kInt8)
       args.parts = memory_.get(Use::kParts, 0, matvec_parts_bytes(model_.gpu().info().n_multiprocessors));
     const bool has_gate = jobs[i].job.gate != 0;
