@@ -103,7 +103,6 @@ struct LeftSums {
         const Words4 words = from[i / 4 * kThreads];
         TESSERA_UNROLL
         for (int j = 0; j < 4; ++j) x[i + j] += float_of_bits(words.word[j]);
-        if (i % 32 == 28) sync_warp();  // else all are loaded before one is added, and registers do not suffice
       }
     }
   }
