@@ -261,11 +261,8 @@ int matmul(Device& device, const LinearArgs& args, Failure* failure) {
   for (int i = 0; F::kIsFloat && i < args.n_jobs; ++i)
     if (args.jobs[i].weight % 16 != 0 || args.jobs[i].gate % 16 != 0)
       return fail(failure, "matmul needs floats at multiples of 16 bytes");
-  // For few tokens unpacking is the work. Blocks of 64 rows share it out evenly, three or four to a multiprocessor; up
-  // to 128 tokens as long as blocks of 256 rows, which unpack once for all, would leave half of the device idle.
-  const int n_blocks = pieces_of(TiledLinear(args).tiles.n(), 16);
-  if (args.x.m <= 64 || (args.x.m <= 128 && 2 * n_blocks <= device.n_multiprocessors))
-    return launch_matmul<F, 4, 64>(device, args, failure);
+  // For few tokens unpacking is the work. Blocks of 64 rows share it out evenly, three or four to a multiprocessor.
+  if (args.x.m <= 64) return launch_matmul<F, 4, 64>(device, args, failure);
   // An unpacked weight is used for twice as many tokens, and half as many warps, each with 128 sums a lane, suffice.
   if (args.x.m > 128 && device.shared_bytes >= MatmulShape<F, 8, 256>::kSharedBytes)
     return launch_matmul<F, 8, 256>(device, args, failure);
