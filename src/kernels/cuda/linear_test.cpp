@@ -174,10 +174,11 @@ TEST_P(LinearOnDevice, Matmul) {
   EXPECT_LE(error_of(GgmlType::kBF16, 390, 20, 704, Form::kF16Tiles), 4e-3);    // half a tile of tokens
 }
 
-// Up to 64 tokens take blocks of 64 rows, up to 128 of more: few of them, or more than the device has multiprocessors.
+// Up to 32 and up to 64 tokens take blocks of 64 rows, up to 128 of more: few of them, or more than the device has
+// multiprocessors.
 TEST_P(LinearOnDevice, MatmulOfUpTo128Tokens) {
   const int64_t many = 256 * gpu_->info().n_multiprocessors + 24;
-  for (int m : {33, 64, 65, 128}) EXPECT_LE(error_of(GgmlType::kQ6_K, m, 90, 512, Form::kF16Tiles), 4e-3) << m;
+  for (int m : {32, 33, 64, 65, 128}) EXPECT_LE(error_of(GgmlType::kQ6_K, m, 90, 512, Form::kF16Tiles), 4e-3) << m;
   for (GgmlType type : {GgmlType::kQ4_K, GgmlType::kQ8_0, GgmlType::kBF16})
     EXPECT_LE(error_of(type, 100, many, 256, Form::kF16Tiles), 4e-3) << static_cast<int>(type);
 }

@@ -21,7 +21,7 @@ struct MatmulShape {
   static constexpr int kStages = 4, kAhead = kStages - 2;  // a stage is free when the step after its own has begun
   static constexpr int kTileBytes = kTokens * kTileRowBytes;
   // The smallest shape is the one that must fit into 99 KiB.
-  static constexpr int kUnit = kWarps <= 8 && kTokens == 64 ? F::kSmallMatmulUnit : F::kMatmulUnit;
+  static constexpr int kUnit = kWarps <= 8 && kTokens <= 64 ? F::kSmallMatmulUnit : F::kMatmulUnit;
   using U = Unit<F, kUnit>;
   static constexpr int kStepSlices = kTileDepth / kSlice, kUnitSteps = kUnit / kTileDepth;
   // Of the loop: an even number, and with it stages are constants.
@@ -261,7 +261,8 @@ int matmul(Device& device, const LinearArgs& args, Failure* failure) {
   for (int i = 0; F::kIsFloat && i < args.n_jobs; ++i)
     if (args.jobs[i].weight % 16 != 0 || args.jobs[i].gate % 16 != 0)
       return fail(failure, "matmul needs floats at multiples of 16 bytes");
-  // For few tokens unpacking is the work. Blocks of 64 rows share it out evenly, three or four to a multiprocessor.
+  // For few tokens unpacking is the work. Blocks of 64 rows share it out evenly, three to six to a multiprocessor.
+  if (args.x.m <= 32) return launch_matmul<F, 4, 32>(device, args, failure);
   if (args.x.m <= 64) return launch_matmul<F, 4, 64>(device, args, failure);
   // An unpacked weight is used for twice as many tokens, and half as many warps, each with 128 sums a lane, suffice.
   if (args.x.m > 128 && device.shared_bytes >= MatmulShape<F, 8, 256>::kSharedBytes)

@@ -63,6 +63,14 @@ TESSERA_DEVICE uint64_t tile_descriptor(Shared<const uint8_t> tile, int depth) {
 #define TESSERA_SUMS8(i)                                                                                      \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), \
       "+f"(d[i + 7])
+TESSERA_DEVICE void wgmma_f16(float (&d)[16], const uint32_t (&a)[4], uint64_t b, bool adds) {
+  asm volatile(
+      "{ .reg .pred p; setp.ne.b32 p, %21, 0; wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
+      "{%16, %17, %18, %19}, %20, p, 1, 1, 0; }"
+      : TESSERA_SUMS8(0), TESSERA_SUMS8(8)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
+}
 TESSERA_DEVICE void wgmma_f16(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool adds) {
   asm volatile(
       "{ .reg .pred p; setp.ne.b32 p, %37, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
