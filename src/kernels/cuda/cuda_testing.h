@@ -47,7 +47,8 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
   }
   // Filled with bytes that are NaN in every float type: what a kernel forgets to write, or reads too early, shows.
   Address poisoned(size_t bytes) { return put(std::vector<uint8_t>(bytes, 0xff)); }
-  // Scratch of matvec, and of matmul, one for all launches of a test.
+  // Scratch of matvec, and of matmul, one for all launches of a test; of the one that takes a form.
+  Address parts(Form form) { return form == Form::kF16Tiles ? matmul_parts() : parts(); }
   Address parts() {
     if (parts_ == 0) parts_ = put(std::vector<uint8_t>(parts_bytes()));
     return parts_;

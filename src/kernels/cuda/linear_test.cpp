@@ -91,7 +91,7 @@ class LinearOnDevice : public OnDevice {
                     .format = *format_of(*w.format),
                     .n_jobs = 1,
                     .jobs = {job(w, m)},
-                    .parts = form == Form::kF16Tiles ? matmul_parts() : parts()};
+                    .parts = parts(form)};
     run(form == Form::kF16Tiles ? &Api::matmul : &Api::matvec, args);
     const auto got = floats(args.jobs[0].out, static_cast<size_t>(m * n));
     if (form == Form::kInt8) {
@@ -281,7 +281,7 @@ TEST_P(LinearOnDevice, Gate) {
                     .format = *format_of(*up.format),
                     .n_jobs = 1,
                     .jobs = {job(up, m)},
-                    .parts = form == Form::kF16Tiles ? matmul_parts() : parts()};
+                    .parts = parts(form)};
     args.jobs[0].gate = gate.address;
     run(form == Form::kF16Tiles ? &Api::matmul : &Api::matvec, args);
     auto expected = product(up, x, m);

@@ -213,12 +213,9 @@ matmul_kernel(MatmulWork work) {
   wait_for_sums(acc);
   wait_copies<0>();
   sync_block();  // the rings are free
-  if (share.first_round > 0 || share.end_round < work.n_rounds) {
-    using Left = LeftSums<S::kThreads, kTokens / 2>;
-    const int n_left = work.n_parts.value - 1, first = share.cut_tile * n_left;  // of the tile
-    if (share.part < n_left) return Left::leave(args, first + share.part, acc);
-    Left::take(args, first, first + n_left, acc);
-  }
+  using Left = LeftSums<S::kThreads, kTokens / 2>;
+  if (share.part < share.n_left) return Left::leave(args, share.first_left + share.part, acc);
+  if (share.n_left > 0) Left::take(args, share.first_left, share.n_left, acc);
   const ProductStore<F, kWarps, kTokens> out(tiled, share, memory);
   const bool is_gated = args.jobs[tile.job].gate != 0;
   if (is_gated)

@@ -44,15 +44,15 @@ struct MatmulWork {
 // What one block does.
 struct MatmulShare {
   int row_tile, token_tile;
-  int part, cut_tile;  // of a tile that is cut, which is the cut_tile-th
-  int first_round, end_round;
+  int part = 0, n_left = 0, first_left = 0;  // of a tile that is cut: n_left parts before the last one leave their sums
+  int first_round = 0, end_round;
 
-  TESSERA_DEVICE explicit MatmulShare(const MatmulWork& work) : part(0), cut_tile(0), first_round(0) {
-    end_round = work.n_rounds;
+  TESSERA_DEVICE explicit MatmulShare(const MatmulWork& work) : end_round(work.n_rounds) {
     int tile = block_x();
     if (tile >= work.n_whole) {
-      cut_tile = quotient(tile - work.n_whole, work.n_parts);
+      const int cut_tile = quotient(tile - work.n_whole, work.n_parts);
       part = tile - work.n_whole - cut_tile * work.n_parts.value;
+      n_left = work.n_parts.value - 1, first_left = cut_tile * n_left;
       tile = work.n_whole + cut_tile;
       first_round = quotient(work.n_rounds * part, work.n_parts);
       end_round = quotient(work.n_rounds * (part + 1), work.n_parts);
@@ -85,8 +85,9 @@ struct LeftSums {
     fence();
     leave_word(flag(args, place), 1);
   }
-  // Adds the sums of places first to end - 1 to x.
-  TESSERA_DEVICE static void take(const LinearArgs& args, int first, int end, float (&x)[kSums]) {
+  // Adds the sums of n places from `first` on to x.
+  TESSERA_DEVICE static void take(const LinearArgs& args, int first, int n, float (&x)[kSums]) {
+    const int end = first + n;
     if (thread() == 0) {
       for (int place = first; place < end; ++place) {
         while (load_past_caches(flag(args, place)) == 0) look_again();
