@@ -1,7 +1,8 @@
 #include "runtime/steps/attention_step.h"
 
 #include <algorithm>
-#include <cstring>
+
+#include "runtime/steps/each_row.h"
 
 namespace tessera::runtime {
 
@@ -120,10 +121,9 @@ Status AttentionStep::run(StepContext& context) const {
   const bool is_stored = out.dtype != DType::kF32 || spec_.compression;
   grow(ws.q, n_tokens * row);
   if (is_stored) grow(ws.out, n_tokens * row);
-  context.pool.parallel_for(n_tokens, 4, [&](int64_t begin, int64_t end) {
-    std::vector<float> kv_rows(static_cast<size_t>(hint.n_kv_heads * hint.head_dim));
-    for (int64_t token = begin; token < end; ++token) prepare_token(context, step, token, kv_rows.data());
-  });
+  constexpr int64_t kTokensOfTask = 2;
+  for_each_row(context, n_tokens, kTokensOfTask, static_cast<size_t>(hint.n_kv_heads * hint.head_dim),
+               [&](int64_t token, float* kv_rows) { prepare_token(context, step, token, kv_rows); });
   kernels::cpu::attention(context.pool, context.floats,
                           {.q = ws.q.data(),
                            .out = is_stored ? ws.out.data() : out.as<float>(),

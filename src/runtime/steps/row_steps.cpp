@@ -1,7 +1,6 @@
 #include "runtime/steps/row_steps.h"
 
-#include <algorithm>
-#include <atomic>
+#include "runtime/steps/each_row.h"
 
 namespace tessera::runtime {
 namespace {
@@ -9,25 +8,7 @@ namespace {
 using kernels::cpu::FloatKernels;
 using ops::Tensor;
 
-// f(row index, scratch of `n_floats` floats) over all rows, on all threads when there is enough to do.
-template <typename F>
-void for_each_row(StepContext& context, int64_t n_rows, size_t n_floats, F&& f) {
-  auto& scratch = context.workspace.rows;
-  scratch.resize(static_cast<size_t>(context.pool.size()));
-  for (auto& rows : scratch)
-    if (rows.size() < n_floats) rows.resize(n_floats);
-  constexpr int64_t kRowsPerTask = 8;
-  if (n_rows < 2 * kRowsPerTask || context.pool.size() == 1) {
-    for (int64_t i = 0; i < n_rows; ++i) f(i, scratch[0].data());
-    return;
-  }
-  std::atomic<int64_t> next{0};
-  context.pool.run([&](int thread) {
-    float* mine = scratch[static_cast<size_t>(thread)].data();
-    for (int64_t begin; (begin = next.fetch_add(kRowsPerTask, std::memory_order_relaxed)) < n_rows;)
-      for (int64_t i = begin; i < std::min(begin + kRowsPerTask, n_rows); ++i) f(i, mine);
-  });
-}
+constexpr int64_t kRowsOfTask = 8;
 
 std::byte* row(const Tensor& tensor, int64_t i) {
   return tensor.data + static_cast<size_t>(i * tensor.shape.back()) * size_of(tensor.dtype);
@@ -59,7 +40,7 @@ Status NormStep::run(StepContext& context) const {
   if (!norm_.fits(x)) return instructions_.run(context);
   Tensor y = TRY(Tensor::allocate(x.dtype, x.shape));
   const int64_t n = x.shape.back();
-  for_each_row(context, n_rows(x), static_cast<size_t>(n), [&](int64_t i, float* scratch) {
+  for_each_row(context, n_rows(x), kRowsOfTask, static_cast<size_t>(n), [&](int64_t i, float* scratch) {
     context.floats.load(x.dtype, row(x, i), scratch, n);
     context.floats.rms_norm(scratch, weight_or_null(norm_), norm_.eps, scratch, n);
     context.floats.store(y.dtype, scratch, row(y, i), n);
@@ -78,7 +59,7 @@ Status ResidualStep::run(StepContext& context) const {
   if (spec_.next) next = TRY(Tensor::allocate(x.dtype, x.shape));
   const int64_t n = x.shape.back();
   const FloatKernels& f = context.floats;
-  for_each_row(context, n_rows(x), static_cast<size_t>(2 * n), [&](int64_t i, float* scratch) {
+  for_each_row(context, n_rows(x), kRowsOfTask, static_cast<size_t>(2 * n), [&](int64_t i, float* scratch) {
     float* other = scratch + n;
     f.load(x.dtype, row(x, i), scratch, n);
     f.load(x.dtype, row(residual, i), other, n);
@@ -125,7 +106,7 @@ Status EmbeddingStep::run(StepContext& context) const {
                         spec_.n_rows - 1);
     }
   }
-  for_each_row(context, n, static_cast<size_t>(spec_.k), [&](int64_t i, float* scratch) {
+  for_each_row(context, n, kRowsOfTask, static_cast<size_t>(spec_.k), [&](int64_t i, float* scratch) {
     const int64_t id = ids.dtype == DType::kI64 ? ids.as<int64_t>()[i] : ids.as<int32_t>()[i];
     spec_.format->dequantize(weight.data + id * row_bytes, spec_.k, scratch);
     if (spec_.factor != 1) context.floats.scale(scratch, spec_.factor, scratch, spec_.k);
