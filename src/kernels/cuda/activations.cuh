@@ -70,13 +70,15 @@ TESSERA_DEVICE void quantize_eight(const Activations& out, int64_t token, int fi
   const int log2_group = out.group == 256 ? 8 : 5;  // no division: a launch may wait for these few instructions
   for (int step = 1; step < 1 << (log2_group - 3); step *= 2) largest = max_of(largest, shuffle_xor(largest, step));
   const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
-  uint32_t words[2] = {0, 0};
+  uint32_t words[2];
   int32_t sum = 0;
   TESSERA_UNROLL
-  for (int i = 0; i < 8; ++i) {
-    const int code = max_of(-127, min_of(127, round_to_int(x[i] * inverse)));
-    words[i / 4] |= (static_cast<uint32_t>(code) & 0xffu) << 8 * (i % 4);
-    sum += code;
+  for (int i = 0; i < 2; ++i) {
+    uint32_t code[4];  // in the lowest byte
+    TESSERA_UNROLL
+    for (int j = 0; j < 4; ++j) code[j] = integer_bits(max_of(-127.0f, min_of(127.0f, x[4 * i + j] * inverse)));
+    words[i] = permute_bytes(permute_bytes(code[0], code[1], 0x0040), permute_bytes(code[2], code[3], 0x0040), 0x5410);
+    sum = dot4(words[i], 0x01010101u, sum);
   }
   sum += shuffle_xor(sum, 1);  // of sixteen, in two lanes
   if (!is_inside) return;

@@ -48,6 +48,9 @@ struct alignas(8) Words2 {
   uint32_t word[2];
 };
 
+// The integer nearest to x (of two the even one), whose magnitude is at most 2^22, in the low 23 bits.
+TESSERA_DEVICE uint32_t integer_bits(float x) { return bits_of_float(x + 0x1.8p23f); }
+
 // Two f16 of an integer of up to 11 bits.
 constexpr uint32_t f16x2(int value) {
   uint32_t rest = static_cast<uint32_t>(value < 0 ? -value : value), exponent = 15 + 10;
