@@ -11,7 +11,7 @@
 
 namespace tessera::kernels::cuda {
 
-inline constexpr uint32_t kApiVersion = 6;
+inline constexpr uint32_t kApiVersion = 7;
 inline constexpr char kApiSymbol[] = "tessera_cuda_api";
 
 using Address = uint64_t;
@@ -165,6 +165,9 @@ struct NormArgs {
   Element element;
   int32_t m, k;
   float branch_eps, next_eps, scale;
+  // What wrote `residual` is no nearer than two launches back, and what lies between is one that waits before it lets
+  // the next start (words.cuh), as linears are: it is read before the launch before this one has ended.
+  bool residual_is_there;
 };
 // out = cap * tanh(x / cap), f32.
 struct SoftCapArgs {

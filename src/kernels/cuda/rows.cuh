@@ -29,53 +29,40 @@ struct NormRow {
   }
 };
 
-// In the form the linears after it read.
+// In the form the linears after it read. stores: or only the instructions.
 template <int kRounds>
-TESSERA_DEVICE void make_form(const Activations& out, int64_t token, const NormRow<kRounds>& row,
+TESSERA_DEVICE void make_form(const Activations& out, int64_t token, bool stores, const NormRow<kRounds>& row,
                               Shared<float> scratch) {
   if (out.form == Form::kInt8) {
     TESSERA_UNROLL
     for (int round = 0; round < kRounds; ++round)
-      quantize_eight(out, token, row.first(round), row.first(round) < out.k, row.x[round]);
+      quantize_eight(out, token, row.first(round), stores && row.first(round) < out.k, row.x[round]);
     return;
   }
   float largest = 0;
   TESSERA_UNROLL
   for (int i = 0; i < 8 * kRounds; ++i) largest = max_of(largest, abs_of(row.x[i / 8][i % 8]));
   const PowerOfTwo scale(block_max(largest, kNormThreads / kWarp, scratch));
+  if (!stores) return;
   if (thread() == 0) store_token_scale(out, token, scale);
   TESSERA_UNROLL
   for (int round = 0; round < kRounds; ++round)
     if (row.first(round) < tiled_values(out.k)) tile_eight(out, token, row.first(round), scale.factor, row.x[round]);
 }
 
-// A block per row: x, residual in; sum, next out, each once. Everything a thread needs is asked for before it is used,
-// the weights even before the launch before this one has ended: with one row, the time is that of the memory's answer
-// and of the instructions, which come from memory, too. So where rows are whole, of a multiple of 8 values, their
-// element is known when the kernel is compiled.
-template <int kRounds, bool kIsWhole, Element kElement>
-TESSERA_KERNEL(kNormThreads, 1)
-norm_kernel(NormArgs a) {
-  if constexpr (kIsWhole) a.element = kElement;
-  const auto scratch = cast<float>(shared_memory());
-  constexpr int kWarps = kNormThreads / kWarp;
-  let_next_start();
+// What the rows of a launch share: everything but x and the residual.
+template <int kRounds>
+struct NormWeights {
+  float branch[kRounds][8], next[kRounds][8];
+};
+
+// A block's row from x on: sum, next and its form. stores: or only the instructions.
+template <bool kIsWhole, int kRounds>
+TESSERA_DEVICE void finish_row(const NormArgs& a, bool stores, const NormWeights<kRounds>& weights,
+                               const float (&residual)[kRounds][8], NormRow<kRounds>& row, Shared<float> scratch) {
   const int64_t start = int64_t{block_x()} * a.k;
-  float weight[kRounds][8] = {}, next_weight[kRounds][8] = {}, residual[kRounds][8] = {};
-  NormRow<kRounds> row = {};
-  TESSERA_UNROLL
-  for (int round = 0; round < kRounds; ++round) {
-    load_weights<kIsWhole>(a.branch_weight, row.first(round), a.k, weight[round]);
-    if (a.next != 0) load_weights<kIsWhole>(a.next_weight, row.first(round), a.k, next_weight[round]);
-  }
-  wait_for_previous();
-  TESSERA_UNROLL
-  for (int round = 0; round < kRounds; ++round) {
-    load_eight<kIsWhole>(a.x, a.element, start, row.first(round), a.k, row.x[round]);
-    if (a.residual != 0) load_eight<kIsWhole>(a.residual, a.element, start, row.first(round), a.k, residual[round]);
-  }
   const auto factor_of = [&](float eps) {
-    return inverse_sqrt(block_sum(row.squares(), kWarps, scratch) / static_cast<float>(a.k) + eps);
+    return inverse_sqrt(block_sum(row.squares(), kNormThreads / kWarp, scratch) / static_cast<float>(a.k) + eps);
   };
   const float factor = factor_of(a.branch_eps);
   TESSERA_UNROLL
@@ -83,24 +70,62 @@ norm_kernel(NormArgs a) {
     TESSERA_UNROLL
     for (int i = 0; i < 8; ++i) {
       float& x = row.x[round][i];
-      x = x * factor * weight[round][i];
+      x = x * factor * weights.branch[round][i];
       if (a.residual != 0) x = (residual[round][i] + x) * a.scale;
     }
-    store_eight<kIsWhole>(a.sum, a.element, start, row.first(round), a.k, row.x[round]);
+    if (stores) store_eight<kIsWhole>(a.sum, a.element, start, row.first(round), a.k, row.x[round]);
   }
   if (a.next != 0) {
     const float next_factor = factor_of(a.next_eps);
     TESSERA_UNROLL
     for (int round = 0; round < kRounds; ++round) {
       TESSERA_UNROLL
-      for (int i = 0; i < 8; ++i) row.x[round][i] = row.x[round][i] * next_factor * next_weight[round][i];
-      store_eight<kIsWhole>(a.next, a.element, start, row.first(round), a.k, row.x[round]);
+      for (int i = 0; i < 8; ++i) row.x[round][i] = row.x[round][i] * next_factor * weights.next[round][i];
+      if (stores) store_eight<kIsWhole>(a.next, a.element, start, row.first(round), a.k, row.x[round]);
     }
   }
   if (a.made.m == 0) return;
   TESSERA_UNROLL
   for (int i = 0; i < 8 * kRounds; ++i) row.x[i / 8][i % 8] = rounded(row.x[i / 8][i % 8], a.element);
-  make_form(a.made, block_x(), row, scratch);
+  make_form(a.made, block_x(), stores, row, scratch);
+}
+
+// A block per row: x, residual in; sum, next out, each once. With few rows the time is that of the memory's answers and
+// of the instructions, which come from memory, too. So whatever does not depend on the launch before this one is asked
+// for before that has ended, and all instructions are run once, on zeros. And where rows are whole, of a multiple of 8
+// values, their element is known when the kernel is compiled.
+template <int kRounds, bool kIsWhole, Element kElement>
+TESSERA_KERNEL(kNormThreads, 1)
+norm_kernel(NormArgs a) {
+  if constexpr (kIsWhole) a.element = kElement;
+  const auto scratch = cast<float>(shared_memory());
+  let_next_start();
+  const int64_t start = int64_t{block_x()} * a.k;
+  if (a.residual_is_there) fence();  // the cache may know an older one
+  NormWeights<kRounds> weights = {};
+  float residual[kRounds][8] = {};
+  NormRow<kRounds> row = {};
+  TESSERA_UNROLL
+  for (int round = 0; round < kRounds; ++round) {
+    const int first = row.first(round);
+    load_weights<kIsWhole>(a.branch_weight, first, a.k, weights.branch[round]);
+    if (a.next != 0) load_weights<kIsWhole>(a.next_weight, first, a.k, weights.next[round]);
+    if (a.residual_is_there) load_eight<kIsWhole>(a.residual, a.element, start, first, a.k, residual[round]);
+  }
+  TESSERA_LOOP
+  for (int pass = a.m <= kFewTokens ? 0 : 1; pass < 2; ++pass) {
+    if (pass == 1) {
+      wait_for_previous();
+      TESSERA_UNROLL
+      for (int round = 0; round < kRounds; ++round) {
+        const int first = row.first(round);
+        load_eight<kIsWhole>(a.x, a.element, start, first, a.k, row.x[round]);
+        if (a.residual != 0 && !a.residual_is_there)
+          load_eight<kIsWhole>(a.residual, a.element, start, first, a.k, residual[round]);
+      }
+    }
+    finish_row<kIsWhole>(a, pass == 1, weights, residual, row, scratch);
+  }
 }
 
 TESSERA_KERNEL(kElementThreads, 1) soft_cap_kernel(SoftCapArgs a) {

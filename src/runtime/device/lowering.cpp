@@ -48,6 +48,7 @@ class Lowering final : public StepVisitor {
   template <typename Args>
   void emit(Operation<Args> operation, const Args& args) {
     out_.launches.push_back(launch_of(operation, args));
+    is_after_linear_ = std::is_same_v<Args, LinearArgs>;
     constexpr bool makes_input = std::is_same_v<Args, ActivationsArgs>;
     out_.kinds.push_back(makes_input ? "inputs of linears" : kind_);
   }
@@ -87,7 +88,8 @@ class Lowering final : public StepVisitor {
     std::function<bool(const Activations&)> leave;  // false: not in this form
   };
   std::optional<Maker> maker_;
-  uint32_t set_ = 0;  // of the form prepared last
+  uint32_t set_ = 0;              // of the form prepared last
+  bool is_after_linear_ = false;  // the last launch is a linear
   std::string_view kind_;
   std::vector<std::function<Status(Gpu&)>> first_;  // launches in front of all others
   DeviceStep out_;
@@ -286,7 +288,8 @@ Status Lowering::norm(const NormStep& step) {
                       .k = int32_of(x.width),
                       .branch_eps = step.norm().eps,
                       .next_eps = 0,
-                      .scale = 1};
+                      .scale = 1,
+                      .residual_is_there = false};
   emit_maker(&Api::norm, args, out.storage);
   return {};
 }
@@ -312,7 +315,8 @@ Status Lowering::residual(const ResidualStep& step) {
                       .k = int32_of(x.width),
                       .branch_eps = spec.branch.eps,
                       .next_eps = spec.next ? spec.next->eps : 0,
-                      .scale = spec.scale.value_or(1.0f)};
+                      .scale = spec.scale.value_or(1.0f),
+                      .residual_is_there = is_after_linear_};
   emit_maker(&Api::norm, args, spec.next ? next.storage : sum.storage);
   return {};
 }
