@@ -22,6 +22,7 @@ struct Device {
   int ordinal = 0, n_multiprocessors = 0, major = 0;
   int shared_bytes = 0;  // a block may have
   cudaStream_t stream = nullptr;
+  int last_blocks = 0;  // of the last launch
   std::unique_ptr<Transfers> transfers;
   cudaEvent_t marks[2] = {};
 };
@@ -37,6 +38,9 @@ int allow_shared(void (*kernel)(Args), int bytes, Failure* failure) {
       cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
       "shared memory", failure);
 }
+
+// A launch may begin before the one before it has ended.
+inline bool launches_overlap(const Device& device) { return device.major >= 9; }
 
 template <typename Args>
 int resident_blocks(const Device& device, void (*kernel)(Args), const Launch& shape) {
@@ -61,7 +65,8 @@ int launch(Device& device, const Launch& shape, void (*kernel)(Args), const Args
   config.dynamicSmemBytes = static_cast<size_t>(shape.shared_bytes);
   config.stream = device.stream;
   config.attrs = &overlap;
-  config.numAttrs = device.major >= 9 ? 1 : 0;
+  config.numAttrs = launches_overlap(device) ? 1 : 0;
+  device.last_blocks = shape.blocks.x * shape.blocks.y * shape.blocks.z;
   return check(cudaLaunchKernelEx(&config, kernel, args), "launch", failure);
 }
 

@@ -141,7 +141,8 @@ int launch_matvec_few(Device& device, const LinearArgs& args, Failure* failure) 
   PartWork work = PartWork::of<F>(args, device.shared_bytes);
   const int most_rows = (device.shared_bytes - work.ring_bytes()) / work.sums_bytes(1);
   if (most_rows <= 0) return fail(failure, "matvec: a row is too long for this device's shared memory");
-  work.deal_out(device.n_multiprocessors * pieces_of(work.rows.n(), device.n_multiprocessors * most_rows));
+  const int most_blocks = device.n_multiprocessors - spare_multiprocessors(device);
+  work.deal_out(most_blocks * pieces_of(work.rows.n(), most_blocks * most_rows));
   Launch shape;
   shape.threads = work.n_warps * kWarp;
   shape.shared_bytes = work.ring_bytes() + work.sums_bytes(work.ranges.most());

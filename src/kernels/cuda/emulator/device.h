@@ -19,6 +19,7 @@ struct Launch {
 struct Device {
   int n_multiprocessors = 2;  // few, so that persistent kernels take more than one round
   int shared_bytes = 227 * 1024;
+  int last_blocks = 0;
   DeviceMemory memory;
   Graph* capturing = nullptr;
 };
@@ -26,6 +27,8 @@ struct Device {
 // Runs `work` now, or records it.
 int enqueue(Device& device, std::function<int(Failure*)> work, Failure* failure);
 int run_emulated(const Launch& shape, const std::function<void()>& kernel, Failure* failure);
+
+inline bool launches_overlap(const Device&) { return false; }
 
 template <typename Args>
 int resident_blocks(const Device& device, void (*)(Args), const Launch&) {
