@@ -99,6 +99,8 @@ struct RowCopies {
     barrier.announce(bytes);
     if (bytes > 0) barrier.copy_for_once(to + lane() * stride, global<const uint8_t>(from), bytes);
   }
+  // Until the first rows of a stage have arrived, which wait() has not been called for.
+  TESSERA_DEVICE void wait_for_first(int of_stage) const { BulkBarrier(barriers + of_stage).wait(0); }
   // Until the rows of the next stage have arrived.
   TESSERA_DEVICE void wait() {
     BulkBarrier(barriers + stage).wait(waited);
@@ -128,6 +130,7 @@ struct RowCopies {
     }
     commit_copies();
   }
+  TESSERA_DEVICE void wait_for_first(int) const {}  // launches do not overlap
   TESSERA_DEVICE void wait() {
     wait_copies<kStages - 1>();
     sync_warp();

@@ -96,8 +96,7 @@ matvec_few_kernel(PartWork work) {
   const BlockRows rows(work);
   const WarpRows mine(work, rows);
   PartStream<F> stream(work, rows, mine, memory + warp() * work.warp_bytes);
-  TESSERA_LOOP
-  for (int i = 0; i < S::kStages; ++i) stream.copy_next();  // weights do not depend on the launch before
+  stream.fill(work.is_paced);  // weights do not depend on the launch before
   wait_for_previous();
   let_next_start();  // attention after it reads what earlier launches wrote, and does not wait for that (words.cuh)
   sync_warp();       // every lane has noted where its rows' parts begin
@@ -143,6 +142,7 @@ int launch_matvec_few(Device& device, const LinearArgs& args, Failure* failure) 
   if (most_rows <= 0) return fail(failure, "matvec: a row is too long for this device's shared memory");
   const int most_blocks = device.n_multiprocessors - spare_multiprocessors(device);
   work.deal_out(most_blocks * pieces_of(work.rows.n(), most_blocks * most_rows));
+  work.is_paced = device.last_blocks <= spare_multiprocessors(device);
   Launch shape;
   shape.threads = work.n_warps * kWarp;
   shape.shared_bytes = work.ring_bytes() + work.sums_bytes(work.ranges.most());

@@ -38,6 +38,7 @@ struct PartWork {
   Divisor warps_of_row, n_teams;
   BlockRanges ranges;  // of rows
   int32_t warp_bytes;
+  bool is_paced;  // see PartStream::fill
 
   // With so many warps of a block, of which `of_row` share a row.
   template <typename F>
@@ -111,6 +112,15 @@ class PartStream {
         part_(mine.part),
         row_(mine.begin),
         copies_(memory) {}
+  // Starts the copies of all stages. is_paced: each when the one before has arrived. That keeps the memory as busy, but
+  // not so full of requests that what the launch before this one reads and writes has to queue behind them.
+  TESSERA_DEVICE void fill(bool is_paced) {
+    TESSERA_LOOP
+    for (int i = 0; i < S::kStages; ++i) {
+      if (is_paced && i > 0) copies_.wait_for_first(i - 1);
+      copy_next();
+    }
+  }
   // Starts the copies of the next stage's rows, if there are any.
   TESSERA_DEVICE void copy_next() {
     if (left_ == 0) find_rows();
