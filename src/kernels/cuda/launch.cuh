@@ -29,5 +29,9 @@ namespace tessera::kernels::cuda {
 inline int spare_multiprocessors(const Device& device) {
   return launches_overlap(device) ? device.n_multiprocessors / 32 : 0;
 }
+// Whether the last launch does.
+inline bool leaves_room(const Device& device) {
+  return device.last_blocks <= device.n_multiprocessors - spare_multiprocessors(device);
+}
 
 }  // namespace tessera::kernels::cuda

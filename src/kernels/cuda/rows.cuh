@@ -90,13 +90,19 @@ TESSERA_DEVICE void finish_row(const NormArgs& a, bool stores, const NormWeights
   make_form(a.made, block_x(), stores, row, scratch);
 }
 
+struct NormWork {
+  NormArgs args;
+  bool is_early;  // begins long before the launch before it has ended
+};
+
 // A block per row: x, residual in; sum, next out, each once. With few rows the time is that of the memory's answers and
 // of the instructions, which come from memory, too. So whatever does not depend on the launch before this one is asked
-// for before that has ended, and all instructions are run once, on zeros. And where rows are whole, of a multiple of 8
-// values, their element is known when the kernel is compiled.
+// for before that has ended, and where there is time all instructions are run once, on zeros. And where rows are whole,
+// of a multiple of 8 values, their element is known when the kernel is compiled.
 template <int kRounds, bool kIsWhole, Element kElement>
 TESSERA_KERNEL(kNormThreads, 1)
-norm_kernel(NormArgs a) {
+norm_kernel(NormWork work) {
+  NormArgs& a = work.args;
   if constexpr (kIsWhole) a.element = kElement;
   const auto scratch = cast<float>(shared_memory());
   let_next_start();
@@ -113,7 +119,7 @@ norm_kernel(NormArgs a) {
     if (a.residual_is_there) load_eight<kIsWhole>(a.residual, a.element, start, first, a.k, residual[round]);
   }
   TESSERA_LOOP
-  for (int pass = a.m <= kFewTokens ? 0 : 1; pass < 2; ++pass) {
+  for (int pass = work.is_early ? 0 : 1; pass < 2; ++pass) {
     if (pass == 1) {
       wait_for_previous();
       TESSERA_UNROLL
@@ -150,8 +156,9 @@ int launch_norm(Device& device, const NormArgs& args, Failure* failure) {
   shape.blocks.x = args.m;
   shape.shared_bytes = kNormThreads / kWarp * static_cast<int>(sizeof(float));
   constexpr int kRoundValues = 8 * kNormThreads;
+  const NormWork work{args, args.m <= kFewTokens && leaves_room(device)};
   const auto launch_rounds = [&]<int rounds>() {
-    return launch(device, shape, norm_kernel<rounds, kIsWhole, kElement>, args, failure);
+    return launch(device, shape, norm_kernel<rounds, kIsWhole, kElement>, work, failure);
   };
   if (args.k <= kRoundValues) return launch_rounds.template operator()<1>();
   if (args.k <= 2 * kRoundValues) return launch_rounds.template operator()<2>();
