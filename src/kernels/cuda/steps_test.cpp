@@ -12,8 +12,14 @@ class StepsOnDevice : public OnDevice {};
 
 TEST_P(StepsOnDevice, NormResidualAndNextNorm) {
   constexpr double kEps = 1e-6;
-  for (int32_t k : {1, 31, 256, 1030}) {
-    const int32_t m = 3;
+  struct Case {
+    int32_t m, k;
+    bool residual_is_there;
+  };
+  for (const auto& [m, k, residual_is_there] :
+       {Case{3, 1, false}, Case{3, 31, true}, Case{3, 256, true}, Case{2, 1030, false}, Case{1, 31, false},
+        Case{1, 5376, true}, Case{2, 6152, true}, Case{1, 12296, false}}) {
+    SCOPED_TRACE(::testing::Message() << m << " x " << k);
     const auto n = static_cast<size_t>(m * k);
     const auto x = random_floats(n, rng_), residual = random_floats(n, rng_),
                weight = random_floats(static_cast<size_t>(k), rng_), next = random_floats(static_cast<size_t>(k), rng_);
@@ -29,7 +35,8 @@ TEST_P(StepsOnDevice, NormResidualAndNextNorm) {
                   .k = k,
                   .branch_eps = static_cast<float>(kEps),
                   .next_eps = static_cast<float>(kEps),
-                  .scale = 1};
+                  .scale = 1,
+                  .residual_is_there = residual_is_there};
     run(&Api::norm, args);
     Doubles expected = norm_of(widen(x), weight, static_cast<size_t>(k), kEps);
     EXPECT_LE(relative_error(floats(args.sum, n), expected), 1e-5);
