@@ -107,7 +107,8 @@ norm_kernel(NormWork work) {
   const auto scratch = cast<float>(shared_memory());
   let_next_start();
   const int64_t start = int64_t{block_x()} * a.k;
-  if (a.residual_is_there) fence();  // the cache may know an older one
+  const bool has_residual = a.residual != 0, is_there = has_residual && a.residual_is_there;
+  if (is_there) fence();  // the cache may know an older one
   NormWeights<kRounds> weights = {};
   float residual[kRounds][8] = {};
   NormRow<kRounds> row = {};
@@ -116,7 +117,7 @@ norm_kernel(NormWork work) {
     const int first = row.first(round);
     load_weights<kIsWhole>(a.branch_weight, first, a.k, weights.branch[round]);
     if (a.next != 0) load_weights<kIsWhole>(a.next_weight, first, a.k, weights.next[round]);
-    if (a.residual_is_there) load_eight<kIsWhole>(a.residual, a.element, start, first, a.k, residual[round]);
+    if (is_there) load_eight<kIsWhole>(a.residual, a.element, start, first, a.k, residual[round]);
   }
   TESSERA_LOOP
   for (int pass = work.is_early ? 0 : 1; pass < 2; ++pass) {
@@ -126,8 +127,7 @@ norm_kernel(NormWork work) {
       for (int round = 0; round < kRounds; ++round) {
         const int first = row.first(round);
         load_eight<kIsWhole>(a.x, a.element, start, first, a.k, row.x[round]);
-        if (a.residual != 0 && !a.residual_is_there)
-          load_eight<kIsWhole>(a.residual, a.element, start, first, a.k, residual[round]);
+        if (has_residual && !is_there) load_eight<kIsWhole>(a.residual, a.element, start, first, a.k, residual[round]);
       }
     }
     finish_row<kIsWhole>(a, pass == 1, weights, residual, row, scratch);

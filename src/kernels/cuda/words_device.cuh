@@ -182,7 +182,6 @@ TESSERA_DEVICE uint32_t fma_f16x2(uint32_t a, uint32_t b, uint32_t c) {
 }
 TESSERA_DEVICE float float_of_bits(uint32_t bits) { return __uint_as_float(bits); }
 TESSERA_DEVICE uint32_t bits_of_float(float value) { return __float_as_uint(value); }
-TESSERA_DEVICE int round_to_int(float value) { return __float2int_rn(value); }
 
 TESSERA_DEVICE float max_of(float a, float b) { return fmaxf(a, b); }
 TESSERA_DEVICE float min_of(float a, float b) { return fminf(a, b); }

@@ -36,6 +36,7 @@ int resident_blocks(const Device& device, void (*)(Args), const Launch&) {
 }
 template <typename Args>
 int launch(Device& device, const Launch& shape, void (*kernel)(Args), const Args& args, Failure* failure) {
+  device.last_blocks = shape.blocks.x * shape.blocks.y * shape.blocks.z;
   return enqueue(
       device,
       [shape, kernel, args](Failure* to) {

@@ -175,7 +175,6 @@ inline uint32_t fma_f16x2(uint32_t a, uint32_t b, uint32_t c) {
 }
 inline float float_of_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t bits_of_float(float value) { return std::bit_cast<uint32_t>(value); }
-inline int round_to_int(float value) { return static_cast<int>(std::nearbyint(value)); }
 
 inline float max_of(float a, float b) { return std::fmax(a, b); }
 inline float min_of(float a, float b) { return std::fmin(a, b); }
