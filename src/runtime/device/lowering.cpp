@@ -48,7 +48,7 @@ class Lowering final : public StepVisitor {
   template <typename Args>
   void emit(Operation<Args> operation, const Args& args) {
     out_.launches.push_back(launch_of(operation, args));
-    is_after_linear_ = std::is_same_v<Args, LinearArgs>;
+    linear_outputs_.reset();
     constexpr bool makes_input = std::is_same_v<Args, ActivationsArgs>;
     out_.kinds.push_back(makes_input ? "inputs of linears" : kind_);
   }
@@ -88,8 +88,8 @@ class Lowering final : public StepVisitor {
     std::function<bool(const Activations&)> leave;  // false: not in this form
   };
   std::optional<Maker> maker_;
-  uint32_t set_ = 0;              // of the form prepared last
-  bool is_after_linear_ = false;  // the last launch is a linear
+  uint32_t set_ = 0;                                     // of the form prepared last
+  std::optional<std::vector<uint32_t>> linear_outputs_;  // storages that the last launch writes, where it is a linear
   std::string_view kind_;
   std::vector<std::function<Status(Gpu&)>> first_;  // launches in front of all others
   DeviceStep out_;
@@ -220,13 +220,18 @@ void Lowering::multiply(const DeviceRows& x, std::span<const Job> jobs) {
       args.parts = memory_.get(Use::kParts, 0, matvec_parts_bytes(model_.gpu().info().n_multiprocessors));
     const bool has_gate = jobs[i].job.gate != 0;
     const auto fits = [&](const Job& job) { return job.format == args.format && (job.job.gate != 0) == has_gate; };
-    while (i < jobs.size() && args.n_jobs < kMaxJobs && fits(jobs[i])) args.jobs[args.n_jobs++] = jobs[i++].job;
+    std::vector<uint32_t> outputs;
+    while (i < jobs.size() && args.n_jobs < kMaxJobs && fits(jobs[i])) {
+      outputs.push_back(jobs[i].storage);
+      args.jobs[args.n_jobs++] = jobs[i++].job;
+    }
     if (is_matrix || !leaves_form(args)) {
       emit(is_matrix ? &Api::matmul : &Api::matvec, args);
     } else {
       args.outputs = memory_.get(Use::kOutputs, 0, uint64_t{4} * static_cast<uint64_t>(x.rows * args.jobs[0].n));
-      emit_maker(&Api::matvec, args, jobs[i - 1].storage, 1 - set_);
+      emit_maker(&Api::matvec, args, outputs.back(), 1 - set_);
     }
+    linear_outputs_ = std::move(outputs);
   }
 }
 
@@ -303,6 +308,8 @@ Status Lowering::residual(const ResidualStep& step) {
     return not_implemented("a residual of another shape or dtype than its branch has no CUDA kernel");
   const DeviceRows sum = set(spec.sum, x.rows, x.width, x.element);
   const DeviceRows next = spec.next ? set(spec.next_out, x.rows, x.width, x.element) : DeviceRows{};
+  const bool is_there =
+      linear_outputs_ && std::ranges::find(*linear_outputs_, residual.storage) == linear_outputs_->end();
   const NormArgs args{.x = x.address,
                       .branch_weight = numbers(spec.branch.weight),
                       .residual = residual.address,
@@ -316,7 +323,7 @@ Status Lowering::residual(const ResidualStep& step) {
                       .branch_eps = spec.branch.eps,
                       .next_eps = spec.next ? spec.next->eps : 0,
                       .scale = spec.scale.value_or(1.0f),
-                      .residual_is_there = is_after_linear_};
+                      .residual_is_there = is_there};
   emit_maker(&Api::norm, args, spec.next ? next.storage : sum.storage);
   return {};
 }
