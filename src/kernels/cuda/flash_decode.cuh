@@ -143,11 +143,11 @@ flash_decode_kernel(FlashArgs args) {
     b.clear_queries();
   }
   let_next_start();
-  wait_for_previous();
-  if (!has_keys) {
+  if (!has_keys) {  // as another block of the launch has keys and waits, this one makes way for the next launch
     wait_copies<0>();
     return;
   }
+  wait_for_previous();
   wait_copies<S::kStages - 1>();
   sync_block();  // the tables are there
   make_heads<S>(b);
@@ -170,7 +170,7 @@ int launch_flash_decode(Device& device, const AttentionArgs& args, Failure* fail
   shape.threads = S::kThreads;
   shape.shared_bytes = S::shared_bytes(args.m);
   const FlashArgs of_kernel(args);
-  shape.blocks = {args.n_splits, args.n_kv_heads, pieces_of(args.m * of_kernel.group.value, S::kRows)};
+  shape.blocks = {args.n_kv_heads, args.n_splits, pieces_of(args.m * of_kernel.group.value, S::kRows)};
   return launch(device, shape, flash_decode_kernel<S>, of_kernel, failure);
 }
 

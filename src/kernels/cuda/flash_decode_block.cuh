@@ -49,7 +49,7 @@ struct DecodeBlock {
 
   TESSERA_DEVICE explicit DecodeBlock(const FlashArgs& args) : a(args) {
     position = load_past_caches(global<const int32_t>(a.position));
-    kv_head = block_y(), tile = block_z(), piece = block_x();
+    kv_head = block_x(), tile = block_z(), piece = block_y();
     first_row = tile * S::kRows, n_rows = min_of(a.m * a.group.value - first_row, S::kRows);
     rings = shared_memory();
     queries = rings + S::kKeyWarps * S::kRingBytes;

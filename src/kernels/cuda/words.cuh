@@ -26,7 +26,8 @@
 //                           may be waited for, as those after it may not run yet. look_again: between two looks
 //   let_next_start          the next launch may begin: it prefetches, and waits for this one to finish
 //   wait_for_previous       the launch before this one has finished and its writes are seen. Every thread of every
-//                           kernel comes here, so that what finishes after a launch finishes after all before it.
+//                           kernel comes here, or is sure that another block does, so that what finishes after a
+//                           launch finishes after all before it.
 //                           A kernel that comes here before it lets the next one start gives that one more: all but
 //                           this launch has ended when the next begins, not only when the next has waited
 #pragma once
