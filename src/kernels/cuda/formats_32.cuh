@@ -134,8 +134,8 @@ struct Q4_0 : PackedSlice<quant::Q4_0, 8, 16> {
     TESSERA_UNROLL
     for (int i = 0; i < 2; ++i) {
       const Words4& codes = q.codes[i][0];
-      const int32_t dot =
-          dot16_low(codes, x.codes[2 * i], x.sums.start[i]) + (dot16_high(codes, x.codes[2 * i + 1], 0) >> 4);
+      const int32_t dot = dot16_of<kLowNibbles>(codes, x.codes[2 * i], x.sums.start[i]) +
+                          (dot16_of<kHighNibbles>(codes, x.codes[2 * i + 1], 0) >> 4);
       sum += float_of_f16(static_cast<uint16_t>(q.d[i])) * x.d[i] * static_cast<float>(dot);
     }
     return sum;

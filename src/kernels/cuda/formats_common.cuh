@@ -48,15 +48,13 @@ TESSERA_DEVICE int32_t dot16(const uint32_t (&a)[4], const Words4& b, int32_t c)
   for (int i = 0; i < 4; ++i) c = dot4(a[i], b.word[i], c);
   return c;
 }
-// The same of the nibbles of four words: the low ones; 16 times the high ones, which costs no shifts.
-TESSERA_DEVICE int32_t dot16_low(const Words4& a, const Words4& b, int32_t c) {
+// The same of some bits of four words, unsigned. A mask is all that it takes: where bits are 2^n times what they stand
+// for, the sum is brought back, not each word.
+inline constexpr uint32_t kLowNibbles = 0x0f0f0f0fu, kHighNibbles = 0xf0f0f0f0u;
+template <uint32_t kBits>
+TESSERA_DEVICE int32_t dot16_of(const Words4& a, const Words4& b, int32_t c) {
   TESSERA_UNROLL
-  for (int i = 0; i < 4; ++i) c = dot4(a.word[i] & 0x0f0f0f0fu, b.word[i], c);
-  return c;
-}
-TESSERA_DEVICE int32_t dot16_high(const Words4& a, const Words4& b, int32_t c) {
-  TESSERA_UNROLL
-  for (int i = 0; i < 4; ++i) c = dot4_unsigned(a.word[i] & 0xf0f0f0f0u, b.word[i], c);
+  for (int i = 0; i < 4; ++i) c = dot4_unsigned(a.word[i] & kBits, b.word[i], c);
   return c;
 }
 

@@ -145,8 +145,9 @@ struct Q4K : KWithMins<quant::Q4_K> {
     return out;
   }
   TESSERA_DEVICE static float product(const Quarter& q, const QuarterInput<Q4K>& x) {
-    const int32_t first = dot16_low(q.low[1], x.codes[1], dot16_low(q.low[0], x.codes[0], 0));
-    const int32_t second = dot16_high(q.low[1], x.codes[3], dot16_high(q.low[0], x.codes[2], 0));
+    const int32_t first = dot16_of<kLowNibbles>(q.low[1], x.codes[1], dot16_of<kLowNibbles>(q.low[0], x.codes[0], 0));
+    const int32_t second =
+        dot16_of<kHighNibbles>(q.low[1], x.codes[3], dot16_of<kHighNibbles>(q.low[0], x.codes[2], 0));
     return scaled(q, first, second >> 4, x.sums.of_blocks, x.d[0]);
   }
 };
@@ -212,20 +213,17 @@ struct Q5K : KWithMins<quant::Q5_K> {
     return out;
   }
   TESSERA_DEVICE static float product(const Quarter& q, const QuarterInput<Q5K>& x) {
-    int32_t sum[2] = {0, 0};
+    int32_t first = 0, second = 0, fifth = 0;  // of the second sub-block 16 times the nibbles, 32 times the fifth bits
     TESSERA_UNROLL
     for (int i = 0; i < 2; ++i) {
-      uint32_t codes[2][4];
+      uint32_t codes[4];
       TESSERA_UNROLL
-      for (int w = 0; w < 4; ++w) {
-        const uint32_t low = q.low[i].word[w], high = q.high[i].word[w];
-        codes[0][w] = (low & 0x0f0f0f0fu) | (high & 0x10101010u);
-        codes[1][w] = (low >> 4 & 0x0f0f0f0fu) | (high >> 1 & 0x10101010u);
-      }
-      TESSERA_UNROLL
-      for (int b = 0; b < 2; ++b) sum[b] = dot16(codes[b], x.codes[2 * b + i], sum[b]);
+      for (int w = 0; w < 4; ++w) codes[w] = (q.low[i].word[w] & kLowNibbles) | (q.high[i].word[w] & 0x10101010u);
+      first = dot16(codes, x.codes[i], first);
+      second = dot16_of<kHighNibbles>(q.low[i], x.codes[2 + i], second);
+      fifth = dot16_of<0x20202020u>(q.high[i], x.codes[2 + i], fifth);
     }
-    return scaled(q, sum[0], sum[1], x.sums.of_blocks, x.d[0]);
+    return scaled(q, first, (second + 8 * fifth) >> 4, x.sums.of_blocks, x.d[0]);
   }
 };
 

@@ -103,12 +103,16 @@ struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
   TESSERA_DEVICE static float product(const Quarter& q, const QuarterInput<Q6K>& x) {
     int32_t sum = 0;
     TESSERA_UNROLL
-    for (int g = 0; g < 4; ++g) {
+    for (int g = 0; g < 3; ++g) {
       uint32_t codes[4];
       TESSERA_UNROLL
       for (int w = 0; w < 4; ++w) codes[w] = join(q.low[g % 2].word[w], q.high.word[w], g);
       sum += dot16(codes, x.codes[g], x.sums.start[g]) * signed_byte(q.scales, g);
     }
+    // The last codes would take two shifts: instead 16 times the low nibbles and 64 times the high pairs.
+    const int32_t low = dot16_of<kHighNibbles>(q.low[1], x.codes[3], 0),
+                  high = dot16_of<0xc0c0c0c0u>(q.high, x.codes[3], 0);
+    sum += (x.sums.start[3] + ((low + 4 * high) >> 4)) * signed_byte(q.scales, 3);
     return float_of_f16(static_cast<uint16_t>(q.d)) * x.d[0] * static_cast<float>(sum);
   }
 };
