@@ -170,6 +170,7 @@ int launch_flash_decode(Device& device, const AttentionArgs& args, Failure* fail
   shape.threads = S::kThreads;
   shape.shared_bytes = S::shared_bytes(args.m);
   const FlashArgs of_kernel(args);
+  // Blocks begin in this order, of each tile those of the first piece, which has keys, before those that may have none.
   shape.blocks = {args.n_kv_heads, args.n_splits, pieces_of(args.m * of_kernel.group.value, S::kRows)};
   return launch(device, shape, flash_decode_kernel<S>, of_kernel, failure);
 }
