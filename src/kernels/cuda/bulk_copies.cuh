@@ -16,45 +16,6 @@ namespace tessera::kernels::cuda {
 constexpr int copies_bytes(int n_stages) { return (n_stages * 8 + 15) / 16 * 16; }
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-struct BulkBarrier {
-  uint32_t address;
-  TESSERA_DEVICE explicit BulkBarrier(Shared<uint64_t> place)
-      : address(static_cast<uint32_t>(__cvta_generic_to_shared(place))) {}
-
-  // n announcements complete a phase, together with the bytes they announce.
-  TESSERA_DEVICE void init(int n) const {
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(address), "r"(n));
-  }
-  TESSERA_DEVICE static void fence_init() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
-  TESSERA_DEVICE void announce(int bytes) const {
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(address), "r"(bytes) : "memory");
-  }
-  TESSERA_DEVICE void copy(Shared<uint8_t> to, Global<const uint8_t> from, int bytes) const {
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-                     static_cast<uint32_t>(__cvta_generic_to_shared(to))),
-                 "l"(from), "r"(bytes), "r"(address)
-                 : "memory");
-  }
-  // The same of bytes that nobody reads again: in the L2 they make way for what is.
-  TESSERA_DEVICE void copy_for_once(Shared<uint8_t> to, Global<const uint8_t> from, int bytes) const {
-    uint64_t policy;
-    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-    asm volatile(
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], "
-        "%4;" ::"r"(static_cast<uint32_t>(__cvta_generic_to_shared(to))),
-        "l"(from), "r"(bytes), "r"(address), "l"(policy)
-        : "memory");
-  }
-  // Until the (use + 1)-th phase is complete.
-  TESSERA_DEVICE void wait(int use) const {
-    asm volatile(
-        "{ .reg .pred p; AGAIN_%=: mbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1; @p bra DONE_%=; bra AGAIN_%=; "
-        "DONE_%=: }" ::"r"(address),
-        "r"(use & 1)
-        : "memory");
-  }
-};
-
 template <int kStages, int kThreads>
 struct TileCopies {
   Shared<uint64_t> barriers;  // of the stages
@@ -62,20 +23,20 @@ struct TileCopies {
   // By all threads, before any copy.
   TESSERA_DEVICE explicit TileCopies(Shared<uint8_t> memory) : barriers(cast<uint64_t>(memory)) {
     if (thread() == 0) {
-      for (int i = 0; i < kStages; ++i) BulkBarrier(barriers + i).init(1);
-      BulkBarrier::fence_init();
+      for (int i = 0; i < kStages; ++i) Barrier(barriers + i).init(1);
+      Barrier::fence_init();
     }
     sync_block();
   }
   // By all threads: `bytes`, a multiple of 16 kThreads, into stage `stage`.
   TESSERA_DEVICE void start(Shared<uint8_t> to, Global<const uint8_t> from, int bytes, int stage) const {
     if (thread() != 0) return;
-    const BulkBarrier barrier(barriers + stage);
+    const Barrier barrier(barriers + stage);
     barrier.announce(bytes);
     barrier.copy(to, from, bytes);
   }
   // Until the copy into a stage has arrived that is the (use + 1)-th.
-  TESSERA_DEVICE void wait(int stage, int use) const { BulkBarrier(barriers + stage).wait(use); }
+  TESSERA_DEVICE void wait(int stage, int use) const { Barrier(barriers + stage).wait(use); }
 };
 
 template <int kStages, int kRows>
@@ -87,23 +48,23 @@ struct RowCopies {
   TESSERA_DEVICE explicit RowCopies(Shared<uint8_t> memory) : barriers(cast<uint64_t>(memory)) {
     if (lane() == 0) {
       TESSERA_UNROLL
-      for (int i = 0; i < kStages; ++i) BulkBarrier(barriers + i).init(kRows);
-      BulkBarrier::fence_init();
+      for (int i = 0; i < kStages; ++i) Barrier(barriers + i).init(kRows);
+      Barrier::fence_init();
     }
     sync_warp();
   }
   // By a whole warp: lane r < kRows has row r come to `to` + r stride, `bytes` of it (0: none) from `from` on.
   TESSERA_DEVICE void start(Shared<uint8_t> to, int stride, Address from, int bytes, int to_stage) const {
     if (lane() >= kRows) return;
-    const BulkBarrier barrier(barriers + to_stage);
+    const Barrier barrier(barriers + to_stage);
     barrier.announce(bytes);
     if (bytes > 0) barrier.copy_for_once(to + lane() * stride, global<const uint8_t>(from), bytes);
   }
   // Until the first rows of a stage have arrived, which wait() has not been called for.
-  TESSERA_DEVICE void wait_for_first(int of_stage) const { BulkBarrier(barriers + of_stage).wait(0); }
+  TESSERA_DEVICE void wait_for_first(int of_stage) const { Barrier(barriers + of_stage).wait(0); }
   // Until the rows of the next stage have arrived.
   TESSERA_DEVICE void wait() {
-    BulkBarrier(barriers + stage).wait(waited);
+    Barrier(barriers + stage).wait(waited);
     if (++stage == kStages) stage = 0, ++waited;
   }
 };
@@ -137,5 +98,46 @@ struct RowCopies {
   }
 };
 #endif
+
+// Stages of rows in slots, by one warp for others: of each slot a barrier says that it is full, another that all of
+// them have read it.
+struct StageCopies {
+  Shared<uint64_t> full, read;  // of the slots
+  int n_slots;
+
+  static constexpr int bytes(int slots) { return 2 * slots * 8; }
+  TESSERA_DEVICE StageCopies(Shared<uint8_t> memory, int slots)
+      : full(cast<uint64_t>(memory)), read(full + slots), n_slots(slots) {}
+  // By one thread, before sync_block and any copy.
+  TESSERA_DEVICE void init(int n_readers) const {
+    TESSERA_LOOP
+    for (int i = 0; i < n_slots; ++i) Barrier(full + i).init(kWarp), Barrier(read + i).init(n_readers);
+    Barrier::fence_init();
+  }
+  // By the whole copying warp: `bytes` of each lane's own to `place` in the ring, 0: none. Then finish(), when there
+  // are no more.
+  TESSERA_DEVICE void start(int slot, Shared<uint8_t> ring, int place, Address from, int bytes) const {
+#if !defined(__CUDACC__) || __CUDA_ARCH__ >= 900
+    if (bytes == 0) return;
+    const Barrier barrier(full + slot);
+    barrier.expect(bytes);
+    barrier.copy_for_once(ring + place, global<const uint8_t>(from), bytes);
+#else
+    for (uint32_t lanes = lanes_where(bytes > 0); lanes != 0; lanes &= lanes - 1) {
+      const int of = lowest_bit(lanes), n = shuffle(bytes, of);
+      const auto target = ring + shuffle(place, of);
+      const auto source = global<const uint8_t>(shuffle(from, of));
+      for (int at = 16 * lane(); at < n; at += 16 * kWarp) copy_async16(target + at, source + at);
+    }
+#endif
+  }
+  TESSERA_DEVICE void finish(int slot) const {
+#if !defined(__CUDACC__) || __CUDA_ARCH__ >= 900
+    Barrier(full + slot).arrive();
+#else
+    Barrier(full + slot).arrive_after_copies();
+#endif
+  }
+};
 
 }  // namespace tessera::kernels::cuda

@@ -8,13 +8,24 @@
 //   for
 //                           cheaper than a register, may do it again wherever it is used
 //   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes; any_of_warp: true if any lane's is
+//   lanes_where             a bit for each lane whose value is true; lowest_bit of a word that is not 0
+//   Barrier                 one of its own in shared memory; init(n), by one thread: n arrivals complete a phase
+//     arrive                whoever waits for the phase may read what the thread wrote before, or write what it read
+//     arrive_after_copies   the same, when the thread's asynchronous copies have come
+//     wait(use)             until the (use + 1)-th phase is complete
+//     copy, copy_for_once   (to, from, bytes), multiples of 16, by the bulk copy engine, where there is one; of bytes
+//                           that nobody reads again: in the L2 they make way for what is. Addresses that are equal
+//                           modulo 128 are what it is quickest with
+//     expect, announce      (bytes) the phase waits for so many; and one has arrived
+//     fence_init            after init, before copies; fence_writes: before copies over what threads wrote
+//   store_for_others        a value in shared memory that others read when a Barrier says so
 //   copy_async16            16 bytes of global memory on their way to shared memory; there after wait_copies
 //   copy_async16_or_zeros   the same where `is_there`; else zeros, and nothing is read
 //   TESSERA_UNROLL, _LOOP   in front of a loop: unrolled, or not, as code that runs once is fetched for every launch
 //   dot4                    c + four products of signed bytes; dot4_unsigned: the first's are unsigned
 //   dot2                    two products of a's signed halves with b's two lowest bytes, unsigned
 //   load_matrices; mma_f16, mma_bf16   the tensor cores' 16 x 8 x 16 product with f32 sums
-//   mma_int8_32, _16        their 16 x 8 x 32 (16) product of signed bytes
+//   mma_int8_32, _16        their 16 x 8 x 32 (16) product of signed bytes; mma_unsigned_32: the first's are unsigned
 //   transpose_matrix        an 8 x 8 matrix of 16-bit elements, a word a lane as mma has its sums, turned over
 //   multiply_tile           a warpgroup's product with a tile in shared memory (warpgroup.cuh)
 //   atomic_add, _min, _or   on words of shared or global memory; fence: writes before it are seen before those after it
@@ -33,9 +44,9 @@
 #pragma once
 
 #ifdef __CUDACC__
-#include "kernels/cuda/words_device.cuh"
+#include "kernels/cuda/barrier_device.cuh"
 #else
-#include "kernels/cuda/emulator/words.h"
+#include "kernels/cuda/emulator/barrier.h"
 #endif
 
 namespace tessera::kernels::cuda {

@@ -67,6 +67,8 @@ TESSERA_DEVICE T once(T value) {
     asm volatile("" : "+r"(value));
   return value;
 }
+TESSERA_DEVICE uint32_t lanes_where(bool value) { return __ballot_sync(0xffffffffu, value); }
+TESSERA_DEVICE int lowest_bit(uint32_t word) { return __ffs(static_cast<int>(word)) - 1; }
 TESSERA_DEVICE bool any_of_warp(bool value) { return __any_sync(0xffffffffu, value) != 0; }
 
 TESSERA_DEVICE void copy_async16(Shared<uint8_t> to, Global<const uint8_t> from) {
@@ -235,6 +237,14 @@ TESSERA_DEVICE void mma_bf16(float* d, const uint32_t (&a)[4], uint32_t b0, uint
 TESSERA_DEVICE void mma_int8_32(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
                                 uint32_t b1) {
   asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, "
+      "%10};"
+      : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1), "r"(0));
+}
+// The same with a of unsigned bytes.
+TESSERA_DEVICE void mma_unsigned_32(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
+                                    uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, "
       "%10};"
       : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1), "r"(0));

@@ -14,10 +14,11 @@ namespace tessera::kernels::emulator {
 namespace {
 
 struct Lane {
-  enum class State { kReady, kExchanging, kAtBarrier, kDone };
+  enum class State { kReady, kExchanging, kAtBarrier, kLooking, kDone };
   State state = State::kReady;
   ThreadIndices indices = {};
-  Site site = {};            // where it waits
+  Site site = {};  // where it waits
+  const char* looks_for = "";
   uint64_t history = 0;      // of the SIMD operations it came through
   uint32_t n_exchanges = 0;  // their parity chooses the slots: a lane may read while another is at the next exchange
   Accessor accessor = {};
@@ -44,6 +45,8 @@ class Dispatch {
   // Called by the running thread.
   [[noreturn]] void fault(std::string message);
   void wait(Lane::State state, const Site& site);
+  void look_again(const char* message);
+  void note_progress() { has_progress_ = true; }
   const std::byte* exchange(const void* value, size_t bytes, const Site& site);
   const Region* shared_array(uint32_t index, std::string_view name, size_t bytes);
   Lane& lane() { return lanes_[current_]; }
@@ -54,11 +57,12 @@ class Dispatch {
   Status run_group(const GroupPosition& group);
   void start_threads(const GroupPosition& group);
   std::span<Lane> simd_group(uint32_t index);
-  bool advance(std::span<Lane> simd_group);
+  void advance(std::span<Lane> simd_group);
   void meet(std::span<Lane> simd_group);
   void pass_barrier();
   bool is_running() { return std::any_of(lanes_.begin(), lanes_.begin() + n_threads_, is_not_done); }
   static bool is_not_done(const Lane& lane) { return lane.state != Lane::State::kDone; }
+  static bool is_looking(const Lane& lane) { return lane.state == Lane::State::kLooking; }
   void record(const Lane& lane, const std::string& message);
 
   Grid grid_;
@@ -69,6 +73,7 @@ class Dispatch {
   FiberPool fibers_;
   uint32_t n_threads_ = 0;  // of the current threadgroup
   uint32_t current_ = 0;
+  bool has_progress_ = false;  // did anything but looking again happen?
   std::optional<Error> error_;
 };
 
@@ -93,6 +98,7 @@ void Dispatch::run_thread(void* self, size_t thread) {
   while (true) {  // once per threadgroup
     dispatch.kernel_();
     dispatch.lanes_[thread].state = Lane::State::kDone;
+    dispatch.has_progress_ = true;
     dispatch.fibers_.suspend();
   }
 }
@@ -136,10 +142,18 @@ void Dispatch::start_threads(const GroupPosition& group) {
 
 Status Dispatch::run_group(const GroupPosition& group) {
   start_threads(group);
+  const std::span<Lane> lanes(lanes_.data(), n_threads_);
   while (!error_ && is_running()) {
-    bool has_advanced = false;
-    for (uint32_t s = 0; s * kSimdWidth < n_threads_; ++s) has_advanced |= advance(simd_group(s));
-    if (!error_ && !has_advanced) pass_barrier();
+    has_progress_ = false;
+    for (Lane& lane : lanes)
+      if (is_looking(lane)) lane.state = Lane::State::kReady;
+    for (uint32_t s = 0; s * kSimdWidth < n_threads_; ++s) advance(simd_group(s));
+    if (error_ || has_progress_) continue;
+    const auto looking = std::find_if(lanes.begin(), lanes.end(), is_looking);
+    if (looking != lanes.end())
+      record(*looking, looking->looks_for);
+    else
+      pass_barrier();
   }
   if (error_) return *error_;
   return {};
@@ -150,28 +164,25 @@ std::span<Lane> Dispatch::simd_group(uint32_t index) {
   return std::span(lanes_).subspan(begin, std::min(kSimdWidth, n_threads_ - begin));
 }
 
-// Runs the lanes until all of them are at a barrier or done; false if they were already.
-bool Dispatch::advance(std::span<Lane> simd_group) {
-  bool has_advanced = false;
+// Runs the lanes until each of them is at a barrier, waits for another, or is done.
+void Dispatch::advance(std::span<Lane> simd_group) {
   const auto is_ready = [](const Lane& lane) { return lane.state == Lane::State::kReady; };
   while (!error_ && std::any_of(simd_group.begin(), simd_group.end(), is_ready)) {
-    has_advanced = true;
     for (Lane& lane : simd_group) {
       if (!is_ready(lane)) continue;
       current_ = static_cast<uint32_t>(&lane - lanes_.data());
       fibers_.resume(current_);
-      if (error_) return true;
+      if (error_) return;
     }
     meet(simd_group);
   }
-  return has_advanced;
 }
 
 // If a lane waits for its SIMD group, all must, at the same place and after the same operations.
 void Dispatch::meet(std::span<Lane> simd_group) {
   const auto is_exchanging = [](const Lane& lane) { return lane.state == Lane::State::kExchanging; };
   const auto first = std::find_if(simd_group.begin(), simd_group.end(), is_exchanging);
-  if (first == simd_group.end()) return;
+  if (first == simd_group.end() || std::any_of(simd_group.begin(), simd_group.end(), is_looking)) return;
   for (const Lane& lane : simd_group) {
     if (!is_exchanging(lane) || !same_place(lane.site, first->site))
       return record(lane, fmt::format("does not come to {}, where thread {} of its SIMD group waits",
@@ -209,7 +220,14 @@ void Dispatch::fault(std::string message) {
   check_failed(__FILE__, __LINE__, "a thread at fault is not resumed");
 }
 
+void Dispatch::look_again(const char* message) {
+  lane().state = Lane::State::kLooking;
+  lane().looks_for = message;
+  fibers_.suspend();
+}
+
 void Dispatch::wait(Lane::State state, const Site& site) {
+  has_progress_ = true;
   lane().state = state;
   lane().site = site;
   fibers_.suspend();
@@ -263,6 +281,8 @@ void wait_for_threadgroup(const Site& site) { active->wait(Lane::State::kAtBarri
 const std::byte* exchange_bytes(const void* value, size_t bytes, const Site& site) {
   return active->exchange(value, bytes, site);
 }
+void let_others_run(const char* message) { active->look_again(message); }
+void note_progress() { active->note_progress(); }
 uint32_t simd_group_size() { return active->simd_group_size(); }
 void wait_for_simd_group(const Site& site) {
   exchange_bytes(nullptr, 0, site);

@@ -69,6 +69,15 @@ void Region::note_write(int64_t offset, size_t size) const {
   }
 }
 
+void Region::note_handing_over(int64_t offset, size_t size) const {
+  constexpr Epoch kNever = {UINT32_MAX, UINT32_MAX};
+  for (ByteShadow* byte = &shadow_[offset]; byte != &shadow_[offset] + size; ++byte) {
+    *byte = {};
+    byte->writer = ByteShadow::kMany;
+    byte->written = kNever;
+  }
+}
+
 // Atomic changes race with ordinary accesses, not with each other.
 void Region::note_atomic(int64_t offset, size_t size) const {
   const Accessor now = current_accessor();

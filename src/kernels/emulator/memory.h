@@ -73,6 +73,19 @@ class Region {
     if (recording_ != Recording::kNone) note_atomic(offset, size);
     return data_ + offset;
   }
+  // The state of a barrier of its own, which orders what others do.
+  std::byte* for_barrier(int64_t offset, size_t size) const {
+    if (outside(offset, size) || misaligned(offset, size)) [[unlikely]]
+      bad_access("changes", offset, size, size);
+    return data_ + offset;
+  }
+  // For bytes that such barriers hand from threads to others: who touches them when is not looked at.
+  std::byte* for_handing_over(int64_t offset, size_t size, size_t alignment) const {
+    if (outside(offset, size) || misaligned(offset, alignment)) [[unlikely]]
+      bad_access("writes", offset, size, alignment);
+    if (recording_ != Recording::kNone) note_handing_over(offset, size);
+    return data_ + offset;
+  }
 
  private:
   bool outside(int64_t offset, size_t size) const {
@@ -85,6 +98,7 @@ class Region {
   void note_read(int64_t offset, size_t size) const;
   void note_write(int64_t offset, size_t size) const;
   void note_atomic(int64_t offset, size_t size) const;
+  void note_handing_over(int64_t offset, size_t size) const;
 
   struct Free {
     void operator()(ByteShadow* p) const { std::free(p); }

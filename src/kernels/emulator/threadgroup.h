@@ -63,6 +63,12 @@ Exchanged<T> exchange_values(const T& value, const Site& site) {
 // The same for one SIMD group.
 void wait_for_simd_group(const Site& site);
 
+// Lets other threads of the threadgroup run, for a thread that waits for what one of them does; it looks again
+// afterwards. A fault with the message where none can go on. note_progress: something was done that a thread may wait
+// for.
+void let_others_run(const char* message);
+void note_progress();
+
 // Notes that this lane was here, without waiting: at the next exchange the whole SIMD group must have been.
 void note_simd_operation(const Site& site);
 

@@ -170,8 +170,13 @@ TEST_F(EmulatedLaunch, MatrixProduct) {
 
 // The same with bytes: a lane has four of a row, and four 16 (in the product of 16: none) further on.
 TEST_F(EmulatedLaunch, MatrixProductOfBytes) {
-  for (const int depth : {32, 16}) {
-    const auto a = [](int r, int i) { return (r * 37 + i * 11) % 255 - 127; };
+  struct Case {
+    int depth;
+    bool is_unsigned;
+  };
+  for (const auto [depth, is_unsigned] : {Case{32, false}, Case{32, true}, Case{16, false}}) {
+    const int least = is_unsigned ? 0 : -127;
+    const auto a = [least](int r, int i) { return (r * 37 + i * 11) % 255 + least; };
     const auto b = [](int i, int c) { return (c * 53 + i * 29) % 255 - 127; };
     std::vector<int32_t> out(16 * 8, -1);
     ASSERT_TRUE(launch_emulated({}, 32, 0, [&] {
@@ -184,7 +189,9 @@ TEST_F(EmulatedLaunch, MatrixProductOfBytes) {
       const auto row = [&](int r, int first) { return word([&](int j) { return a(r, first + p + j); }); };
       const auto column = [&](int first) { return word([&](int j) { return b(first + p + j, g); }); };
       int32_t d[4];
-      if (depth == 32)
+      if (is_unsigned)
+        mma_unsigned_32(d, row(g, 0), row(g + 8, 0), row(g, 16), row(g + 8, 16), column(0), column(16));
+      else if (depth == 32)
         mma_int8_32(d, row(g, 0), row(g + 8, 0), row(g, 16), row(g + 8, 16), column(0), column(16));
       else
         mma_int8_16(d, row(g, 0), row(g + 8, 0), column(0));
@@ -197,6 +204,45 @@ TEST_F(EmulatedLaunch, MatrixProductOfBytes) {
         EXPECT_EQ(out[static_cast<size_t>(r * 8 + c)], sum) << r << ", " << c << " of " << depth;
       }
   }
+}
+
+// One warp brings words, another waits for them; the first waits until the place is free again.
+TEST_F(EmulatedLaunch, BarriersOfTheirOwnHandBytesOver) {
+  constexpr int kRounds = 5, kWords = 64;
+  const Address from = numbers(kRounds * kWords);
+  const auto kernel = [&](bool waits) {
+    return [from, waits] {
+      const Barrier full(cast<uint64_t>(shared_memory())), empty(cast<uint64_t>(shared_memory() + 8));
+      const auto place = shared_memory() + 16;
+      if (thread() == 0) full.init(1), empty.init(1);
+      sync_block();
+      for (int round = 0; round < kRounds; ++round) {
+        if (warp() == 1) {
+          if (round > 0) empty.wait(round - 1);
+          if (lane() == 0) full.copy_for_once(place, global<const uint8_t>(from) + round * kWords * 4, kWords * 4);
+          sync_warp();
+          if (lane() == 0) full.arrive();
+        } else {
+          if (waits) full.wait(round);
+          for (int i = lane(); i < kWords; i += 32)
+            EXPECT_EQ(cast<const uint32_t>(place)[i], static_cast<uint32_t>((round * kWords + i) * 7 + 1));
+          sync_warp();
+          if (lane() == 0) empty.arrive();
+        }
+      }
+    };
+  };
+  EXPECT_EQ(fault_of(kernel(true)), "");
+  expect_fault("which nobody wrote", fault_of(kernel(false)));
+}
+TEST_F(EmulatedLaunch, BarriersOfTheirOwnThatAreNeverComplete) {
+  expect_fault("thread 0 of threadgroup (0, 0, 0) waits at a barrier that is never complete", fault_of([] {
+                 const Barrier barrier(cast<uint64_t>(shared_memory()));
+                 if (thread() == 0) barrier.init(2);
+                 sync_block();
+                 if (thread() == 40) barrier.arrive();
+                 if (warp() == 0) barrier.wait(0);
+               }));
 }
 
 }  // namespace

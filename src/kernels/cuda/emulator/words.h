@@ -70,6 +70,13 @@ template <typename T>
 T shuffle(T value, int from, const Site& site = Site::current()) {
   return emulator::exchange_values(value, site)[static_cast<uint32_t>(from) % 32];
 }
+inline uint32_t lanes_where(bool value, const Site& site = Site::current()) {
+  const auto values = emulator::exchange_values(value, site);
+  uint32_t out = 0;
+  for (uint32_t l = 0; l < 32; ++l) out |= uint32_t{values[l]} << l;
+  return out;
+}
+inline int lowest_bit(uint32_t word) { return std::countr_zero(word); }
 inline bool any_of_warp(bool value, const Site& site = Site::current()) {
   const auto values = emulator::exchange_values(value, site);
   bool any = false;
@@ -262,17 +269,25 @@ inline void mma_f16(float* d, const uint32_t (&a)[4], uint32_t b0, uint32_t b1, 
 inline void mma_bf16(float* d, const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const Site& site = Site::current()) {
   mma_16<float_of_bf16>(d, a, b0, b1, site);
 }
-inline void mma_int8_32(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1,
-                        const Site& site = Site::current()) {
+template <int32_t (*kDot)(uint32_t, uint32_t, int32_t)>
+void mma_bytes_32(int32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, const Site& site) {
   FragmentA rows[4];
   FragmentB columns[2][4];
-  gather_fragments({a0, a1, a2, a3}, b0, b1, rows, columns, site);
+  gather_fragments(a, b0, b1, rows, columns, site);
   for (uint32_t e = 0; e < 4; ++e) {
     d[e] = 0;
     for (uint32_t j = 0; j < 4; ++j)
       for (uint32_t half = 0; half < 2; ++half)
-        d[e] = dot4(rows[j].word[2 * half + e / 2], columns[e % 2][j].word[half], d[e]);
+        d[e] = kDot(rows[j].word[2 * half + e / 2], columns[e % 2][j].word[half], d[e]);
   }
+}
+inline void mma_int8_32(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1,
+                        const Site& site = Site::current()) {
+  mma_bytes_32<dot4>(d, {a0, a1, a2, a3}, b0, b1, site);
+}
+inline void mma_unsigned_32(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0,
+                            uint32_t b1, const Site& site = Site::current()) {
+  mma_bytes_32<dot4_unsigned>(d, {a0, a1, a2, a3}, b0, b1, site);
 }
 inline void mma_int8_16(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t b, const Site& site = Site::current()) {
   mma_int8_32(d, a0, a1, 0, 0, b, 0, site);
