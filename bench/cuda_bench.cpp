@@ -32,7 +32,7 @@ class Ladder {
   static constexpr int64_t kTileRows = 16;
 
   explicit Ladder(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)) {
-    parts_ = upload(std::vector<uint8_t>(matvec_parts_bytes(gpu_->info().n_multiprocessors)));
+    parts_ = upload(std::vector<uint8_t>(kMatvecPartsBytes));
     matmul_parts_ = upload(std::vector<uint8_t>(kMatmulPartsBytes));
   }
 

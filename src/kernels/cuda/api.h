@@ -11,7 +11,7 @@
 
 namespace tessera::kernels::cuda {
 
-inline constexpr uint32_t kApiVersion = 7;
+inline constexpr uint32_t kApiVersion = 8;
 inline constexpr char kApiSymbol[] = "tessera_cuda_api";
 
 using Address = uint64_t;
@@ -125,8 +125,9 @@ struct LinearArgs {
   Format format;
   int32_t n_jobs;
   LinearJob jobs[kMaxJobs];
-  // Of matvec with kInt8: scratch, matvec_parts_bytes, zero before the first use; launches leave zeros. Of matmul:
-  // scratch, kMatmulPartsBytes, of which the first kMatmulFlagBytes are so; or 0, which is slower.
+  // Of matvec with kInt8 and more than kFewTokens tokens: scratch, kMatvecPartsBytes, zero before the first use;
+  // launches leave zeros. Of matmul: scratch, kMatmulPartsBytes, of which the first kMatmulFlagBytes are so; or 0,
+  // which is slower.
   Address parts;
   // Where leaves_form: what is in `out`, also in the form kInt8, at other places than x; its m is 0 where it is not
   // wanted. outputs: scratch for it, u32 (m, n), zero before the first use; launches leave zeros.
@@ -137,10 +138,7 @@ struct LinearArgs {
 constexpr bool leaves_form(const LinearArgs& args) {
   return args.x.form == Form::kInt8 && args.n_jobs == 1 && args.jobs[0].gate != 0 && args.jobs[0].n % 256 == 0;
 }
-inline constexpr uint64_t kMatvecPartBytes = 16 * 1024;  // a multiprocessor's
-constexpr uint64_t matvec_parts_bytes(int32_t n_multiprocessors) {
-  return static_cast<uint64_t>(n_multiprocessors) * kMatvecPartBytes;
-}
+inline constexpr uint64_t kMatvecPartsBytes = uint64_t{4} << 20;
 inline constexpr int kMatmulFlagBytes = 16 * 1024;
 inline constexpr uint64_t kMatmulPartsBytes = kMatmulFlagBytes + (uint64_t{32} << 20);
 

@@ -124,7 +124,7 @@ class OnDevice : public ::testing::TestWithParam<const char*> {
   std::mt19937_64 rng_ = tessera::testing::fresh_rng();
 
  private:
-  uint64_t parts_bytes() const { return matvec_parts_bytes(gpu_->info().n_multiprocessors); }
+  uint64_t parts_bytes() const { return kMatvecPartsBytes; }
   Address keep(Result<Buffer> buffer) {
     EXPECT_TRUE(buffer) << buffer.error().message;
     if (!buffer) return 0;

@@ -11,6 +11,9 @@
 //            `row`,
 //                                                    a multiple of 16; of slices from n_slices on the scales are 0
 //            codes(quad, s)                  its two words of slice s
+//            codes_in_place(quad, s)         where kOddShift is not 0: the same, unsigned and, of odd slices, shifted
+//            left
+//                                            by so much
 //          With int8 activations, of formats of 256 values: integer_scale(quad, i) of the i-th part that has its own
 //          scale, offset_word(quad), d(quad), dmin(quad); of those of 32: scale(quad, s), and signed codes.
 //          With f16 activations: half_scales(quad, s) of the two words, half_min(quad, s): two equal f16 in a word,

@@ -26,6 +26,7 @@ struct Packed {
   using Block = BlockType;
   static constexpr int kValues = Block::kValues, kBytes = sizeof(Block), kAlignment = alignment, kGroup = group;
   static constexpr int kScales = scales, kBias = bias, kCodeFactor = code_factor;
+  static constexpr int kOddShift = 0;
   static constexpr bool kHasMin = has_min, kSignedCodes = signed_codes, kIsFloat = false;
 };
 

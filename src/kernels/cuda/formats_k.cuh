@@ -124,7 +124,8 @@ struct Q4K : KWithMins<quant::Q4_K> {
     uint32_t low[4][2];  // (run, half)
   };
   template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P block, int, int t, int) {
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int) {
+    const auto block = row + lead;
     const RowWords<16, P> words(block, 4 * t);
     Quad<n> out;
     out.load_header(block, t);
@@ -135,6 +136,11 @@ struct Q4K : KWithMins<quant::Q4_K> {
   TESSERA_DEVICE static Words2 codes(const Quad<kUnitSlices>& q, int s) {
     const int shift = 4 * (s % 2);
     return {{q.low[s / 2][0] >> shift & 0x0f0f0f0fu, q.low[s / 2][1] >> shift & 0x0f0f0f0fu}};
+  }
+  static constexpr int kOddShift = 4;
+  TESSERA_DEVICE static Words2 codes_in_place(const Quad<kUnitSlices>& q, int s) {
+    const uint32_t bits = s % 2 ? kHighNibbles : kLowNibbles;
+    return {{q.low[s / 2][0] & bits, q.low[s / 2][1] & bits}};
   }
 
   using Quarter = QuarterBase;
@@ -179,7 +185,8 @@ struct Q5K : KWithMins<quant::Q5_K> {
     uint32_t high[2], low[4][2];
   };
   template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P block, int, int t, int) {
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int) {
+    const auto block = row + lead;
     const RowWords<16, P> words(block, 4 * t);
     Quad<n> out;
     out.load_header(block, t);

@@ -128,27 +128,38 @@ TEST_P(LinearOnDevice, MatvecOfMoreRowsThanABlockKeeps) {
   const int64_t n = 1750 * gpu_->info().n_multiprocessors, k = 2048;
   EXPECT_LE(error_of(GgmlType::kQ4_K, 2, n, k, Form::kInt8), 1.5e-2);
 }
-// Three tiles that none of the blocks has alone, or of which one has only the end and the beginning of the next.
-TEST_P(LinearOnDevice, MatvecOfTilesCutBetweenBlocks) {
+// Rows of as many pieces as there are blocks for them, of fewer, of more: one block then has several, one after the
+// other. And of a few values each, where several teams of warps share a stage.
+TEST_P(LinearOnDevice, MatvecOfRowsInPieces) {
   for (GgmlType type : kBlocks)
-    for (int m : {1, 2, 5, 8, 16})
-      for (int64_t units : {5, 11}) EXPECT_LE(error_of(type, m, 35, 256 * units, Form::kInt8), 3e-2) << m;
+    for (int m : {3, 8, 16}) {
+      for (int64_t units : {2, 5, 11, 21, 30, 84})
+        EXPECT_LE(error_of(type, m, 35, 256 * units, Form::kInt8), 3e-2) << m;
+      EXPECT_LE(error_of(type, m, 70, 256 * 100, Form::kInt8), 3e-2) << m << " tokens, more pieces than blocks a row";
+    }
+  // A piece that ends within a unit, and blocks of more stages than slots.
+  for (int m : {4, 13}) EXPECT_LE(error_of(GgmlType::kQ8_0, m, 900, 32 * 175, Form::kInt8), 1.5e-2) << m;
+  EXPECT_EQ(get<uint32_t>(parts(), kMatvecPartsBytes / 4), std::vector<uint32_t>(kMatvecPartsBytes / 4))
+      << "sums that nobody took";
 }
 // To the bit, whatever block comes first.
 TEST_P(LinearOnDevice, MatvecIsTheSameOnEveryRun) {
-  const int64_t n = 400, k = 4096;
-  const Weight w = weight(GgmlType::kQ4_K, n, k);
-  LinearArgs args{.x = activations(random_floats(k, rng_), 1, k, Form::kInt8, 256),
-                  .format = Format::kQ4_K,
-                  .n_jobs = 1,
-                  .jobs = {job(w, 1)},
-                  .parts = parts()};
-  run(&Api::matvec, args);
-  const auto first = get<uint32_t>(args.jobs[0].out, n);
-  for (int i = 0; i < 8; ++i) {
-    args.jobs[0].out = poisoned(n * 4);
+  for (const int m : {1, 6}) {
+    const int64_t n = 400, k = m == 1 ? 4096 : 8192;
+    const auto n_out = static_cast<size_t>(m * n);
+    const Weight w = weight(GgmlType::kQ4_K, n, k);
+    LinearArgs args{.x = activations(random_floats(static_cast<size_t>(m * k), rng_), m, k, Form::kInt8, 256),
+                    .format = Format::kQ4_K,
+                    .n_jobs = 1,
+                    .jobs = {job(w, m)},
+                    .parts = parts()};
     run(&Api::matvec, args);
-    EXPECT_EQ(get<uint32_t>(args.jobs[0].out, n), first);
+    const auto first = get<uint32_t>(args.jobs[0].out, n_out);
+    for (int i = 0; i < 8; ++i) {
+      args.jobs[0].out = poisoned(n_out * 4);
+      run(&Api::matvec, args);
+      EXPECT_EQ(get<uint32_t>(args.jobs[0].out, n_out), first) << m;
+    }
   }
 }
 TEST_P(LinearOnDevice, MatvecExact) {
@@ -315,7 +326,8 @@ TEST_P(LinearOnDevice, GateInTheFormOfTheNextLinear) {
        {Case{GgmlType::kQ4_K, 1, 1024, 512, 256, Element::kBF16}, Case{GgmlType::kQ4_K, 1, 256, 256, 32, Element::kF16},
         Case{GgmlType::kQ5_K, 3, 512, 768, 256, Element::kF32}, Case{GgmlType::kQ6_K, 1, 768, 1280, 256, Element::kF16},
         Case{GgmlType::kQ8_0, 8, 512, 96, 32, Element::kBF16}, Case{GgmlType::kQ4_0, 1, 512, 352, 256, Element::kF32},
-        Case{GgmlType::kQ4_K, 11, 256, 768, 256, Element::kBF16}}) {
+        Case{GgmlType::kQ4_K, 11, 256, 768, 256, Element::kBF16},
+        Case{GgmlType::kQ5_K, 5, 256, 256 * 25, 256, Element::kBF16}}) {
     const Weight up = weight(c.type, c.n, c.k), gate = weight(c.type, c.n, c.k);
     const auto n_out = static_cast<size_t>(c.m * c.n);
     const auto x = random_floats(static_cast<size_t>(c.m * c.k), rng_, 8.0f);

@@ -55,7 +55,7 @@ struct MatmulStreams {
   TESSERA_DEVICE void copy_weights(int step) const {
     if (step >= n_steps || step % S::kUnitSteps != 0) return;
     const int unit = step / S::kUnitSteps;
-    source.copy_quickly(first_unit + unit, unit_place(unit));
+    source.copy(first_unit + unit, unit_place(unit));
   }
   TESSERA_DEVICE Shared<uint8_t> tile_place(int step) const { return x_ring + step % S::kStages * S::kTileBytes; }
   TESSERA_DEVICE void copy_tokens(int step) const {

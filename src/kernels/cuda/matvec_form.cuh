@@ -14,22 +14,26 @@ namespace tessera::kernels::cuda {
 // Leaves a float for another block.
 TESSERA_DEVICE void leave_float(Global<uint32_t> place, float value) { leave_word(place, ~bits_of_float(value)); }
 
-// Takes n floats that others leave, when all are there: x[i] from place(i). Asked for all at once.
+// Takes n floats that others leave, when all are there: x[i] from place(i). Asked for all at once. Where only n_there
+// of them are left the others are 0.
 template <int n, typename Place>
-TESSERA_DEVICE void take_floats(const Place& place, float (&x)[n]) {
-  uint32_t seen[n];
+TESSERA_DEVICE void take_floats(const Place& place, float (&x)[n], int n_there = n) {
+  uint32_t seen[n] = {};
   bool is_there = false;
   while (!is_there) {
     is_there = true;
     TESSERA_UNROLL
     for (int i = 0; i < n; ++i) {
-      seen[i] = load_past_caches(place(i));
+      seen[i] = i < n_there ? load_past_caches(place(i)) : ~0u;
       is_there &= seen[i] != 0;
     }
     if (!is_there) look_again();
   }
   TESSERA_UNROLL
-  for (int i = 0; i < n; ++i) x[i] = float_of_bits(~seen[i]), leave_word(place(i), 0);
+  for (int i = 0; i < n; ++i) {
+    x[i] = float_of_bits(~seen[i]);
+    if (i < n_there) leave_word(place(i), 0);
+  }
 }
 
 TESSERA_DEVICE Global<uint32_t> word_of_output(const LinearArgs& args, int token, int row) {

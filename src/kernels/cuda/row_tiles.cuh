@@ -98,12 +98,9 @@ struct Unit {
       TESSERA_UNROLL
       for (int j = 0; j < kRows; ++j) rows[j] = once(rows[j]);
     }
-    // Starts the copies of unit `unit`, by one warp. Chunks without a byte of the row are zeros.
+    // Starts the copies of unit `unit`, by one warp. Chunks without a byte of the row are zeros; those of all units but
+    // a row's last hold bytes of it, which is less to look at.
     TESSERA_DEVICE void copy(int unit, Shared<uint8_t> stage) const {
-      copy_chunks<kIsWhole>(unit, stage, min_of(row_bytes - unit * kBytes, kBytes));
-    }
-    // The same in more code, of which less runs: the chunks of all units but a row's last hold bytes of the row.
-    TESSERA_DEVICE void copy_quickly(int unit, Shared<uint8_t> stage) const {
       const int left = row_bytes - unit * kBytes;
       if (kIsWhole || left > kBytes + kLead)
         copy_chunks<true>(unit, stage, kBytes);

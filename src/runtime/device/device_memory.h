@@ -39,7 +39,7 @@ class SessionMemory {
     kTokenScales,
     kGate,  // a gate and an up projection that are not one launch
     kUp,
-    kParts,        // of tiles of a linear, zero between launches
+    kParts,        // of rows of a linear, zero between launches
     kMatmulParts,  // the same of many tokens, of which the first kMatmulFlagBytes are
     kOutputs,      // of a linear that leaves the next one's input, zero between launches
     kQueries,

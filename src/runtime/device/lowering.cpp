@@ -216,8 +216,7 @@ void Lowering::multiply(const DeviceRows& x, std::span<const Job> jobs) {
     if (!prepared || prepared->form != form || prepared->group != group) prepared = prepare(x, form, group);
     LinearArgs args{.x = *prepared, .format = jobs[i].format};
     if (is_matrix) args.parts = memory_.get(Use::kMatmulParts, 0, kMatmulPartsBytes);
-    if (form == Form::kInt8)
-      args.parts = memory_.get(Use::kParts, 0, matvec_parts_bytes(model_.gpu().info().n_multiprocessors));
+    if (form == Form::kInt8 && x.rows > kFewTokens) args.parts = memory_.get(Use::kParts, 0, kMatvecPartsBytes);
     const bool has_gate = jobs[i].job.gate != 0;
     const auto fits = [&](const Job& job) { return job.format == args.format && (job.job.gate != 0) == has_gate; };
     std::vector<uint32_t> outputs;
