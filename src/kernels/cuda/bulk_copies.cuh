@@ -12,6 +12,9 @@
 
 namespace tessera::kernels::cuda {
 
+// Copies are quickest between places that are equal modulo this: rows of a kilobyte by a twentieth.
+inline constexpr int kBulkAlignment = 128;
+
 // Of shared memory, for the barriers: also where there are none, as launchers are compiled once for all.
 constexpr int copies_bytes(int n_stages) { return (n_stages * 8 + 15) / 16 * 16; }
 
@@ -53,12 +56,12 @@ struct RowCopies {
     }
     sync_warp();
   }
-  // By a whole warp: lane r < kRows has row r come to `to` + r stride, `bytes` of it (0: none) from `from` on.
-  TESSERA_DEVICE void start(Shared<uint8_t> to, int stride, Address from, int bytes, int to_stage) const {
+  // By a whole warp: lane r < kRows has `bytes` of row r (0: none) come to its `place` in the stage.
+  TESSERA_DEVICE void start(Shared<uint8_t> to, int place, Address from, int bytes, int to_stage) const {
     if (lane() >= kRows) return;
     const Barrier barrier(barriers + to_stage);
     barrier.announce(bytes);
-    if (bytes > 0) barrier.copy_for_once(to + lane() * stride, global<const uint8_t>(from), bytes);
+    if (bytes > 0) barrier.copy_for_once(to + place, global<const uint8_t>(from), bytes);
   }
   // Until the first rows of a stage have arrived, which wait() has not been called for.
   TESSERA_DEVICE void wait_for_first(int of_stage) const { Barrier(barriers + of_stage).wait(0); }
@@ -81,13 +84,13 @@ struct TileCopies {
 template <int kStages, int kRows>
 struct RowCopies {
   TESSERA_DEVICE explicit RowCopies(Shared<uint8_t>) {}
-  TESSERA_DEVICE void start(Shared<uint8_t> to, int stride, Address from, int bytes, int) const {
+  TESSERA_DEVICE void start(Shared<uint8_t> to, int place, Address from, int bytes, int) const {
     TESSERA_UNROLL
     for (int r = 0; r < kRows; ++r) {
       const Address source = shuffle(from, r);
-      const int n = shuffle(bytes, r);
+      const int n = shuffle(bytes, r), row = shuffle(place, r);
       for (int at = 16 * lane(); at < n; at += 16 * kWarp)
-        copy_async16(to + (r * stride + at), global<const uint8_t>(source) + at);
+        copy_async16(to + (row + at), global<const uint8_t>(source) + at);
     }
     commit_copies();
   }

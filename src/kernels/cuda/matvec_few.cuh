@@ -112,12 +112,11 @@ matvec_few_kernel(PartWork work) {
     for (int t = 0; t < kTokens; ++t) x[t] = load_input<F>(work, min_of(t, work.args.x.m - 1), part);
     for (int row = mine.begin; row < mine.end; row += S::kRows) {
       stream.wait();
-      const int last = mine.end - 1 - row;  // of the stage, if it is not full
       float products[kSums];
       TESSERA_UNROLL
       for (int r = 0; r < S::kRows; ++r) {
-        const int there = min_of(r, last), lead = stream.lead(there) + unit * S::kUnitBytes;
-        const auto quarter = F::fetch_quarter(stream.row(there), lead, lane() % 4, min_of(n_slices, kUnitSlices));
+        const auto quarter = F::fetch_quarter(stream.row(r), stream.lead(r) + unit * S::kUnitBytes, lane() % 4,
+                                              min_of(n_slices, kUnitSlices));
         TESSERA_UNROLL
         for (int t = 0; t < kTokens; ++t) products[t * S::kRows + r] = F::product(quarter, x[t]);
       }

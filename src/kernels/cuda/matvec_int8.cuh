@@ -89,7 +89,7 @@ class TileReader {
     TESSERA_UNROLL
     for (int i = 0; i < 2; ++i) {
       const int row = team_ * kTileRows + min_of(mine_.row + 8 * i, last);
-      const int lead = S::U::kLead == 0 ? 0 : memory_.leads[stage.slot * work_.stage_rows + row];
+      const int lead = memory_.leads[stage.slot * work_.stage_rows + row];
       const int before = (part_of_piece_ * work_.units_of_part + u) * S::U::kBytes;
       out.row[i] = F::template fetch_quad<kUnitSlices>(
           memory_.ring + (stage.slot * work_.slot_bytes + row * work_.row_stride), lead + before, mine_.quarter,
@@ -110,12 +110,11 @@ class TileReader {
 template <typename F, int kTokens>
 TESSERA_KERNEL((kMostReaders + 1) * kWarp, 1)
 matvec_int8_kernel(TileWork work) {
-  using S = TileShape<F, kTokens>;
   const int n_warps = work.n_readers + 1;
   const TileBlock block(work);
   const StageMemory memory(work, shared_memory());
   if (thread() == work.n_readers * kWarp) memory.copies.init(work.n_readers);
-  if constexpr (S::U::kLead > 0) clear_ends(work, block, memory);
+  if constexpr (F::kAlignment < 16) clear_ends(work, block, memory);
   sync_block();
   if (warp() == work.n_readers) {
     copy_stages(work, block, memory);
@@ -168,7 +167,6 @@ int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure)
 template <typename F>
 int matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
   if (args.parts == 0) return fail(failure, "matvec: no place for what blocks leave for each other");
-  if (args.x.m <= 4) return launch_matvec_int8<F, 4>(device, args, failure);
   if (args.x.m <= kTileTokens) return launch_matvec_int8<F, 8>(device, args, failure);
   return launch_matvec_int8<F, 16>(device, args, failure);
 }

@@ -19,13 +19,18 @@ inline constexpr int kMostWarps = 12;
 template <typename F>
 struct PartShape {
   using U = Unit<F, kUnitValues>;
-  static constexpr int kUnitBytes = U::kBytes, kLead = U::kLead;
+  static constexpr int kUnitBytes = U::kBytes;
   // Large enough stages that what they cost is little, and enough of them in 200 KiB.
   static constexpr int kRows = kUnitBytes > 256 ? 2 : 4, kStages = kRows * kUnitBytes > 600 ? 3 : 4;
-  static constexpr int row_stride(int units) { return (units * kUnitBytes + kLead + 15) / 16 * 16; }
-  // Rows, and where in their first 16 bytes the parts begin.
-  static constexpr int stage_bytes(int units) { return kRows * row_stride(units) + (kLead > 0 ? 16 : 0); }
-  static constexpr int warp_bytes(int units) { return copies_bytes(kStages) + kStages * stage_bytes(units); }
+  // Parts lie in shared memory where they do in memory, modulo `alignment`.
+  static constexpr int row_stride(int units, int alignment) {
+    return (units * kUnitBytes + alignment - F::kAlignment + 15) / 16 * 16;
+  }
+  // Rows, and where they begin in theirs.
+  static constexpr int stage_bytes(int stride) { return kRows * stride + 16; }
+  static constexpr int warp_bytes(int stride) {
+    return pieces_of(kStages * stage_bytes(stride) + copies_bytes(kStages), kBulkAlignment) * kBulkAlignment;
+  }
 };
 
 // A launch, worked out on the host. A row is an output's; with a gate it is two rows of weights, first the gate's.
@@ -37,12 +42,12 @@ struct PartWork {
   int32_t n_warps, parts_of_warp;           // parts of each row
   Divisor warps_of_row, n_teams;
   BlockRanges ranges;  // of rows
-  int32_t warp_bytes;
+  int32_t alignment, row_stride, warp_bytes;
   bool is_paced;  // see PartStream::fill
 
   // With so many warps of a block, of which `of_row` share a row.
   template <typename F>
-  static PartWork of(const LinearArgs& a, int warps, int of_row) {
+  static PartWork of(const LinearArgs& a, int warps, int of_row, int alignment) {
     PartWork out{.args = a, .rows = JobList(a, [](const LinearJob& job) { return job.n; })};
     out.weights_of_row = a.jobs[0].gate != 0 ? 2 : 1;
     out.n_units = PartShape<F>::U::count(a.x.k);
@@ -51,22 +56,26 @@ struct PartWork {
     out.n_parts = pieces_of(out.n_units, out.units_of_part);
     out.n_warps = warps;
     out.warps_of_row = divisor_of(of_row), out.n_teams = divisor_of(warps / of_row);
-    out.warp_bytes = PartShape<F>::warp_bytes(out.units_of_part);
+    out.alignment = alignment, out.row_stride = PartShape<F>::row_stride(out.units_of_part, alignment);
+    out.warp_bytes = PartShape<F>::warp_bytes(out.row_stride);
     return out;
   }
-  // The best that leaves room for the sums of some rows: as many warps as can be, large parts.
+  // The best that leaves room for the sums of some rows: as many warps as can be, large parts, all places as the copy
+  // engine likes them.
   template <typename F>
   static PartWork of(const LinearArgs& a, int shared_bytes) {
     constexpr int kSumsBytes = 4096;
     for (int warps = kMostWarps; warps > 1; --warps) {
       for (int of_row = 1; of_row <= warps; ++of_row) {
         if (kMostWarps % warps != 0 || warps % of_row != 0) continue;
-        const PartWork out = of<F>(a, warps, of_row);
-        const bool is_last = of_row == warps;
-        if ((out.parts_of_warp == 1 || is_last) && out.ring_bytes() + kSumsBytes <= shared_bytes) return out;
+        for (int alignment = kBulkAlignment; alignment >= 16; alignment /= 2) {
+          const PartWork out = of<F>(a, warps, of_row, alignment);
+          const bool is_last = of_row == warps;
+          if ((out.parts_of_warp == 1 || is_last) && out.ring_bytes() + kSumsBytes <= shared_bytes) return out;
+        }
       }
     }
-    return of<F>(a, 1, 1);
+    return of<F>(a, 1, 1, 16);
   }
   int ring_bytes() const { return n_warps * warp_bytes; }
   // Of the sums of n rows.
@@ -99,19 +108,21 @@ struct WarpRows {
 template <typename F>
 class PartStream {
   using S = PartShape<F>;
+  static constexpr int kLeads = 4;  // kept of a stage, a word each
+  static_assert(S::kRows <= kLeads);
 
  public:
   TESSERA_DEVICE PartStream(const PartWork& of, const BlockRows& rows, const WarpRows& mine, Shared<uint8_t> memory)
       : work_(of),
         mine_(mine),
         first_row_(rows.first),
-        ring_(memory + copies_bytes(S::kStages)),
-        stride_(S::row_stride(of.units_of_part)),
-        stage_bytes_(S::stage_bytes(of.units_of_part)),
+        ring_(memory),
+        stride_(of.row_stride),
+        stage_bytes_(S::stage_bytes(of.row_stride)),
         row_bytes_(static_cast<int>(row_bytes<F>(of.args.x.k))),
         part_(mine.part),
         row_(mine.begin),
-        copies_(memory) {}
+        copies_(memory + S::kStages * S::stage_bytes(of.row_stride)) {}
   // Starts the copies of all stages. is_paced: each when the one before has arrived. That keeps the memory as busy, but
   // not so full of requests that what the launch before this one reads and writes has to queue behind them.
   TESSERA_DEVICE void fill(bool is_paced) {
@@ -125,30 +136,38 @@ class PartStream {
   TESSERA_DEVICE void copy_next() {
     if (left_ == 0) find_rows();
     const auto to = ring_ + filled_ * stage_bytes_;
-    const int lead = S::kLead == 0 ? 0 : static_cast<int>(address_ % 16);
-    if (S::kLead > 0 && bytes_ > 0) cast<int32_t>(to + S::kRows * stride_)[lane()] = lead;
-    const int bytes = S::kLead == 0 || bytes_ == 0 ? bytes_ : (lead + bytes_ + 15) / 16 * 16;
-    copies_.start(to, stride_, address_ - static_cast<Address>(lead), bytes, filled_);
+    const int before = static_cast<int>(address_ % 16);  // bytes that are copied, too
+    const int lead = static_cast<int>(address_ - static_cast<uint32_t>(filled_ * stage_bytes_ + lane() * stride_)) &
+                     (work_.alignment - 1);
+    if (lane() < kLeads) cast<int32_t>(to + S::kRows * stride_)[lane()] = lead;
+    copies_.start(to, lane() * stride_ + lead - before, address_ - static_cast<Address>(before),
+                  bytes_ == 0 ? 0 : (before + bytes_ + 15) / 16 * 16, filled_);
     if (++filled_ == S::kStages) filled_ = 0;
     --left_;
     address_ += static_cast<uint32_t>(step());
   }
   // Until the next stage's rows are there.
   TESSERA_DEVICE void wait() {
-    copies_.wait();
     stage_ = read_ * stage_bytes_;
+    leads_ = load_words4(ring_ + (stage_ + S::kRows * stride_));  // since the copies began
+    copies_.wait();
     if (++read_ == S::kStages) read_ = 0;
   }
-  // Of those, row r, and how many bytes after that its part begins.
+  // Of those, row r, and how many bytes after that its part begins. Rows that are not there can be read.
   TESSERA_DEVICE Shared<const uint8_t> row(int r) const { return ring_ + (stage_ + r * stride_); }
-  TESSERA_DEVICE int lead(int r) const {
-    return S::kLead == 0 ? 0 : cast<const int32_t>(ring_ + (stage_ + S::kRows * stride_))[r];
-  }
+  TESSERA_DEVICE int lead(int r) const { return static_cast<int>(leads_.word[r]); }
 
  private:
   TESSERA_DEVICE bool is_paired() const { return work_.weights_of_row == 2; }
   TESSERA_DEVICE int step() const { return (is_paired() ? S::kRows / 2 : S::kRows) * row_bytes_; }
 
+  // The rows of the next stage from the n-th on, of which none is there.
+  TESSERA_DEVICE void clear_rows(int n) const {
+    const auto rows = ring_ + (filled_ * stage_bytes_ + n * stride_);
+    TESSERA_LOOP
+    for (int at = lane(); at < (S::kRows - n) * stride_ / 16; at += kWarp) cast<Words4>(rows)[at] = Words4{};
+    Barrier::fence_writes();
+  }
   // Finds the lane's row of the next stage, and how many stages go on from there in the same way.
   TESSERA_DEVICE void find_rows() {
     if (row_ >= mine_.end) row_ = mine_.begin, part_ += work_.warps_of_row.value;
@@ -168,6 +187,7 @@ class PartStream {
     TESSERA_UNROLL
     for (int step = 1; step < S::kRows; step *= 2) left_ = min_of(left_, shuffle_xor(left_, step));
     left_ = shuffle(left_, 0);
+    if (!is_over && row_ + S::kRows > mine_.end) clear_rows(mine_.end - row_);
     row_ += is_over ? 0 : left_ * S::kRows;
   }
 
@@ -183,6 +203,7 @@ class PartStream {
   // What is read, as bytes from the ring's beginning on: a pointer that lives from one round of a loop to the next is
   // what nvcc 13.0 does not come to an end with.
   int stage_ = 0;
+  Words4 leads_;
   RowCopies<S::kStages, S::kRows> copies_;
 };
 

@@ -12,7 +12,7 @@ inline constexpr int kTileTokens = 8;
 // scales of tokens 2 (lane % 4) and the next.
 template <typename F, int kTokens, int kUnits>
 struct TileInput {
-  static constexpr int kTiles = (kTokens + kTileTokens - 1) / kTileTokens;
+  static constexpr int kTiles = kTokens / kTileTokens;
   static constexpr int kGroups = kUnits * kUnitValues / F::kGroup;
   Words2 codes[kTiles][kUnits * kUnitSlices];
   Words2 sums[kTiles][F::kGroup == kUnitValues ? kUnits : 1];
@@ -68,18 +68,16 @@ TESSERA_DEVICE void multiply_slice(const QuadPair<F, kUnitValues>& w, int s, con
 // token tile i.
 template <int kTokens>
 struct TileSums {
-  static constexpr int kTiles = (kTokens + kTileTokens - 1) / kTileTokens;
+  static constexpr int kTiles = kTokens / kTileTokens;
   float of[kTiles][4];
 };
 
-// A lane's sums as (tokens, rows) from its first token and row on: use(place, sum) for each of tokens that are there.
+// A lane's sums as (tokens, rows) from its first token and row on: use(place, sum) for each.
 template <int kTokens, typename Use>
 TESSERA_DEVICE void for_sums(TileSums<kTokens>& acc, const Use& use) {
   TESSERA_UNROLL
   for (int i = 0; i < TileSums<kTokens>::kTiles; ++i) TESSERA_UNROLL
-  for (int e = 0; e < 4; ++e)
-    if (kTokens >= kTileTokens || 2 * (lane() % 4) + e % 2 < kTokens)
-      use((i * kTileTokens + e % 2) * kTileRows + e / 2 * 8, acc.of[i][e]);
+  for (int e = 0; e < 4; ++e) use((i * kTileTokens + e % 2) * kTileRows + e / 2 * 8, acc.of[i][e]);
 }
 
 // One block of 256 values, all integer inside.

@@ -14,15 +14,33 @@ namespace tessera::kernels::cuda {
 
 inline constexpr int kMostReaders = 11, kMostSlots = 4, kMostSplits = 4;
 
-// kTokens: 4, 8 or 16 tokens at most.
+// kTokens: 8 or 16 tokens at most.
 template <typename F, int kTokens>
 struct TileShape {
   using U = Unit<F, kUnitValues>;
   // Of a part at most, 1 or 2. Of formats of 32 values there are eight scales a unit and token.
   static constexpr int kPartUnits = F::kGroup < kUnitValues && kTokens > kTileTokens ? 1 : 2;
-  static constexpr int row_stride(int units) { return ((units * U::kBytes + U::kLead + 15) / 16 | 1) * 16; }
+  // Parts lie in shared memory where they do in memory, modulo `alignment`; where that leaves a choice, an odd multiple
+  // of 16 bytes apart.
+  static constexpr int row_stride(int units, int alignment) {
+    return ((units * U::kBytes + alignment - F::kAlignment + 15) / 16 | 1) * 16;
+  }
+  // Eight rows that lanes read a word of at once may share banks so much: of long words they read few.
+  static constexpr int kMostAlike = F::kAlignment >= 16 ? 4 : 1;
   static constexpr int kTileFloats = kTokens * kTileRows;  // a reader's sums of a tile: (tokens, rows)
 };
+
+// How many of eight rows at most begin at the same 16 bytes of all banks, where they are laid out with this alignment.
+constexpr int rows_alike(int row_bytes, int alignment) {
+  constexpr int kBanksBytes = 128, kPlaces = kBanksBytes / 16;
+  int n[kPlaces] = {}, most = 0;
+  for (int r = 0; r < kPlaces; ++r) {
+    const int base = r * 16, lead = (r * row_bytes - base) & (alignment - 1);  // as copy_stage has it, of an odd stride
+    const int here = ++n[(base + lead) % kBanksBytes / 16];
+    most = here > most ? here : most;
+  }
+  return most;
+}
 
 // A launch, worked out on the host. A row is an output's; with a gate it is two rows of weights, first the gate's.
 struct TileWork {
@@ -35,7 +53,7 @@ struct TileWork {
   int32_t n_readers, n_teams, n_pieces, n_passes;  // a block has n_passes pieces, one after the other
   Divisor parts_of_piece, n_splits;
   BlockRanges ranges;  // of rows, each for n_splits blocks
-  int32_t stage_rows, row_stride, slot_bytes, n_slots, n_sum_slots;
+  int32_t stage_rows, alignment, row_stride, slot_bytes, n_slots, n_sum_slots;
   int32_t most_weights;     // rows of weights of a range, a multiple of 4
   Divisor groups_of_range;  // of four of them
   bool is_paced;
@@ -52,7 +70,9 @@ struct TileWork {
     out.n_readers = parts_of_piece * teams, out.n_teams = teams;
     out.parts_of_piece = divisor_of(parts_of_piece);
     out.stage_rows = kTileRows * teams;
-    out.row_stride = S::row_stride(out.units_of_piece);
+    out.alignment = kBulkAlignment;
+    while (rows_alike(out.row_bytes, out.alignment) > S::kMostAlike) out.alignment /= 2;
+    out.row_stride = S::row_stride(out.units_of_piece, out.alignment);
     out.slot_bytes = out.stage_rows * out.row_stride;
     return out;
   }
@@ -80,7 +100,9 @@ struct TileWork {
     return uint64_t(ranges.n_blocks) * uint64_t(n_splits.value) * uint64_t(args.x.m) * uint64_t(most_weights);
   }
   // Of shared memory: barriers and leads, slots, sums.
-  constexpr int fixed_bytes() const { return StageCopies::bytes(kMostSlots) + kMostSlots * stage_rows * 4; }
+  constexpr int fixed_bytes() const {
+    return pieces_of(StageCopies::bytes(kMostSlots) + kMostSlots * stage_rows * 4, kBulkAlignment) * kBulkAlignment;
+  }
   template <typename S>
   int bytes() const {
     return fixed_bytes() + n_slots * slot_bytes +
@@ -118,7 +140,7 @@ struct TileBlock {
 
 struct StageMemory {
   StageCopies copies;
-  Shared<int32_t> leads;  // (slots, rows of a stage): bytes before a row's part in its first 16
+  Shared<int32_t> leads;  // (slots, rows of a stage): bytes between a row's place and its part
   Shared<uint8_t> ring;
   TESSERA_DEVICE StageMemory(const TileWork& work, Shared<uint8_t> memory)
       : copies(memory, work.n_slots),
@@ -149,7 +171,7 @@ TESSERA_DEVICE void clear_ends(const TileWork& work, const TileBlock& block, con
     TESSERA_LOOP
     for (int pass = 0; pass < work.n_passes; ++pass) {
       const int bytes = block.bytes(work, pass), left = bytes % work.unit_bytes;
-      const int end = bytes + (left > 0 ? work.unit_bytes - left : 0) + 32;
+      const int end = bytes + (left > 0 ? work.unit_bytes - left : 0) + work.alignment + 16;
       TESSERA_LOOP
       for (int at = bytes / 16 * 16; at < min_of(end, work.row_stride); at += 16)
         *cast<Words4>(memory.ring + (row * work.row_stride + at)) = Words4{};
@@ -172,10 +194,12 @@ TESSERA_DEVICE void copy_stage(const TileWork& work, const TileBlock& block, con
     const LinearJob& job = work.args.jobs[at.job];
     const Address from = (is_paired && row % 2 == 0 ? job.gate : job.weight) + static_cast<uint32_t>(offset) +
                          static_cast<Address>(at.index) * static_cast<uint32_t>(work.row_bytes);
-    const int lead = static_cast<int>(from % 16);
+    const int place = stage.slot * work.slot_bytes + in_stage * work.row_stride;
+    const int before = static_cast<int>(from % 16);  // bytes that are copied, too
+    const int lead = static_cast<int>(from - static_cast<uint32_t>(place)) & (work.alignment - 1);
     if (is_there) store_for_others(memory.leads + (stage.slot * work.stage_rows + in_stage), lead);
-    memory.copies.start(stage.slot, memory.ring, stage.slot * work.slot_bytes + in_stage * work.row_stride,
-                        from - static_cast<Address>(lead), is_there ? (lead + bytes + 15) / 16 * 16 : 0);
+    memory.copies.start(stage.slot, memory.ring, place + lead - before, from - static_cast<Address>(before),
+                        is_there ? (before + bytes + 15) / 16 * 16 : 0);
   }
   memory.copies.finish(stage.slot);
 }

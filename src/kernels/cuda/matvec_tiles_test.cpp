@@ -38,7 +38,7 @@ void expect_every_unit_has_one_reader(int n, int k) {
 
 TEST(TileWork, GivesEveryUnitToOneReader) {
   for (const int units : {1, 3, 8, 10, 21, 32, 84, 97, 200}) {
-    expect_every_unit_has_one_reader<Q4K, 4>(5376, 256 * units);
+    expect_every_unit_has_one_reader<Q4K, 8>(5376, 256 * units);
     expect_every_unit_has_one_reader<Q5K, 8>(40, 256 * units);
     expect_every_unit_has_one_reader<Q6K, 16>(1001, 256 * units);
     expect_every_unit_has_one_reader<Q8_0, 16>(2048, 256 * units - 96);
