@@ -20,8 +20,8 @@ template <typename F>
 struct PartShape {
   using U = Unit<F, kUnitValues>;
   static constexpr int kUnitBytes = U::kBytes;
-  // Large enough stages that what they cost is little, and enough of them in 200 KiB.
-  static constexpr int kRows = kUnitBytes > 256 ? 2 : 4, kStages = kRows * kUnitBytes > 600 ? 3 : 4;
+  // Large enough stages that what they cost is little, and as many as twelve warps' rings have room for.
+  static constexpr int kRows = kUnitBytes > 200 ? 2 : 4, kStages = 2304 / (kRows * kUnitBytes);
   // Parts lie in shared memory where they do in memory, modulo `alignment`.
   static constexpr int row_stride(int units, int alignment) {
     return (units * kUnitBytes + alignment - F::kAlignment + 15) / 16 * 16;
