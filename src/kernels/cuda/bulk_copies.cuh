@@ -111,10 +111,11 @@ struct StageCopies {
   static constexpr int bytes(int slots) { return 2 * slots * 8; }
   TESSERA_DEVICE StageCopies(Shared<uint8_t> memory, int slots)
       : full(cast<uint64_t>(memory)), read(full + slots), n_slots(slots) {}
-  // By one thread, before sync_block and any copy.
+  // By one thread, before sync_block and any copy. Every lane of n_readers warps arrives when it has read: one for all
+  // of a warp would do, but racecheck does not follow sync_warp.
   TESSERA_DEVICE void init(int n_readers) const {
     TESSERA_LOOP
-    for (int i = 0; i < n_slots; ++i) Barrier(full + i).init(kWarp), Barrier(read + i).init(n_readers);
+    for (int i = 0; i < n_slots; ++i) Barrier(full + i).init(kWarp), Barrier(read + i).init(kWarp * n_readers);
     Barrier::fence_init();
   }
   // By the whole copying warp: `bytes` of each lane's own to `place` in the ring, 0: none. Then finish(), when there

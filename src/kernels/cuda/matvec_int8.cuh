@@ -53,8 +53,7 @@ class TileReader {
       if (!is_over) {
         Barrier(memory_.copies.full + stage.slot).wait(stage.use);
         multiply(stage);
-        sync_warp();
-        if (lane() == 0) Barrier(memory_.copies.read + stage.slot).arrive();
+        Barrier(memory_.copies.read + stage.slot).arrive();
       }
       if (!is_first) adder.add_next();
       if (is_over) break;

@@ -174,8 +174,8 @@ TEST_F(EmulatedLaunch, MatrixProductOfBytes) {
     int depth;
     bool is_unsigned;
   };
-  for (const auto [depth, is_unsigned] : {Case{32, false}, Case{32, true}, Case{16, false}}) {
-    const int least = is_unsigned ? 0 : -127;
+  for (const Case& kind : {Case{32, false}, Case{32, true}, Case{16, false}}) {
+    const int depth = kind.depth, least = kind.is_unsigned ? 0 : -127;
     const auto a = [least](int r, int i) { return (r * 37 + i * 11) % 255 + least; };
     const auto b = [](int i, int c) { return (c * 53 + i * 29) % 255 - 127; };
     std::vector<int32_t> out(16 * 8, -1);
@@ -189,7 +189,7 @@ TEST_F(EmulatedLaunch, MatrixProductOfBytes) {
       const auto row = [&](int r, int first) { return word([&](int j) { return a(r, first + p + j); }); };
       const auto column = [&](int first) { return word([&](int j) { return b(first + p + j, g); }); };
       int32_t d[4];
-      if (is_unsigned)
+      if (kind.is_unsigned)
         mma_unsigned_32(d, row(g, 0), row(g + 8, 0), row(g, 16), row(g + 8, 16), column(0), column(16));
       else if (depth == 32)
         mma_int8_32(d, row(g, 0), row(g + 8, 0), row(g, 16), row(g + 8, 16), column(0), column(16));
@@ -198,10 +198,10 @@ TEST_F(EmulatedLaunch, MatrixProductOfBytes) {
       for (int i = 0; i < 4; ++i) out[static_cast<size_t>((g + i / 2 * 8) * 8 + lane() % 4 * 2 + i % 2)] = d[i];
     }));
     for (int r = 0; r < 16; ++r)
-      for (int c = 0; c < 8; ++c) {
+      for (int column = 0; column < 8; ++column) {
         int32_t sum = 0;
-        for (int i = 0; i < depth; ++i) sum += a(r, i) * b(i, c);
-        EXPECT_EQ(out[static_cast<size_t>(r * 8 + c)], sum) << r << ", " << c << " of " << depth;
+        for (int i = 0; i < depth; ++i) sum += a(r, i) * b(i, column);
+        EXPECT_EQ(out[static_cast<size_t>(r * 8 + column)], sum) << r << ", " << column << " of " << depth;
       }
   }
 }
