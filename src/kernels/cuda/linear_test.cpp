@@ -295,8 +295,10 @@ TEST_P(LinearOnDevice, Gate) {
                     .parts = parts(form)};
     args.jobs[0].gate = gate.address;
     run(form == Form::kF16Tiles ? &Api::matmul : &Api::matvec, args);
-    auto expected = product(up, x, m);
-    const auto gates = product(gate, x, m);
+    // In int8 the CPU's integers: against float64 one output that cancels may be most of all 21.
+    const auto values = [&](const Weight& w) { return form == Form::kInt8 ? cpu_int8(w, x, m) : product(w, x, m); };
+    auto expected = values(up);
+    const auto gates = values(gate);
     for (size_t i = 0; i < expected.size(); ++i) {
       const double g = gates[i];
       expected[i] *= 0.5 * g * (1 + std::tanh(std::sqrt(2 / M_PI) * (g + 0.044715 * g * g * g)));
@@ -308,7 +310,7 @@ TEST_P(LinearOnDevice, Gate) {
     for (int64_t k : {264, 5128})
       EXPECT_LE(error_of_gated(type, 1, k, Form::kF32), 1e-4) << static_cast<int>(type) << " k " << k;
   for (GgmlType type : kBlocks) {
-    for (int m : {1, 4, 9}) EXPECT_LE(error_of_gated(type, m, 768, Form::kInt8), 5e-2) << static_cast<int>(type);
+    for (int m : {1, 4, 9}) EXPECT_LE(error_of_gated(type, m, 768, Form::kInt8), 1e-3) << static_cast<int>(type);
     for (int m : {20, 140}) EXPECT_LE(error_of_gated(type, m, 768, Form::kF16Tiles), 1e-2) << static_cast<int>(type);
   }
 }
