@@ -14,7 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-INSTRUCTION_SETS = ("avx2", "avx512", "neon", "i8mm")
+INSTRUCTION_SETS = ("avx2", "avx512", "amx", "neon", "i8mm")
+# Sets whose own vocabulary begins with another one's: the shared part compiles to the same instructions.
+BEGINS_WITH = {"amx": "avx512"}
 # nm's letters for weak definitions: functions, objects, and unique globals (g++'s for inline variables).
 WEAK_DEFINITIONS = "WVu"
 NM_LINE = re.compile(r"^[0-9a-f]*\s*([A-Za-z])\s(.+)$")
@@ -40,8 +42,9 @@ def main():
         objects = sorted(p for p in build.rglob("*.o") if any(part.endswith(f"_{isa}.dir") for part in p.parts))
         n_objects += len(objects)
         if objects:
+            names = "|".join(filter(None, (isa, BEGINS_WITH.get(isa))))
             offenders += [(path, symbol) for path, symbol in weak_symbols(objects)
-                          if not re.search(rf"\b{isa}", symbol, re.IGNORECASE) and not DATA_ONLY.match(symbol)]
+                          if not re.search(rf"\b({names})", symbol, re.IGNORECASE) and not DATA_ONLY.match(symbol)]
     for path, symbol in offenders:
         print(f"{Path(path).relative_to(build)}: weak symbol without its instruction set: {symbol}")
     if not n_objects:

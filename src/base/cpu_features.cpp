@@ -2,6 +2,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdint>
 #elif defined(__aarch64__)
@@ -19,7 +21,8 @@ namespace tessera {
 namespace {
 
 #if defined(__x86_64__)
-// Register state the system saves on a context switch (XCR0): bits 1, 2 for AVX, 5, 6, 7 more for AVX-512.
+// Register state the system saves on a context switch (XCR0): bits 1, 2 for AVX, 5, 6, 7 more for AVX-512, 17, 18 for
+// AMX.
 uint64_t saved_state() {
   uint32_t low = 0, high = 0;
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -28,6 +31,13 @@ uint64_t saved_state() {
 
 constexpr bool has_all(uint64_t word, uint64_t bits) { return (word & bits) == bits; }
 constexpr uint64_t bit(int i) { return uint64_t{1} << i; }
+
+// Linux keeps the state of tile registers, 8 kB a thread, only for processes that ask
+// (Documentation/arch/x86/xstate.rst: ARCH_REQ_XCOMP_PERM). The answer holds for all threads.
+bool ask_for_tile_data() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
 
 // Bit positions: Intel SDM, volume 2A, CPUID leaves 1 and 7.
 CpuFeatures detect() {
@@ -38,12 +48,15 @@ CpuFeatures detect() {
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return {};
   const uint64_t state = saved_state();
   constexpr uint64_t kAvx2 = bit(5), kBmi2 = bit(8);
-  constexpr uint64_t kF = bit(16), kDq = bit(17), kBw = bit(30), kVl = bit(31);  // in b
-  constexpr uint64_t kVbmi = bit(1), kVnni = bit(11);                            // in c
+  constexpr uint64_t kF = bit(16), kDq = bit(17), kBw = bit(30), kVl = bit(31);   // in b
+  constexpr uint64_t kVbmi = bit(1), kVnni = bit(11);                             // in c
+  constexpr uint64_t kAmxBf16 = bit(22), kAmxTile = bit(24), kAmxInt8 = bit(25);  // in d
   CpuFeatures features;
   features.avx2 = has_all(b, kAvx2 | kBmi2) && has_all(state, 0x6);
   features.avx512 =
       features.avx2 && has_all(b, kF | kDq | kBw | kVl) && has_all(c, kVbmi | kVnni) && has_all(state, 0xe6);
+  features.amx =
+      features.avx512 && has_all(d, kAmxBf16 | kAmxTile | kAmxInt8) && has_all(state, 0x60000) && ask_for_tile_data();
   return features;
 }
 #elif defined(__aarch64__)

@@ -20,10 +20,13 @@ enum class Arithmetic {
 
 // 256 values of one token under one scale, for the formats of 256 values.
 struct alignas(64) ActivationBlock256 {
-  int8_t q[256];           // x ~ d * q, -127..127
-  int32_t minus_sums[16];  // -(q[16 j] + .. + q[16 j + 15])
-  int16_t sums16[16];      // the same sums, positive
-  int16_t sums32[8];       // sums over 32 values
+  int8_t q[256];             // x ~ d * q, -127..127
+  union {                    // the sums over 16 values in the form that products begin from
+    int32_t minus_sums[16];  // -(q[16 j] + .. + q[16 j + 15])
+    uint32_t bf16_sums[16];  // Products::kMatrix: two bf16, the lower half first, that add up to q[16 j] + ..
+  };
+  int16_t sums16[16];  // q[16 j] + .. + q[16 j + 15]
+  int16_t sums32[8];   // sums over 32 values
   float d;
   // How large sums of products with codes can become (linear_group.h):
   int16_t most_magnitude16;  // the largest sum of |q| over 16 values

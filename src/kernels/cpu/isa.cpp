@@ -9,7 +9,7 @@ namespace tessera::kernels::cpu {
 namespace {
 
 // Slowest first.
-constexpr Isa kAll[] = {Isa::kScalar, Isa::kNeon, Isa::kI8mm, Isa::kAvx2, Isa::kAvx512};
+constexpr Isa kAll[] = {Isa::kScalar, Isa::kNeon, Isa::kI8mm, Isa::kAvx2, Isa::kAvx512, Isa::kAmx};
 
 bool runs_here(Isa isa) {
   switch (isa) {
@@ -23,6 +23,8 @@ bool runs_here(Isa isa) {
       return cpu_features().avx2;
     case Isa::kAvx512:
       return cpu_features().avx512;
+    case Isa::kAmx:
+      return cpu_features().amx;
   }
   return false;
 }
@@ -63,6 +65,8 @@ std::string_view name_of(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAmx:
+      return "amx";
   }
   return "?";
 }

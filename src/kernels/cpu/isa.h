@@ -12,10 +12,11 @@ enum class Isa {
   kI8mm,    // the same with the 8-bit matrix product (Armv8.6-A i8mm)
   kAvx2,    // AVX2, FMA, F16C
   kAvx512,  // AVX-512 F, BW, DQ, VL, VNNI, VBMI
+  kAmx,     // the same with AMX's tile registers and int8 products
 };
 
-// The best this machine runs. TESSERA_ISA=scalar|neon|i8mm|avx2|avx512 forces another one that it runs; anything else
-// in the variable is ignored.
+// The best this machine runs. TESSERA_ISA=scalar|neon|i8mm|avx2|avx512|amx forces another one that it runs; anything
+// else in the variable is ignored.
 Isa best_isa();
 // Every instruction set this machine runs, slowest first; tests loop over them.
 std::span<const Isa> available_isas();

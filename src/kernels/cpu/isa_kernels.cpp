@@ -22,6 +22,10 @@ extern const LinearKernels kLinearKernels;
 extern const FloatKernels kFloatKernels;
 extern const LimitKernels kLimitKernels;
 }  // namespace avx512
+namespace amx {
+extern const LinearKernels kLinearKernels;
+extern const LimitKernels kLimitKernels;
+}  // namespace amx
 namespace neon {
 extern const LinearKernels kLinearKernels;
 extern const FloatKernels kFloatKernels;
@@ -47,6 +51,7 @@ constexpr IsaKernels kTable[] = {
 #if defined(__x86_64__)
     {Isa::kAvx2, &avx2::kLinearKernels, &avx2::kFloatKernels, &avx2::kLimitKernels},
     {Isa::kAvx512, &avx512::kLinearKernels, &avx512::kFloatKernels, &avx512::kLimitKernels},
+    {Isa::kAmx, &amx::kLinearKernels, &avx512::kFloatKernels, &amx::kLimitKernels},  // tiles hold integers only
 #elif defined(__aarch64__)
     {Isa::kNeon, &neon::kLinearKernels, &neon::kFloatKernels, &neon::kLimitKernels},
     {Isa::kI8mm, &i8mm::kLinearKernels, &i8mm::kFloatKernels, &i8mm::kLimitKernels},

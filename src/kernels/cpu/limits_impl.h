@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/limits_kernels.h"
+#include "kernels/cpu/products.h"
 #include "kernels/cpu/unroll.h"
 
 namespace tessera::kernels::cpu {
@@ -37,6 +38,22 @@ struct LimitImpl {
     unroll<kChains>([&]<int c>() __attribute__((always_inline)) { V::keep(acc[c]); });
   }
 
+  // Where there are tile registers: four sums, two sets of tokens, two of codes. Of mixed bits: zeros take so little
+  // power that the clock rises by a fifth.
+  static void tile_dots(int64_t n) {
+    alignas(64) unsigned char bytes[16 * 64];
+    for (uint32_t i = 0; i < sizeof(bytes); ++i) bytes[i] = static_cast<unsigned char>(i * 2654435761u >> 13);
+    V::begin_tiles(16);
+    unroll<8>([&]<int tile>() __attribute__((always_inline)) { V::template load_tile<tile>(bytes, 64); });
+    for (int64_t i = 0; i < n; ++i) {
+      V::template dot_tiles<0, 4, 6, false>();
+      V::template dot_tiles<1, 4, 7, true>();
+      V::template dot_tiles<2, 5, 6, false>();
+      V::template dot_tiles<3, 5, 7, true>();
+    }
+    V::end_tiles();
+  }
+
   static void fmas(int64_t n) {
     Floats acc[kChains];
     unroll<kChains>([&]<int c>() __attribute__((always_inline)) {
@@ -52,11 +69,19 @@ struct LimitImpl {
     unroll<kChains>([&]<int c>() __attribute__((always_inline)) { V::keep(acc[c]); });
   }
 
-  static constexpr LimitKernels kTable = {.read = read,
-                                          .dots = dots,
-                                          .fmas = fmas,
-                                          .ops_per_dot_round = kChains * 64 * 2,
-                                          .ops_per_fma_round = kChains * 16 * 2};
+  static constexpr LimitKernels table() {
+    LimitKernels table = {.read = read,
+                          .dots = dots,
+                          .fmas = fmas,
+                          .ops_per_dot_round = kChains * 64 * 2,
+                          .ops_per_fma_round = kChains * 16 * 2};
+    if constexpr (V::kProducts == Products::kMatrix) {
+      table.dots = tile_dots;
+      table.ops_per_dot_round = 4 * 16 * 16 * 64 * 2;
+    }
+    return table;
+  }
+  static constexpr LimitKernels kTable = table();
 };
 
 }  // namespace tessera::kernels::cpu

@@ -10,19 +10,24 @@
 namespace tessera::kernels::cpu {
 namespace {
 
+struct Kernel {
+  TileFn run;
+  int most_rows = kTileRows;
+};
+
 // The kernel of a weight for the forms its activations hold.
-TileFn find_kernel(const LinearKernels& kernels, const LinearWeight& weight, const ActivationView& x) {
+Kernel find_kernel(const LinearKernels& kernels, const LinearWeight& weight, const ActivationView& x) {
   const ActivationForms integer = weight.forms(Arithmetic::kInt8);
   const bool int8 = (integer.blocks256 && x.blocks256) || (integer.blocks32 && x.blocks32);
   DCHECK(int8 || x.floats);
   if (weight.format) {
     for (const FormatKernel& kernel : int8 ? kernels.int8 : kernels.exact)
-      if (kernel.type == weight.format->type) return kernel.run;
+      if (kernel.type == weight.format->type) return {kernel.run, kernel.most_rows};
   } else if (int8) {
     for (const AffineKernel& kernel : kernels.affine)
-      if (kernel.bits == weight.groups.bits) return kernel.run;
+      if (kernel.bits == weight.groups.bits) return {kernel.run};
   }
-  return kernels.dequantized;
+  return {kernels.dequantized};
 }
 
 ActivationView from_token(ActivationView x, int64_t token) {
@@ -43,33 +48,38 @@ struct Place {
 // weights stay in the cache.
 class Tiles {
  public:
-  Tiles(std::span<const LinearJob> jobs, int64_t m, int n_threads) : jobs_(jobs), m_(m) {
-    int64_t n_rows = 0;
-    for (const LinearJob& job : jobs) n_rows += ceil_div<int64_t>(job.weight.n, kTileRows);
-    // Threads finish up to one tile apart, a few percent of what few tiles are: then tiles take fewer tokens.
-    while (n_rows * ceil_div(m, n_tokens_) < kTilesOfThread * n_threads && n_tokens_ > kLeastTokens) n_tokens_ /= 2;
-    n_chunks_ = ceil_div(m, n_tokens_);
-    size_ = n_rows * n_chunks_;
+  Tiles(std::span<const LinearJob> jobs, int64_t m, int most_rows, int n_threads)
+      : jobs_(jobs), m_(m), n_rows_(most_rows) {
+    // Threads finish up to one tile apart, a few percent of what few tiles are: then tiles take fewer tokens, or, where
+    // they can take many rows, fewer rows.
+    const int64_t enough = (most_rows == kTileRows ? kTilesOfThread : kMatrixTilesOfThread) * n_threads;
+    for (count(); size_ < enough && n_rows_ > kTileRows; count()) n_rows_ /= 2;
+    for (; size_ < enough && n_tokens_ > kLeastTokens; count()) n_tokens_ /= 2;
   }
   int64_t size() const { return size_; }
   Place operator[](int64_t index) const {
     const LinearJob* job = jobs_.data();
     for (; index >= size_of_job(*job); ++job) index -= size_of_job(*job);
-    const int64_t row = index / n_chunks_ * kTileRows, token = index % n_chunks_ * n_tokens_;
+    const int64_t row = index / n_chunks_ * n_rows_, token = index % n_chunks_ * n_tokens_;
     return {.job = job,
             .row = row,
             .token = token,
-            .n_rows = static_cast<int>(std::min<int64_t>(kTileRows, job->weight.n - row)),
+            .n_rows = static_cast<int>(std::min<int64_t>(n_rows_, job->weight.n - row)),
             .n_tokens = static_cast<int>(std::min<int64_t>(n_tokens_, m_ - token))};
   }
 
  private:
-  int64_t size_of_job(const LinearJob& job) const { return ceil_div<int64_t>(job.weight.n, kTileRows) * n_chunks_; }
+  int64_t size_of_job(const LinearJob& job) const { return ceil_div(job.weight.n, n_rows_) * n_chunks_; }
+  void count() {
+    n_chunks_ = ceil_div(m_, n_tokens_);
+    size_ = 0;
+    for (const LinearJob& job : jobs_) size_ += size_of_job(job);
+  }
 
-  static constexpr int64_t kTilesOfThread = 32, kLeastTokens = 128;
+  static constexpr int64_t kTilesOfThread = 32, kMatrixTilesOfThread = 8, kLeastTokens = 128;
 
   std::span<const LinearJob> jobs_;
-  int64_t m_, n_tokens_ = kTileTokens, n_chunks_ = 1, size_ = 0;
+  int64_t m_, n_rows_, n_tokens_ = kTileTokens, n_chunks_ = 1, size_ = 0;
 };
 
 // Hands out runs of tiles, long ones first: a long run keeps the memory stream unbroken, short ones at the end let all
@@ -113,11 +123,21 @@ class TileRunner {
  public:
   TileRunner(Isa isa, const ActivationView& x) : kernels_(linear_kernels(isa)), x_(x) {}
 
+  // Rows that the kernels of all jobs take at once.
+  int most_rows(std::span<const LinearJob> jobs) const {
+    int rows = x_.m < kMatrixTokens ? kTileRows : kMatrixTileRows;
+    for (const LinearJob& job : jobs) {
+      rows = std::min(rows, find_kernel(kernels_, job.weight, x_).most_rows);
+      if (job.gate) rows = std::min(rows, find_kernel(kernels_, *job.gate, x_).most_rows);
+    }
+    return rows;
+  }
+
   // Computes a tile while the weights of `next`, this thread's next one, are on their way.
   void run(const Place& at, const Place& next) const {
     const LinearJob& job = *at.job;
     const auto element = static_cast<int64_t>(size_of(job.out.dtype));
-    alignas(64) float out[kTileTokens * kTileRows], gate[kTileTokens * kTileRows];
+    alignas(64) float out[kTileTokens * kMatrixTileRows], gate[kTileTokens * kMatrixTileRows];
     const TileOutput output{
         .dtype = job.out.dtype,
         .rows = static_cast<std::byte*>(job.out.data) + (at.token * job.out.row_stride + at.row) * element,
@@ -137,18 +157,19 @@ class TileRunner {
   void multiply(const LinearWeight& weight, const Place& at, const std::byte* next, float* out,
                 const TileOutput* output) const {
     DCHECK(weight.k == x_.k);
-    find_kernel(kernels_, weight,
-                x_)({.format = weight.format,
-                     .groups = weight.format ? AffineGroups{} : weight.groups.from_row(at.row, weight.k),
-                     .weights = rows_of(weight, at.row),
-                     .row_bytes = weight.row_bytes(),
-                     .n_rows = at.n_rows,
-                     .next = next,
-                     .x = from_token(x_, at.token),
-                     .n_tokens = at.n_tokens,
-                     .out = out,
-                     .bias = weight.bias ? weight.bias + at.row : nullptr,
-                     .output = output});
+    const Kernel kernel = find_kernel(kernels_, weight, x_);
+    kernel.run({.format = weight.format,
+                .groups = weight.format ? AffineGroups{} : weight.groups.from_row(at.row, weight.k),
+                .weights = rows_of(weight, at.row),
+                .row_bytes = weight.row_bytes(),
+                .n_rows = at.n_rows,
+                .next = next,
+                .x = from_token(x_, at.token),
+                .n_tokens = at.n_tokens,
+                .out = out,
+                .sums = at.n_rows > kTileRows ? sums_of_panels(at.n_tokens) : kSumsOfTokens,
+                .bias = weight.bias ? weight.bias + at.row : nullptr,
+                .output = output});
   }
 
   const LinearKernels& kernels_;
@@ -166,7 +187,7 @@ ActivationForms LinearWeight::forms(Arithmetic arithmetic) const {
 void linear(ThreadPool& pool, Isa isa, std::span<const LinearJob> jobs, const Activations& x) {
   if (x.view().m == 0) return;
   const TileRunner runner(isa, x.view());
-  const Tiles tiles(jobs, x.view().m, pool.size());
+  const Tiles tiles(jobs, x.view().m, runner.most_rows(jobs), pool.size());
   TileQueue queue(tiles.size(), pool.size());
   pool.run([&](int) {
     TileStream stream(tiles, queue);

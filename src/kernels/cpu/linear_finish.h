@@ -12,11 +12,11 @@ template <class Floats, typename T, typename Store>
 [[gnu::always_inline]] inline void finish_rows(const LinearTile& tile, int row, int end, int token, int n_tokens,
                                                Store store) {
   for (int t = token; t < token + n_tokens; ++t) {
-    float* in = tile.out + t * kTileRows;
     T* out = tile.output ? reinterpret_cast<T*>(tile.output->rows + t * tile.output->stride_bytes) : nullptr;
     for (int r = row; r < end; r += 16) {
       const int n = end - r < 16 ? end - r : 16;
-      Floats value = Floats::load(in + r);
+      float* in = tile.out + tile.sums.of(r, t);
+      Floats value = Floats::load(in);
       if (tile.bias && n == 16) value = value + Floats::load(tile.bias + r);
       if (tile.bias && n < 16) {
         float bias[16] = {};
@@ -24,10 +24,10 @@ template <class Floats, typename T, typename Store>
         value = value + Floats::load(bias);
       }
       if (!out) {
-        value.store(in + r);
+        value.store(in);
         continue;
       }
-      if (tile.output->gate) value = gelu_tanh(Floats::load(tile.output->gate + t * kTileRows + r)) * value;
+      if (tile.output->gate) value = gelu_tanh(Floats::load(tile.output->gate + tile.sums.of(r, t))) * value;
       if (n == 16) {
         store(value, out + r);
       } else {
@@ -55,10 +55,11 @@ void finish(const LinearTile& tile, int row, int n_rows, int token, int n_tokens
 
 // Asks for the lines that finish() will write.
 template <class V>
-[[gnu::always_inline]] inline void prefetch_output(const LinearTile& tile, int row, int token, int n_tokens) {
+[[gnu::always_inline]] inline void prefetch_output(const LinearTile& tile, int row, int n_rows, int token,
+                                                   int n_tokens) {
   if (!tile.output) return;
   const int element = tile.output->dtype == DType::kF32 ? 4 : 2;
-  const int n_bytes = (tile.n_rows - row) * element;
+  const int end = row + n_rows < tile.n_rows ? row + n_rows : tile.n_rows, n_bytes = (end - row) * element;
   const std::byte* at = tile.output->rows + token * tile.output->stride_bytes + row * element;
   for (int t = 0; t < n_tokens; ++t, at += tile.output->stride_bytes)
     for (int i = 0; i < n_bytes; i += 64) V::prefetch_to_write(at + i);

@@ -16,15 +16,19 @@
 
 namespace tessera::kernels::cpu {
 
-// What a group's sums start from: nothing, or minus the bias of the codes times the sum of the activations, given as
-// `n_parts` dwords to add up.
-template <class V, class F, int n_parts>
-[[gnu::always_inline]] inline typename V::Bits group_start(const int32_t* minus_sums) {
+// What a group's sums start from: nothing, or minus the bias of the codes times the sum of the activations, that of
+// `n_parts` parts from `part` on.
+template <class V, class F, int n_parts, class Activation>
+[[gnu::always_inline]] inline typename V::Bits group_start(const Activation& x, int part) {
   if constexpr (kBiasLeft<V, F> == 0) {
     return V::zero();
+  } else if constexpr (V::kProducts == Products::kMatrix && std::is_same_v<Activation, ActivationBlock256>) {
+    constexpr uint32_t kMinus = static_cast<uint16_t>(-F::kBias);  // there are no minus_sums
+    const uint32_t of_pair = n_parts == 2 ? kMinus << 16 | kMinus : part % 2 ? kMinus << 16 : kMinus;
+    return V::dot_words(V::zero(), V::load_splat4(x.sums16 + part / 2 * 2), V::splat32(of_pair));
   } else {
-    auto sum = V::load_splat4(minus_sums);
-    if constexpr (n_parts == 2) sum = V::add(sum, V::load_splat4(minus_sums + 1));
+    auto sum = V::load_splat4(x.minus_sums + part);
+    if constexpr (n_parts == 2) sum = V::add(sum, V::load_splat4(x.minus_sums + part + 1));
     return V::template shift_left32<__builtin_ctz(kBiasLeft<V, F>)>(sum);
   }
 }
@@ -53,7 +57,7 @@ template <class V, int n_k4, int R, int T, class Panel, class Activation, class 
 template <class V, class F, int n_parts, int R, int T, class Activation>
 [[gnu::always_inline]] inline void start_group(const Activation* x, int part, typename V::Bits (&sums)[R][T]) {
   unroll<T>([&]<int t>() __attribute__((always_inline)) {
-    const auto start = group_start<V, F, n_parts>(x[t].minus_sums + part);
+    const auto start = group_start<V, F, n_parts>(x[t], part);
     unroll<R>([&]<int r>() __attribute__((always_inline)) { sums[r][t] = start; });
   });
 }

@@ -15,6 +15,10 @@ namespace tessera::kernels::cpu {
 // Weight rows of a tile: four panels of 16. Their codes of one block take 20 kB of a first-level cache, and a pass over
 // the activations, which come from the third, serves all of them.
 inline constexpr int kTileRows = 64;
+// With tile registers products take so little time that a pass has to serve more: 140 kB of a second-level cache. For
+// fewer tokens than a register has rows, products of vectors are as fast.
+inline constexpr int kMatrixTileRows = 256;
+inline constexpr int kMatrixTokens = 16;
 // Tokens of a tile. A block of activations (384 bytes) and an accumulator row (256 bytes) for each: 320 kB, a third of
 // a second-level cache; the tile's weights are unpacked once for all of them.
 inline constexpr int kTileTokens = 512;
@@ -24,10 +28,18 @@ struct TileOutput {
   DType dtype;           // f32, f16 or bf16
   std::byte* rows;       // the tile's first row of its first token
   int64_t stride_bytes;  // from token to token
-  const float* gate;     // as LinearTile::out, or null: outputs are multiplied with gelu_tanh(gate)
+  const float* gate;     // laid out as LinearTile::out, or null: outputs are multiplied with gelu_tanh(gate)
 };
 
-// Up to kTileRows rows of a weight times up to kTileTokens tokens.
+// Where the sums of sixteen rows of a token lie, in floats. Rows past the last one are scribbled on.
+struct SumsLayout {
+  int64_t panel, token;  // between neighbours
+  constexpr int64_t of(int64_t row, int64_t token_index) const { return row / 16 * panel + token_index * token; }
+};
+inline constexpr SumsLayout kSumsOfTokens = {.panel = 16, .token = kTileRows};  // a token's rows together
+constexpr SumsLayout sums_of_panels(int n_tokens) { return {.panel = 16 * int64_t{n_tokens}, .token = 16}; }
+
+// Up to kTileRows or kMatrixTileRows (FormatKernel) rows of a weight times up to kTileTokens tokens.
 struct LinearTile {
   const quant::Format* format;  // null: `groups`
   AffineGroups groups;          // from the first row on
@@ -37,7 +49,8 @@ struct LinearTile {
   const std::byte* next;  // the weights this thread reads after these: fetched meanwhile, so any address will do
   ActivationView x;       // from the tile's first token on
   int n_tokens;
-  float* out;                // (n_tokens, kTileRows), 64-byte aligned; columns past n_rows are scribbled on
+  float* out;                // 64-byte aligned: sixteen rows from r on of token t lie at out + sums.of(r, t)
+  SumsLayout sums;           // of `out`: kSumsOfTokens if there are no more than kTileRows rows
   const float* bias;         // (n_rows) or null
   const TileOutput* output;  // null: results, bias added, stay in `out`
 };
@@ -47,6 +60,7 @@ using TileFn = void (*)(const LinearTile& tile);
 struct FormatKernel {
   quant::GgmlType type;
   TileFn run;
+  int most_rows = kTileRows;
 };
 
 struct AffineKernel {

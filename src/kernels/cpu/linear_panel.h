@@ -10,10 +10,10 @@
 // Reference: linear_reference.cpp; arithmetic.md.
 #pragma once
 
+#include "kernels/cpu/linear_block.h"
 #include "kernels/cpu/linear_finish.h"
 #include "kernels/cpu/linear_group.h"
 #include "kernels/cpu/linear_rows.h"
-#include "kernels/cpu/unpack/scales.h"
 #include "kernels/cpu/unroll.h"
 
 namespace tessera::kernels::cpu {
@@ -25,18 +25,9 @@ struct PanelCodes {
 
   template <class F, int64_t kBytes>
   [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
-    unroll<4>([&]<int i>() __attribute__((always_inline)) {
-      typename V::Bits x[kPanelRows];
-      unroll<kPanelRows>([&]<int r>() __attribute__((always_inline)) {
-        x[r] = F::template codes<i>(rows.block(r, offset));
-        fetch_part<V, kPanelRows * kBytes, i * kPanelRows + r, 4 * kPanelRows>(x[r], ahead);
-      });
-      V::transpose(x);
-      if constexpr (V::kProducts == Products::kTokenPairs)
-        for (int c = 0; c < kPanelRows; c += 2) V::interleave(x[c], x[c + 1]);
-      unroll<kPanelRows>([&]<int c>()
-                             __attribute__((always_inline)) { V::store(x[c], at[32 * (c / 8) + 8 * i + c % 8]); });
-    });
+    for_each_code_vector<V, kBytes>(
+        rows, offset,
+        ahead, [&]<int k4>(typename V::Bits codes) __attribute__((always_inline)) { V::store(codes, at[k4]); });
   }
 };
 
@@ -57,34 +48,23 @@ struct Panel256 {
   static constexpr int64_t kBytes = sizeof(typename F::Block);
   [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
     codes.template unpack<F, kBytes>(rows, offset, ahead);
-    typename V::Bits s[4], m[4], ds[4];
-    for (int z = 0; z < 4; ++z) {
-      const Scales256<V> four = rows.scales(z, offset);
-      s[z] = four.scales;
-      m[z] = four.mins;
-      ds[z] = four.d;
-    }
-    V::transpose_quarters(s);
+    const BlockParams256<V, F> params(rows, offset);
     unroll<kGroups / 4>([&]<int c>() __attribute__((always_inline)) {
       if constexpr (!Sums::kScalePairs)
         unroll<4>([&]<int byte>() __attribute__((always_inline)) {
-          V::store(Sums::scale(V::template byte_signed<byte>(s[c])), scales[4 * c + byte]);
+          V::store(Sums::scale(V::template byte_signed<byte>(params.scales[c])), scales[4 * c + byte]);
         });
       if constexpr (kPairs) {
-        V::store(V::low_pair_signed(s[c]), scale_pairs[2 * c]);
-        V::store(V::high_pair_signed(s[c]), scale_pairs[2 * c + 1]);
+        V::store(V::low_pair_signed(params.scales[c]), scale_pairs[2 * c]);
+        V::store(V::high_pair_signed(params.scales[c]), scale_pairs[2 * c + 1]);
+      }
+      if constexpr (F::kHasMin) {
+        V::store(V::low_pair(params.mins[c]), mins[2 * c]);
+        V::store(V::high_pair(params.mins[c]), mins[2 * c + 1]);
       }
     });
-    const auto d_and_dmin = V::first_dwords(ds);
-    V::f16_low(d_and_dmin).store(d);
-    if constexpr (F::kHasMin) {
-      (V::Floats::zero() - V::f16_high(d_and_dmin)).store(minus_dmin);
-      V::transpose_quarters(m);
-      for (int c = 0; c < kGroups / 4; ++c) {
-        V::store(V::low_pair(m[c]), mins[2 * c]);
-        V::store(V::high_pair(m[c]), mins[2 * c + 1]);
-      }
-    }
+    params.d.store(d);
+    if constexpr (F::kHasMin) params.minus_dmin.store(minus_dmin);
   }
 };
 
@@ -122,14 +102,11 @@ struct Multiply256 {
       float* to = out + t * kTileRows + r * kPanelRows;
       if constexpr (Panel::Sums::kUnbiasAtEnd)
         scaled[r][t] = V::subtract(scaled[r][t], V::template shift_left32<__builtin_ctz(F::kBias)>(sums[r][t]));
-      const Floats acc = first ? Floats::zero() : Floats::load(to);
-      const Floats d = Floats::load(panels[r].d), sum = V::to_floats(scaled[r][t]), d_x = Floats::set(x[t].d);
-      if constexpr (F::kHasMin) {
-        const Floats minus = Floats::load(panels[r].minus_dmin) * V::to_floats(mins[r][t]);
-        Floats::fma(d_x, Floats::fma(d, sum, minus), acc).store(to);
-      } else {
-        Floats::fma(d * d_x, sum, acc).store(to);
-      }
+      Floats minus_dmin, min;
+      if constexpr (F::kHasMin) minus_dmin = Floats::load(panels[r].minus_dmin), min = V::to_floats(mins[r][t]);
+      add_block<F>(first ? Floats::zero() : Floats::load(to), Floats::set(x[t].d), Floats::load(panels[r].d),
+                   V::to_floats(scaled[r][t]), minus_dmin, min)
+          .store(to);
     });
   }
 
@@ -228,7 +205,7 @@ struct TokenLoop {
       return left >= T && (T <= 2 || left != T + 1);
     };
     for (; fits(); t += T) {
-      if (step.last) prefetch_output<V>(tile, first_row, t, T);
+      if (step.last) prefetch_output<V>(tile, first_row, R * kPanelRows, t, T);
       M::template run<R, T>(panels, step.n_blocks, step.first, x + t, tile.out + t * kTileRows + first_row);
       if (step.last) finish<typename V::Floats>(tile, first_row, R * kPanelRows, t, T);
     }
@@ -239,19 +216,11 @@ struct TokenLoop {
 
 inline constexpr int kPanels = kTileRows / kPanelRows;
 
-template <class F>
-struct TilePanels {
-  PanelRows<F> of[kPanels];
-  explicit TilePanels(const LinearTile& tile) {
-    for (int p = 0; p < kPanels; ++p) of[p] = PanelRows<F>(tile, p * kPanelRows);
-  }
-};
-
-// Formats of 256 values.
+// Formats of 256 values. tile.sums are kSumsOfTokens, here and below.
 template <class V, class F>
 void panel_tile_256(const LinearTile& tile) {
   using Panel = Panel256<V, F>;
-  const TilePanels<F> rows(tile);
+  const TilePanels<F, kPanels> rows(tile);
   const ActivationBlock256* x = tile.x.blocks256;
   Panel panels[kPanels];
   const int64_t n_blocks = tile.x.k / 256;
@@ -267,7 +236,7 @@ void panel_tile_256(const LinearTile& tile) {
 template <class V, class F>
 void panel_tile_32(const LinearTile& tile) {
   using Panel = Panel32<V, F>;
-  const TilePanels<F> rows(tile);
+  const TilePanels<F, kPanels> rows(tile);
   const ActivationBlock32x8* x = tile.x.blocks32;
   Panel panels[kPanels];
   const int64_t n_blocks = tile.x.k / 32;

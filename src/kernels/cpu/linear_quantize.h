@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cpu/linear_kernels.h"
+#include "kernels/cpu/products.h"
 
 namespace tessera::kernels::cpu {
 
@@ -21,7 +22,10 @@ struct Quantize {
       magnitudes[z] = V::template dot<false>(V::zero(), V::splat8(1), V::abs8(values));
     }
     const Bits sums = V::quarter_sums(dots), magnitude = V::quarter_sums(magnitudes);
-    V::store(V::subtract(V::zero(), sums), out.minus_sums);
+    if constexpr (V::kProducts == Products::kMatrix)
+      V::store(V::bf16_parts(sums), out.bf16_sums);
+    else
+      V::store(V::subtract(V::zero(), sums), out.minus_sums);
     V::store_words(sums, out.sums16);
     for (int j = 0; j < 8; ++j) out.sums32[j] = static_cast<int16_t>(out.sums16[2 * j] + out.sums16[2 * j + 1]);
     out.most_magnitude16 = static_cast<int16_t>(V::to_floats(magnitude).max_lane());

@@ -7,6 +7,7 @@ enum class Products {
   kDwords,      // four products are summed into a dword (AVX-512 VNNI, AArch64 dotprod)
   kWords,       // two products into a word (AVX2)
   kTokenPairs,  // eight products of two rows and two tokens into four dwords (AArch64 i8mm)
+  kMatrix,      // of sixteen rows, sixteen tokens and 64 values, between tile registers (AMX; linear_matrix.h)
 };
 
 }  // namespace tessera::kernels::cpu
