@@ -43,7 +43,7 @@ struct LimitImpl {
   static void tile_dots(int64_t n) {
     alignas(64) unsigned char bytes[16 * 64];
     for (uint32_t i = 0; i < sizeof(bytes); ++i) bytes[i] = static_cast<unsigned char>(i * 2654435761u >> 13);
-    V::begin_tiles(16);
+    V::begin_tiles(16, 64);
     unroll<8>([&]<int tile>() __attribute__((always_inline)) { V::template load_tile<tile>(bytes, 64); });
     for (int64_t i = 0; i < n; ++i) {
       V::template dot_tiles<0, 4, 6, false>();

@@ -125,7 +125,7 @@ class TileRunner {
 
   // Rows that the kernels of all jobs take at once.
   int most_rows(std::span<const LinearJob> jobs) const {
-    int rows = x_.m < kMatrixTokens ? kTileRows : kMatrixTileRows;
+    int rows = x_.m < kLeastMatrixTokens ? kTileRows : kMatrixTileRows;
     for (const LinearJob& job : jobs) {
       rows = std::min(rows, find_kernel(kernels_, job.weight, x_).most_rows);
       if (job.gate) rows = std::min(rows, find_kernel(kernels_, *job.gate, x_).most_rows);

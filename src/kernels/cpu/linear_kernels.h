@@ -15,10 +15,11 @@ namespace tessera::kernels::cpu {
 // Weight rows of a tile: four panels of 16. Their codes of one block take 20 kB of a first-level cache, and a pass over
 // the activations, which come from the third, serves all of them.
 inline constexpr int kTileRows = 64;
-// With tile registers products take so little time that a pass has to serve more: 140 kB of a second-level cache. For
-// fewer tokens than a register has rows, products of vectors are as fast.
+// With tile registers products take so little time that a pass has to serve more: 140 kB of a second-level cache.
 inline constexpr int kMatrixTileRows = 256;
-inline constexpr int kMatrixTokens = 16;
+inline constexpr int kMatrixTokens = 16;  // rows of a tile register
+// For fewer tokens, unpacking for tile products takes longer than these save.
+inline constexpr int kLeastMatrixTokens = 20;
 // Tokens of a tile. A block of activations (384 bytes) and an accumulator row (256 bytes) for each: 320 kB, a third of
 // a second-level cache; the tile's weights are unpacked once for all of them.
 inline constexpr int kTileTokens = 512;

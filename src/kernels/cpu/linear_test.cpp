@@ -16,18 +16,16 @@ namespace tessera::kernels::cpu {
 namespace {
 
 using quant::GgmlType;
+using testing::kPoison;
 using testing::random_rows;
 using testing::RandomGroups;
 using testing::RandomWeight;
+using testing::rows_of;
+using testing::run;
 
 constexpr int64_t kRows[] = {1, 7, 16, 31, 33, 300};
 constexpr int64_t kTokens[] = {0, 1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 33, 50};
 constexpr int64_t kMostRows = 300;
-constexpr uint32_t kPoison = 0x7fc0beefu;
-
-InputRows rows_of(const std::vector<std::byte>& x, DType dtype, int64_t m, int64_t k) {
-  return {.dtype = dtype, .data = x.data(), .m = m, .k = k, .row_stride = k};
-}
 
 // Every output of the reference: (m, n).
 std::vector<float> reference(const LinearWeight& weight, const InputRows& x, Arithmetic arithmetic) {
@@ -39,24 +37,6 @@ std::vector<float> reference(const LinearWeight& weight, const InputRows& x, Ari
     for (int64_t r = 0; r < weight.n; ++r)
       out[static_cast<size_t>(t * weight.n + r)] = dot_reference(weight, r, activations.view(), t);
   return out;
-}
-
-// The kernels' f32 output; rows are 3 longer than n, and nothing but the n outputs may have been written.
-std::vector<float> run(ThreadPool& pool, Isa isa, const LinearWeight& weight, const InputRows& x,
-                       Arithmetic arithmetic) {
-  Activations activations;
-  activations.prepare(pool, isa, x, weight.forms(arithmetic));
-  const int64_t stride = weight.n + 3;
-  std::vector<uint32_t> out(static_cast<size_t>(x.m * stride), kPoison);
-  const LinearJob job{.weight = weight, .out = {.dtype = DType::kF32, .data = out.data(), .row_stride = stride}};
-  linear(pool, isa, std::span(&job, 1), activations);
-  std::vector<float> dense;
-  for (int64_t t = 0; t < x.m; ++t) {
-    const auto* row = out.data() + t * stride;
-    for (int64_t r = 0; r < weight.n; ++r) dense.push_back(std::bit_cast<float>(row[r]));
-    for (int64_t r = weight.n; r < stride; ++r) EXPECT_EQ(row[r], kPoison) << "wrote past the row";
-  }
-  return dense;
 }
 
 struct Case {

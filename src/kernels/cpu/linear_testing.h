@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <random>
@@ -190,5 +191,29 @@ class RandomGroups {
   GuardedBytes codes_, scales_, biases_;
   LinearWeight weight_;
 };
+
+inline constexpr uint32_t kPoison = 0x7fc0beefu;
+
+inline InputRows rows_of(const std::vector<std::byte>& x, DType dtype, int64_t m, int64_t k) {
+  return {.dtype = dtype, .data = x.data(), .m = m, .k = k, .row_stride = k};
+}
+
+// The kernels' f32 output; rows are 3 longer than n, and nothing but the n outputs may have been written.
+inline std::vector<float> run(ThreadPool& pool, Isa isa, const LinearWeight& weight, const InputRows& x,
+                              Arithmetic arithmetic) {
+  Activations activations;
+  activations.prepare(pool, isa, x, weight.forms(arithmetic));
+  const int64_t stride = weight.n + 3;
+  std::vector<uint32_t> out(static_cast<size_t>(x.m * stride), kPoison);
+  const LinearJob job{.weight = weight, .out = {.dtype = DType::kF32, .data = out.data(), .row_stride = stride}};
+  linear(pool, isa, std::span(&job, 1), activations);
+  std::vector<float> dense;
+  for (int64_t t = 0; t < x.m; ++t) {
+    const auto* row = out.data() + t * stride;
+    for (int64_t r = 0; r < weight.n; ++r) dense.push_back(std::bit_cast<float>(row[r]));
+    for (int64_t r = weight.n; r < stride; ++r) EXPECT_EQ(row[r], kPoison) << "wrote past the row";
+  }
+  return dense;
+}
 
 }  // namespace tessera::kernels::cpu::testing

@@ -13,7 +13,6 @@ void linear_tile(const LinearTile& tile);
 
 // Rows it takes at once.
 template <class V, class F>
-inline constexpr int kMostRows =
-    V::kProducts == Products::kMatrix&& F::Block::kValues == 256 ? kMatrixTileRows : kTileRows;
+inline constexpr int kMostRows = V::kProducts == Products::kMatrix ? kMatrixTileRows : kTileRows;
 
 }  // namespace tessera::kernels::cpu

@@ -55,15 +55,17 @@ struct Vocabulary : avx512::Vocabulary {
   }
 
   // --- tile registers ---
-  // Sums and tokens of `rows` rows, codes of sixteen. Registers 0 to 5 are sums or tokens, 6 and 7 codes.
-  static void begin_tiles(int rows) {
+  // Registers 0 to 3: sums, 4 and 5: `n_values` values of tokens, one of `rows` each; 6 and 7: codes, as many values of
+  // sixteen weight rows.
+  static void begin_tiles(int rows, int n_values) {
     struct {
       uint8_t palette = 1, start_row = 0, reserved[14] = {};
       uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
       uint8_t rows[16] = {};
     } shape;  // Intel SDM, LDTILECFG
     static_assert(sizeof(shape) == 64);
-    for (int i = 0; i < 8; ++i) shape.rows[i] = static_cast<uint8_t>(i < 6 ? rows : 16);
+    for (int i = 0; i < 8; ++i) shape.rows[i] = static_cast<uint8_t>(i < 6 ? rows : n_values / 4);
+    shape.row_bytes[4] = shape.row_bytes[5] = static_cast<uint16_t>(n_values);
     asm volatile("ldtilecfg %0" : : "m"(shape));
   }
   static void end_tiles() { asm volatile("tilerelease"); }
@@ -78,6 +80,11 @@ struct Vocabulary : avx512::Vocabulary {
   template <int tile>
   static void store_tile(void* p) {  // rows 64 bytes apart
     asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(p), "r"(int64_t{64}), "i"(tile) : "memory");
+  }
+  template <int tile>
+  static void take_tile(void* to) {  // stored and emptied
+    store_tile<tile>(to);
+    zero_tile<tile>();
   }
   // sums += x * codes; x is signed.
   template <int sums, int x, int codes, bool kSigned>
