@@ -29,7 +29,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 warns about the deliberately undefined operand inside its own avx512fintrin.h (GCC bug 105593).
   list(APPEND TESSERA_ISA_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)
 endif()
-# Tile registers are only used where they are named: an object's other code is the same as avx512's. They do nothing for floats.
+# Tile registers are only used where they are named, so an object's other code is the same as avx512's. They do nothing
+# for what float_kernels.cpp has.
 set(TESSERA_ISA_amx ${TESSERA_ISA_avx512} -mamx-tile -mamx-int8 -mamx-bf16)
 set(TESSERA_WITHOUT_amx "/float_kernels\\.cpp$")
 set(TESSERA_ISA_neon -march=armv8.2-a+dotprod)
