@@ -12,7 +12,7 @@ enum class Isa {
   kI8mm,    // the same with the 8-bit matrix product (Armv8.6-A i8mm)
   kAvx2,    // AVX2, FMA, F16C
   kAvx512,  // AVX-512 F, BW, DQ, VL, VNNI, VBMI
-  kAmx,     // the same with AMX's tile registers and int8 products
+  kAmx,     // the same with AMX's tile registers (int8 and bf16 products)
 };
 
 // The best this machine runs. TESSERA_ISA=scalar|neon|i8mm|avx2|avx512|amx forces another one that it runs; anything

@@ -51,7 +51,7 @@ constexpr IsaKernels kTable[] = {
 #if defined(__x86_64__)
     {Isa::kAvx2, &avx2::kLinearKernels, &avx2::kFloatKernels, &avx2::kLimitKernels},
     {Isa::kAvx512, &avx512::kLinearKernels, &avx512::kFloatKernels, &avx512::kLimitKernels},
-    {Isa::kAmx, &amx::kLinearKernels, &avx512::kFloatKernels, &amx::kLimitKernels},  // tiles hold integers only
+    {Isa::kAmx, &amx::kLinearKernels, &avx512::kFloatKernels, &amx::kLimitKernels},  // tiles: linears only
 #elif defined(__aarch64__)
     {Isa::kNeon, &neon::kLinearKernels, &neon::kFloatKernels, &neon::kLimitKernels},
     {Isa::kI8mm, &i8mm::kLinearKernels, &i8mm::kFloatKernels, &i8mm::kLimitKernels},

@@ -22,7 +22,7 @@ Kernel find_kernel(const LinearKernels& kernels, const LinearWeight& weight, con
   DCHECK(int8 || x.floats);
   if (weight.format) {
     for (const FormatKernel& kernel : int8 ? kernels.int8 : kernels.exact)
-      if (kernel.type == weight.format->type) return {kernel.run, kernel.most_rows};
+      if (kernel.type == weight.format->type) return {kernel.run, int8 ? kernels.int8_rows : kTileRows};
   } else if (int8) {
     for (const AffineKernel& kernel : kernels.affine)
       if (kernel.bits == weight.groups.bits) return {kernel.run};

@@ -40,7 +40,7 @@ struct SumsLayout {
 inline constexpr SumsLayout kSumsOfTokens = {.panel = 16, .token = kTileRows};  // a token's rows together
 constexpr SumsLayout sums_of_panels(int n_tokens) { return {.panel = 16 * int64_t{n_tokens}, .token = 16}; }
 
-// Up to kTileRows or kMatrixTileRows (FormatKernel) rows of a weight times up to kTileTokens tokens.
+// Up to kTileRows or kMatrixTileRows (LinearKernels::int8_rows) rows of a weight times up to kTileTokens tokens.
 struct LinearTile {
   const quant::Format* format;  // null: `groups`
   AffineGroups groups;          // from the first row on
@@ -61,7 +61,6 @@ using TileFn = void (*)(const LinearTile& tile);
 struct FormatKernel {
   quant::GgmlType type;
   TileFn run;
-  int most_rows = kTileRows;
 };
 
 struct AffineKernel {
@@ -71,6 +70,7 @@ struct AffineKernel {
 
 struct LinearKernels {
   std::span<const FormatKernel> int8;                                          // the formats with integer arithmetic
+  int int8_rows = kTileRows;                                                   // what a tile of theirs has at most
   std::span<const AffineKernel> affine;                                        // integer arithmetic of affine groups
   std::span<const FormatKernel> exact;                                         // formats read as f32 directly
   TileFn dequantized;                                                          // exact arithmetic for everything else

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "kernels/cpu/linear_kernels.h"
-#include "kernels/cpu/products.h"
 
 namespace tessera::kernels::cpu {
 
@@ -10,9 +9,5 @@ namespace tessera::kernels::cpu {
 // side by side.
 template <class V, class F>
 void linear_tile(const LinearTile& tile);
-
-// Rows it takes at once.
-template <class V, class F>
-inline constexpr int kMostRows = V::kProducts == Products::kMatrix ? kMatrixTileRows : kTileRows;
 
 }  // namespace tessera::kernels::cpu

@@ -3,6 +3,7 @@
 #include "kernels/cpu/linear_exact.h"
 #include "kernels/cpu/linear_quantize.h"
 #include "kernels/cpu/linear_tile.h"
+#include "kernels/cpu/products.h"
 #include "kernels/cpu/unpack/affine.h"
 #include "kernels/cpu/unpack/formats.h"
 
@@ -12,18 +13,13 @@ namespace {
 using quant::GgmlType;
 using V = Vocabulary;
 
-template <class F>
-constexpr FormatKernel kernel_of(GgmlType type) {
-  return {type, linear_tile<V, F>, kMostRows<V, F>};
-}
-
 constexpr FormatKernel kInt8[] = {
-    kernel_of<UnpackQ2K<V>>(GgmlType::kQ2_K),  kernel_of<UnpackQ3K<V>>(GgmlType::kQ3_K),
-    kernel_of<UnpackQ4K<V>>(GgmlType::kQ4_K),  kernel_of<UnpackQ5K<V>>(GgmlType::kQ5_K),
-    kernel_of<UnpackQ6K<V>>(GgmlType::kQ6_K),  kernel_of<UnpackIQ4XS<V>>(GgmlType::kIQ4_XS),
-    kernel_of<UnpackQ4_0<V>>(GgmlType::kQ4_0), kernel_of<UnpackQ4_1<V>>(GgmlType::kQ4_1),
-    kernel_of<UnpackQ5_0<V>>(GgmlType::kQ5_0), kernel_of<UnpackQ5_1<V>>(GgmlType::kQ5_1),
-    kernel_of<UnpackQ8_0<V>>(GgmlType::kQ8_0), kernel_of<UnpackIQ4NL<V>>(GgmlType::kIQ4_NL),
+    {GgmlType::kQ2_K, linear_tile<V, UnpackQ2K<V>>},  {GgmlType::kQ3_K, linear_tile<V, UnpackQ3K<V>>},
+    {GgmlType::kQ4_K, linear_tile<V, UnpackQ4K<V>>},  {GgmlType::kQ5_K, linear_tile<V, UnpackQ5K<V>>},
+    {GgmlType::kQ6_K, linear_tile<V, UnpackQ6K<V>>},  {GgmlType::kIQ4_XS, linear_tile<V, UnpackIQ4XS<V>>},
+    {GgmlType::kQ4_0, linear_tile<V, UnpackQ4_0<V>>}, {GgmlType::kQ4_1, linear_tile<V, UnpackQ4_1<V>>},
+    {GgmlType::kQ5_0, linear_tile<V, UnpackQ5_0<V>>}, {GgmlType::kQ5_1, linear_tile<V, UnpackQ5_1<V>>},
+    {GgmlType::kQ8_0, linear_tile<V, UnpackQ8_0<V>>}, {GgmlType::kIQ4_NL, linear_tile<V, UnpackIQ4NL<V>>},
 };
 
 constexpr AffineKernel kAffine[] = {
@@ -43,6 +39,7 @@ constexpr FormatKernel kExact[] = {
 extern const LinearKernels kLinearKernels;
 constinit const LinearKernels kLinearKernels = {
     .int8 = kInt8,
+    .int8_rows = V::kProducts == Products::kMatrix ? kMatrixTileRows : kTileRows,
     .affine = kAffine,
     .exact = kExact,
     .dequantized = Exact<V>::run_dequantized,
