@@ -9,9 +9,12 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <vector>
 
+#include "base/checked_math.h"
+#include "base/huge_pages.h"
 #include "kernels/cpu/limits.h"
 #include "kernels/cpu/linear.h"
 #include "quant/format.h"
@@ -37,17 +40,23 @@ const Limits& limits() {
   return limits;
 }
 
+struct Free {
+  void operator()(std::byte* p) const { std::free(p); }
+};
+using Weights = std::unique_ptr<std::byte, Free>;
+
 // Copies of one matrix of random codes; the scales are whatever small numbers the bytes give.
-std::vector<std::byte> random_weights(int64_t matrix, int64_t n_copies) {
+Weights random_weights(int64_t matrix, int64_t n_copies) {
   std::mt19937_64 rng(1);
-  const auto bytes = static_cast<size_t>(matrix);
-  std::vector<std::byte> out(bytes * static_cast<size_t>(n_copies));
+  const auto bytes = static_cast<size_t>(matrix), all = align_up(bytes * static_cast<size_t>(n_copies), kHugePageBytes);
+  Weights out(static_cast<std::byte*>(std::aligned_alloc(kHugePageBytes, all)));
+  advise_huge_pages(out.get(), all);  // as a model's file is mapped
   for (size_t i = 0; i + 8 <= bytes; i += 8) {
     const uint64_t word = rng() & 0xbfbfbfbfbfbfbfbf;  // no f16 or bf16 of these bytes is infinite or NaN
-    std::memcpy(&out[i], &word, 8);
+    std::memcpy(out.get() + i, &word, 8);
   }
   for (size_t copy = 1; copy < static_cast<size_t>(n_copies); ++copy)
-    std::memcpy(out.data() + copy * bytes, out.data(), bytes);
+    std::memcpy(out.get() + copy * bytes, out.get(), bytes);
   return out;
 }
 
@@ -74,7 +83,7 @@ void run_linear(benchmark::State& state, const LinearWeight& layout, Arithmetic 
   const ActivationForms forms = layout.forms(arithmetic);
   for (auto _ : state) {
     activations.prepare(pool(), best_isa(), {.data = x.data(), .m = m, .k = kK, .row_stride = kK}, forms);
-    const LinearJob job{.weight = placed_at(layout, weights.data() + copy * matrix),
+    const LinearJob job{.weight = placed_at(layout, weights.get() + copy * matrix),
                         .out = {.data = out.data(), .row_stride = kN}};
     linear(pool(), best_isa(), std::span(&job, 1), activations);
     copy = (copy + 1) % n_copies;

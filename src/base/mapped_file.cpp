@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/huge_pages.h"
+
 namespace tessera {
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {
@@ -30,6 +32,7 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
       ::close(fd);
       return make_error(ErrorCode::kIo, "{}: cannot map {} bytes: {}", path, size, std::strerror(error));
     }
+    advise_huge_pages(data, size);
   }
   return std::shared_ptr<const MappedFile>(new MappedFile(path, fd, static_cast<const std::byte*>(data), size));
 }
