@@ -55,8 +55,8 @@ void Activations::prepare(ThreadPool& pool, Isa isa, const InputRows& x, Activat
   DCHECK(!forms.blocks256 || x.k % 256 == 0);
   DCHECK(!forms.blocks32 || x.k % 32 == 0);
   const int64_t n_blocks = align_up<int64_t>(x.k, 256) / 256, n_cells = n_blocks * x.m;
-  auto* blocks256 = forms.blocks256 ? blocks256_.reserve<ActivationBlock256>(n_cells) : nullptr;
-  auto* blocks32 = forms.blocks32 ? blocks32_.reserve<ActivationBlock32x8>(n_cells) : nullptr;
+  auto* blocks256 = forms.blocks256 ? blocks256_.reserve<ActivationBlock256>(n_cells + kBlocksBehind) : nullptr;
+  auto* blocks32 = forms.blocks32 ? blocks32_.reserve<ActivationBlock32x8>(n_cells + kBlocksBehind) : nullptr;
   const bool in_place = forms.floats && x.dtype == DType::kF32;
   const int64_t stride = in_place ? x.row_stride : align_up<int64_t>(x.k, 16);
   float* copy = forms.floats && !in_place ? float_copy_.reserve<float>(x.m * stride) : nullptr;

@@ -67,6 +67,9 @@ struct ActivationForms {
   }
 };
 
+// Blocks behind the last one that kernels may read, for tokens whose outputs nobody reads.
+inline constexpr int kBlocksBehind = 7;
+
 // Prepared rows as plain pointers; null where a form is absent. What kernels get.
 struct ActivationView {
   int64_t m = 0;  // tokens, also the distance between two blocks of one token

@@ -118,24 +118,31 @@ struct LoadParams {
 };
 
 template <class V, int bits>
-struct PanelScales32<V, UnpackAffine<V, bits>> {
+class PanelScales32<V, UnpackAffine<V, bits>> {
+ public:
   using F = UnpackAffine<V, bits>;
   using Floats = typename V::Floats;
-  Floats d[8];
-  Floats m[8];
 
-  [[gnu::always_inline]] PanelScales32(const PanelRows<F>& rows, int64_t offset) {
+  [[gnu::always_inline]] PanelScales32(const PanelRows<F>& rows, int64_t offset, const Lanes<V>&) {
     const int64_t step = offset / static_cast<int64_t>(8 * sizeof(typename F::Block)), at = step * rows.step_bytes;
     // The parameters of the rows after these lie behind theirs: each step asks for its share of them.
-    const int64_t ahead = kPanelRows * (rows.param_row_bytes + at);
+    const int64_t after = kPanelRows * (rows.param_row_bytes + at);
     const auto load = [&](const ParamRows& params, Floats(&out)[8]) __attribute__((always_inline)) {
-      LoadParams<V>::run(params, at, rows.step_bytes, rows.dtype, params.row[0] + ahead, out);
+      LoadParams<V>::run(params, at, rows.step_bytes, rows.dtype, params.row[0] + after, out);
     };
-    load(rows.scales, d);
-    load(rows.biases, m);
+    load(rows.scales, d_);
+    load(rows.biases, m_);
     if constexpr (F::kBias != 0)
-      for (int j = 0; j < 8; ++j) m[j] = Floats::fma(Floats::set(F::kBias), d[j], m[j]);
+      for (int j = 0; j < 8; ++j) m_[j] = Floats::fma(Floats::set(F::kBias), d_[j], m_[j]);
   }
+  template <int j>
+  [[gnu::always_inline]] void load(Floats& d, Floats& m) const {
+    d = d_[j];
+    m = m_[j];
+  }
+
+ private:
+  Floats d_[8], m_[8];
 };
 
 }  // namespace tessera::kernels::cpu

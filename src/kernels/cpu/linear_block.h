@@ -17,47 +17,30 @@ struct TilePanels {
   }
 };
 
-// use.template operator()<k4>(codes) for the 64 vectors of a block of 256 values: values 4 k4 .. 4 k4 + 3 of each row.
-// `ahead`: as many bytes as the rows have, kBytes each, to fetch meanwhile.
-template <class V, int64_t kBytes, class F, class Use>
-[[gnu::always_inline]] inline void for_each_code_vector(const PanelRows<F>& rows, int64_t offset,
-                                                        const std::byte* ahead, Use&& use) {
-  unroll<4>([&]<int i>() __attribute__((always_inline)) {
-    typename V::Bits x[kPanelRows];
-    unroll<kPanelRows>([&]<int r>() __attribute__((always_inline)) {
-      x[r] = F::template codes<i>(rows.block(r, offset));
-      fetch_part<V, kPanelRows * kBytes, i * kPanelRows + r, 4 * kPanelRows>(x[r], ahead);
-    });
-    V::transpose(x);
-    if constexpr (V::kProducts == Products::kTokenPairs)
-      for (int c = 0; c < kPanelRows; c += 2) V::interleave(x[c], x[c + 1]);
-    unroll<kPanelRows>([&]<int c>() __attribute__((always_inline)) {
-      use.template operator()<32 * (c / 8) + 8 * i + c % 8>(x[c]);
-    });
-  });
+// F::codes with the requests for what comes next.
+template <class V, class F, class Use>
+[[gnu::always_inline]] inline void for_each_code_vector(const Lanes<V>& lanes, Use&& use) {
+  F::codes(
+      lanes, [&]<int k4>(typename V::Bits codes) __attribute__((always_inline)) {
+        lanes.template ask<k4>(codes);
+        use.template operator()<k4>(codes);
+      });
 }
 
-// What turns a block's sums into values, formats of 256 values: lanes are rows.
+// What turns a block's sums into values, formats of 256 values.
 template <class V, class F>
 struct BlockParams256 {
-  typename V::Bits scales[4], mins[4];  // bytes of groups 4 c .. 4 c + 3 in each lane of vector c
+  typename V::Bits scales[4], mins[4];  // as in Scales256
   typename V::Floats d, minus_dmin;
 
-  [[gnu::always_inline]] BlockParams256(const PanelRows<F>& rows, int64_t offset) {
-    typename V::Bits ds[4];
-    for (int z = 0; z < 4; ++z) {
-      const Scales256<V> four = rows.scales(z, offset);
-      scales[z] = four.scales;
-      mins[z] = four.mins;
-      ds[z] = four.d;
+  [[gnu::always_inline]] explicit BlockParams256(const Lanes<V>& lanes) {
+    const Scales256<V> of = F::scales(lanes);
+    for (int c = 0; c < 256 / F::kGroup / 4; ++c) {
+      scales[c] = of.scales[c];
+      if constexpr (F::kHasMin) mins[c] = of.mins[c];
     }
-    V::transpose_quarters(scales);
-    const auto d_and_dmin = V::first_dwords(ds);
-    d = V::f16_low(d_and_dmin);
-    if constexpr (F::kHasMin) {
-      V::transpose_quarters(mins);
-      minus_dmin = V::Floats::zero() - V::f16_high(d_and_dmin);
-    }
+    d = V::f16_low(of.d);
+    if constexpr (F::kHasMin) minus_dmin = V::Floats::zero() - V::f16_high(of.d);
   }
 };
 

@@ -217,7 +217,6 @@ struct WordSums {
     }
   }
 
- private:
   // Vectors of codes whose products a word can add up: two per word and vector, each at most kMaxCode * 127.
   static constexpr int steps_in_word(int n_k4) {
     int steps = 1;
@@ -225,6 +224,7 @@ struct WordSums {
     return steps;
   }
 
+ private:
   // sums += scales times the products.
   template <int n_k4, int R, int T, class Panel, class Activation>
   [[gnu::always_inline]] static void add_group(const Panel* panels, const Activation* x, int k4,

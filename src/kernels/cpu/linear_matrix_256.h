@@ -21,8 +21,8 @@ struct MatrixPanel256 {
 
   static constexpr int64_t kBytes = sizeof(typename F::Block);
   [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t block, int64_t, const std::byte* ahead) {
-    const int64_t offset = block * kBytes;
-    const BlockParams256<V, F> params(rows, offset);
+    const Lanes<V> lanes = rows.template lanes<V>(block * kBytes, kBytes, ahead);
+    const BlockParams256<V, F> params(lanes);
     params.d.store(d);
     if constexpr (F::kHasMin) {
       params.minus_dmin.store(minus_dmin);
@@ -33,8 +33,8 @@ struct MatrixPanel256 {
       });
     }
     const Factors factors(params.scales);
-    for_each_code_vector<V, kBytes>(
-        rows, offset, ahead, [&]<int k4>(Bits codes) __attribute__((always_inline)) {
+    for_each_code_vector<V, F>(
+        lanes, [&]<int k4>(Bits codes) __attribute__((always_inline)) {
           constexpr int kOf = 4 * k4 / F::kGroup;
           const Bits even = factors.template times<kOf, 0>(codes), odd = factors.template times<kOf, 1>(codes);
           V::store(V::low_bytes(even, odd), low[k4]);

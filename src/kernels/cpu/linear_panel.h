@@ -23,11 +23,23 @@ template <class V>
 struct PanelCodes {
   alignas(64) unsigned char at[64][64];
 
-  template <class F, int64_t kBytes>
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
-    for_each_code_vector<V, kBytes>(
-        rows, offset,
-        ahead, [&]<int k4>(typename V::Bits codes) __attribute__((always_inline)) { V::store(codes, at[k4]); });
+  template <class F>
+  [[gnu::always_inline]] void unpack(const Lanes<V>& lanes) {
+    typename V::Bits even;
+    for_each_code_vector<V, F>(
+        lanes, [&]<int k4>(typename V::Bits codes) __attribute__((always_inline)) {
+          if constexpr (V::kProducts == Products::kTokenPairs) {
+            if constexpr (k4 % 2 == 0) {
+              even = codes;
+            } else {
+              V::interleave(even, codes);
+              V::store(even, at[k4 - 1]);
+              V::store(codes, at[k4]);
+            }
+          } else {
+            V::store(codes, at[k4]);
+          }
+        });
   }
 };
 
@@ -47,8 +59,9 @@ struct Panel256 {
   // `ahead`: as many bytes to fetch meanwhile.
   static constexpr int64_t kBytes = sizeof(typename F::Block);
   [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
-    codes.template unpack<F, kBytes>(rows, offset, ahead);
-    const BlockParams256<V, F> params(rows, offset);
+    const Lanes<V> lanes = rows.template lanes<V>(offset, kBytes, ahead);
+    codes.template unpack<F>(lanes);
+    const BlockParams256<V, F> params(lanes);
     unroll<kGroups / 4>([&]<int c>() __attribute__((always_inline)) {
       if constexpr (!Sums::kScalePairs)
         unroll<4>([&]<int byte>() __attribute__((always_inline)) {
@@ -138,12 +151,15 @@ struct Panel32 {
 
   static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);
   [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
-    codes.template unpack<F, kBytes>(rows, offset, ahead);
-    const PanelScales32<V, F> scales(rows, offset);
-    for (int j = 0; j < 8; ++j) {
-      scales.d[j].store(d[j]);
-      if constexpr (F::kHasMin) scales.m[j].store(m[j]);
-    }
+    const Lanes<V> lanes = rows.template lanes<V>(offset, kBytes, ahead);
+    codes.template unpack<F>(lanes);
+    const PanelScales32<V, F> scales(rows, offset, lanes);
+    unroll<8>([&]<int j>() __attribute__((always_inline)) {
+      typename V::Floats of_d, of_m;
+      scales.template load<j>(of_d, of_m);
+      of_d.store(d[j]);
+      if constexpr (F::kHasMin) of_m.store(m[j]);
+    });
   }
 };
 

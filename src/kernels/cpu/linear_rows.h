@@ -6,10 +6,10 @@
 #include <cstdint>
 
 #include "kernels/cpu/linear_kernels.h"
+#include "kernels/cpu/unpack/lanes.h"
+#include "kernels/cpu/unroll.h"
 
 namespace tessera::kernels::cpu {
-
-inline constexpr int kPanelRows = 16;
 
 template <class Block>
 struct BlockRows {
@@ -22,19 +22,16 @@ struct BlockRows {
       row[r] = tile.weights + clamped * tile.row_bytes;
     }
   }
-  [[gnu::always_inline]] const Block* block(int r, int64_t offset) const {
-    return reinterpret_cast<const Block*>(row[r] + offset);
+  // n_bytes of each row from `offset` on.
+  template <class V>
+  [[gnu::always_inline]] Lanes<V> lanes(int64_t offset, int64_t n_bytes, const std::byte* ahead) const {
+    return Lanes<V>(row, offset, n_bytes, ahead);
   }
 };
 
 template <class F>
 struct PanelRows : BlockRows<typename F::Block> {
   using BlockRows<typename F::Block>::BlockRows;
-  // Scales of rows z, z + 4, z + 8, z + 12: four such vectors transpose into lanes that are rows in order.
-  [[gnu::always_inline]] auto scales(int z, int64_t offset) const {
-    return F::scales(this->block(z, offset), this->block(z + 4, offset), this->block(z + 8, offset),
-                     this->block(z + 12, offset));
-  }
 };
 
 // The last blocks of sixteen rows, fewer than eight, filled up with zeros: where k is no multiple of 256, reading eight
@@ -64,41 +61,30 @@ struct PaddedTail {
   PaddedTail& operator=(const PaddedTail&) = delete;
 };
 
-// d and m of eight blocks of sixteen rows, rows in lanes.
+// d and m of the eight blocks of sixteen rows that `lanes` hold, at `offset` of the rows.
 template <class V, class F>
-struct PanelScales32 {
-  typename V::Floats d[8];
-  typename V::Floats m[8];  // if F::kHasMin
+class PanelScales32 {
+ public:
+  using Floats = typename V::Floats;
+  [[gnu::always_inline]] PanelScales32(const PanelRows<F>&, int64_t, const Lanes<V>& lanes) : lanes_(lanes) {}
 
-  [[gnu::always_inline]] PanelScales32(const PanelRows<F>& rows, int64_t offset) {
-    typename V::Bits d_words[4], m_words[4];
-    for (int z = 0; z < 4; ++z) {
-      const auto four = rows.scales(z, offset);
-      d_words[z] = four.d;
-      if constexpr (F::kHasMin) m_words[z] = four.m;
-    }
-    widen(d_words, d);
-    if constexpr (F::kHasMin) widen(m_words, m);
+  // Of block j. `m` is left alone without kHasMin.
+  template <int j>
+  [[gnu::always_inline]] void load(Floats& d, Floats& m) const {
+    const auto words = F::d_and_m(lanes_, j);
+    d = V::f16_low(words);
+    if constexpr (F::kHasMin) m = V::f16_high(words);
   }
 
  private:
-  [[gnu::always_inline]] static void widen(typename V::Bits (&words)[4], typename V::Floats (&out)[8]) {
-    V::transpose_quarters(words);
-    for (int c = 0; c < 4; ++c) {
-      out[2 * c] = V::f16_low(words[c]);
-      out[2 * c + 1] = V::f16_high(words[c]);
-    }
-  }
+  const Lanes<V>& lanes_;
 };
 
-// Memory is asked for in the order of the file, one panel (decode) or one tile (prefill) ahead of the work: a panel is
-// sixteen short streams, too many for the processor's own prefetcher.
-//
-// Asks for part `part` of `n_parts` of the lines of kBytes from `from` on, after what made `x`.
-template <class V, int64_t kBytes, int part, int n_parts>
-[[gnu::always_inline]] inline void fetch_part(typename V::Bits& x, const std::byte* from) {
-  constexpr int64_t kLines = (kBytes + 63) / 64;
-  for (int64_t i = kLines * part / n_parts; i < kLines * (part + 1) / n_parts; ++i) V::fetch(x, from + 64 * i);
+// Asks for the lines of kBytes from `from` on, which begin where what is read now ends, into the first cache.
+template <class V, int64_t kBytes>
+[[gnu::always_inline]] inline void fetch_near(typename V::Bits& x, const std::byte* from) {
+  if constexpr (V::kFetchesNear)
+    for (int64_t i = kBytes - 1; i >= 0; i -= 64) V::fetch_near(x, from + i);
 }
 
 }  // namespace tessera::kernels::cpu

@@ -19,6 +19,11 @@ struct Vocabulary : avx512::Vocabulary {
     asm volatile("prefetcht1 %1" : "+v"(x.v) : "m"(*static_cast<const char*>(p)));
   }
 
+  static constexpr bool kFetchesNear = true;
+  static void fetch_near(Bits& x, const void* p) {
+    asm volatile("prefetcht0 %1" : "+v"(x.v) : "m"(*static_cast<const char*>(p)));
+  }
+
   // Asks for the line at p, into the second cache.
   static void prefetch(const void* p) { asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p))); }
   static void prefetch_to_write(const void* p) { prefetch(p); }

@@ -23,6 +23,8 @@ struct Vocabulary {
   // Two tokens, one vector of rows: 4 registers of dots, 4 of scaled sums, the rest for codes and products.
   static constexpr int kTokens = 2;
   static constexpr int kRowVectors = 1;
+  static constexpr int kFewTokens = 2, kLeastPanelTokens = 5;
+  static constexpr bool kFetchesNear = false;
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = Products::kWords;
@@ -36,18 +38,10 @@ struct Vocabulary {
     _mm256_storeu_si256(static_cast<__m256i*>(p), x.lo);
     _mm256_storeu_si256(static_cast<__m256i*>(p) + 1, x.hi);
   }
-  static Bits load_halves(const void* a, const void* b) { return {load32(a), load32(b)}; }
   static Bits load_quarters(const void* a, const void* b, const void* c, const void* d) {
     return {join(load16(a), load16(b)), join(load16(c), load16(d))};
   }
-  static Bits load_twice(const void* a, const void* b) {
-    return {_mm256_broadcastsi128_si256(load16(a)), _mm256_broadcastsi128_si256(load16(b))};
-  }
   static Bits load_splat16(const void* p) { return both(_mm256_broadcastsi128_si256(load16(p))); }
-  template <int stride>
-  static Bits gather_quarters(const void* a, const void* b, const void* c, const void* d) {
-    return {join(gather8<stride>(a), gather8<stride>(b)), join(gather8<stride>(c), gather8<stride>(d))};
-  }
   static Bits load_splat4(const void* p) {
     int32_t x;
     __builtin_memcpy(&x, p, 4);
@@ -71,24 +65,13 @@ struct Vocabulary {
   static Bits shift_left(Bits x) {
     return {_mm256_slli_epi16(x.lo, n), _mm256_slli_epi16(x.hi, n)};
   }
-  template <int low, int high, int to>
-  static Bits shift_halves_to_bit(Bits x) {
-    return {to_bit<low, to>(x.lo), to_bit<high, to>(x.hi)};
-  }
   static Bits and_or(Bits a, Bits mask, Bits b) { return (a & mask) | b; }
   static Bits abs8(Bits x) { return {_mm256_abs_epi8(x.lo), _mm256_abs_epi8(x.hi)}; }
   static Bits flip_sign(Bits x) {
     const __m256i sign = _mm256_set1_epi8(-128);
     return {_mm256_xor_si256(x.lo, sign), _mm256_xor_si256(x.hi, sign)};
   }
-  static Bits nibbles_by_quarter(Bits x) {
-    const __m256i by = _mm256_setr_epi64x(0, 0, 4, 4), mask = _mm256_set1_epi8(15);
-    return {_mm256_and_si256(_mm256_srlv_epi64(x.lo, by), mask), _mm256_and_si256(_mm256_srlv_epi64(x.hi, by), mask)};
-  }
   static Bits lookup(Bits table, Bits x) { return shuffle_bytes(table, x); }
-  static Bits bytes_of_bits(uint32_t low, uint32_t high, uint8_t value) {
-    return {bytes_of_32_bits(low, value), bytes_of_32_bits(high, value)};
-  }
   static Bits quarters(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     return both(_mm256_broadcastsi128_si256(
         _mm_setr_epi32(static_cast<int>(a), static_cast<int>(b), static_cast<int>(c), static_cast<int>(d))));
@@ -101,42 +84,9 @@ struct Vocabulary {
   static Bits shuffle_bytes(Bits x, Bits pattern) {
     return {_mm256_shuffle_epi8(x.lo, pattern.lo), _mm256_shuffle_epi8(x.hi, pattern.hi)};
   }
-  static Bits shift_left_each(Bits x, Bits by) {
-    return {_mm256_sllv_epi32(x.lo, by.lo), _mm256_sllv_epi32(x.hi, by.hi)};
-  }
   static Bits subtract8(Bits a, Bits b) { return {_mm256_sub_epi8(a.lo, b.lo), _mm256_sub_epi8(a.hi, b.hi)}; }
-  static Bits shift_right_each(Bits x, Bits by) {
-    return {_mm256_srlv_epi32(x.lo, by.lo), _mm256_srlv_epi32(x.hi, by.hi)};
-  }
 
   // --- scales ---
-  static Bits low_words(Bits x) {
-    const __m256i zero = _mm256_setzero_si256();
-    return {_mm256_unpacklo_epi8(x.lo, zero), _mm256_unpacklo_epi8(x.hi, zero)};
-  }
-  static Bits high_words(Bits x) {
-    const __m256i zero = _mm256_setzero_si256();
-    return {_mm256_unpackhi_epi8(x.lo, zero), _mm256_unpackhi_epi8(x.hi, zero)};
-  }
-  static Bits low_words_signed(Bits x) {
-    return {_mm256_srai_epi16(_mm256_unpacklo_epi8(x.lo, x.lo), 8),
-            _mm256_srai_epi16(_mm256_unpacklo_epi8(x.hi, x.hi), 8)};
-  }
-  static Bits high_words_signed(Bits x) {
-    return {_mm256_srai_epi16(_mm256_unpackhi_epi8(x.lo, x.lo), 8),
-            _mm256_srai_epi16(_mm256_unpackhi_epi8(x.hi, x.hi), 8)};
-  }
-  template <int row, int i>
-  static Bits spread_16(Bits low, Bits high) {
-    const __m256i pattern = word_pattern(2 * i, 2 * i + 1);
-    return {_mm256_shuffle_epi8(quarter<row>(low), pattern), _mm256_shuffle_epi8(quarter<row>(high), pattern)};
-  }
-  template <int row, int i>
-  static Bits spread_32(Bits words) {
-    const __m256i both_lanes = quarter<row>(words);
-    return {_mm256_shuffle_epi8(both_lanes, word_pattern(i, i)),
-            _mm256_shuffle_epi8(both_lanes, word_pattern(i + 4, i + 4))};
-  }
 
   // --- dwords ---
   static Bits add(Bits a, Bits b) { return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
@@ -159,19 +109,15 @@ struct Vocabulary {
   static Bits high_pair(Bits x) { return shuffle_bytes(x, pair_pattern(2)); }
   static Bits low_pair_signed(Bits x) { return pair_signed(low_pair(x)); }
   static Bits high_pair_signed(Bits x) { return pair_signed(high_pair(x)); }
-  template <bool kWide>
-  static Bits dot(Bits acc, Bits codes, Bits x) {
-    return dot_scaled<kWide>(acc, codes, x, splat16(1));
-  }
   // Two products sum up in a word, which holds 2 * 128 * 127: wide codes are taken less their bias of 128, as signed
   // bytes, their signs moved to the activations (never -128).
   template <bool kWide>
-  static Bits dot_scaled(Bits acc, Bits codes, Bits x, Bits scales) {
-    if constexpr (!kWide) return dot_words(acc, multiply_pairs(codes, x), scales);
+  static Bits dot(Bits acc, Bits codes, Bits x) {
+    if constexpr (!kWide) return dot_words(acc, multiply_pairs(codes, x), splat16(1));
     const Bits w = flip_sign(codes);
     const Bits magnitude = abs8(w);
     const Bits signed_x = {_mm256_sign_epi8(x.lo, w.lo), _mm256_sign_epi8(x.hi, w.hi)};
-    return dot_words(acc, multiply_pairs(magnitude, signed_x), scales);
+    return dot_words(acc, multiply_pairs(magnitude, signed_x), splat16(1));
   }
   // Words: the products of two unsigned codes and signed bytes, summed.
   static Bits multiply_pairs(Bits codes, Bits x) {
@@ -186,15 +132,6 @@ struct Vocabulary {
   }
 
   // --- across vectors ---
-  static void transpose(Bits (&x)[16]) {
-    __m256i a[8], b[8], c[8], d[8];
-    for (int i = 0; i < 8; ++i) a[i] = x[i].lo, b[i] = x[8 + i].lo, c[i] = x[i].hi, d[i] = x[8 + i].hi;
-    transpose8(a);
-    transpose8(b);
-    transpose8(c);
-    transpose8(d);
-    for (int i = 0; i < 8; ++i) x[i] = {a[i], b[i]}, x[8 + i] = {c[i], d[i]};
-  }
   static void transpose_quarters(Bits (&x)[4]) {
     transpose4(x[0].lo, x[1].lo, x[2].lo, x[3].lo);
     transpose4(x[0].hi, x[1].hi, x[2].hi, x[3].hi);
@@ -205,17 +142,6 @@ struct Vocabulary {
   }
   static Bits quarter_sums(const Bits (&x)[4]) {
     return {lane_sums(x[0].lo, x[1].lo, x[2].lo, x[3].lo), lane_sums(x[0].hi, x[1].hi, x[2].hi, x[3].hi)};
-  }
-  static Bits sums(const Bits (&x)[16]) {
-    __m256i both_halves[16];
-    for (int i = 0; i < 16; ++i) both_halves[i] = _mm256_add_epi32(x[i].lo, x[i].hi);
-    return {sums8(both_halves), sums8(both_halves + 8)};
-  }
-  static void half_sums(const Bits (&x)[16], Bits& lower, Bits& upper) {
-    __m256i lo[16], hi[16];
-    for (int i = 0; i < 16; ++i) lo[i] = x[i].lo, hi[i] = x[i].hi;
-    lower = {sums8(lo), sums8(lo + 8)};
-    upper = {sums8(hi), sums8(hi + 8)};
   }
 
   // --- to and from floats ---
@@ -251,37 +177,6 @@ struct Vocabulary {
   static __m256i load32(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static __m256i join(__m128i a, __m128i b) { return _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1); }
   static Bits both(__m256i x) { return {x, x}; }
-  template <int stride>
-  static __m128i gather8(const void* p) {
-    const auto word = [p](int i) {
-      int16_t w;
-      __builtin_memcpy(&w, static_cast<const char*>(p) + stride * i, 2);
-      return w;
-    };
-    return _mm_setr_epi16(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7));
-  }
-  template <int from, int to>
-  static __m256i to_bit(__m256i x) {
-    if constexpr (from > to)
-      return _mm256_srli_epi16(x, from - to);
-    else
-      return _mm256_slli_epi16(x, to - from);
-  }
-  static __m256i bytes_of_32_bits(uint32_t bits, uint8_t value) {
-    const __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-    const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
-    const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(bits)), byte);
-    const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
-    return _mm256_and_si256(set, _mm256_set1_epi8(static_cast<char>(value)));
-  }
-  template <int q>
-  static __m256i quarter(Bits x) {  // in both lanes
-    return _mm256_permute4x64_epi64(q < 2 ? x.lo : x.hi, q % 2 ? 0xee : 0x44);
-  }
-  static __m256i word_pattern(int a, int b) {
-    return _mm256_setr_m128i(_mm_set1_epi16(static_cast<int16_t>(0x0100 + 0x0202 * a)),
-                             _mm_set1_epi16(static_cast<int16_t>(0x0100 + 0x0202 * b)));
-  }
   static Bits pair_pattern(int first) {
     const uint32_t low = 0x80008000 + static_cast<uint32_t>(first + ((first + 1) << 16));
     return quarters(low, low + 0x00040004, low + 0x00080008, low + 0x000c000c);
@@ -299,25 +194,11 @@ struct Vocabulary {
     c = _mm256_unpacklo_epi64(ab_high, cd_high);
     d = _mm256_unpackhi_epi64(ab_high, cd_high);
   }
-  static void transpose8(__m256i (&x)[8]) {
-    transpose4(x[0], x[1], x[2], x[3]);
-    transpose4(x[4], x[5], x[6], x[7]);
-    for (int c = 0; c < 4; ++c) {  // x[c]: dwords c and 4 + c of rows 0..3, x[4 + c]: of rows 4..7
-      const __m256i low = _mm256_permute2x128_si256(x[c], x[4 + c], 0x20);
-      const __m256i high = _mm256_permute2x128_si256(x[c], x[4 + c], 0x31);
-      x[c] = low;
-      x[4 + c] = high;
-    }
-  }
   // Per lane: the sums of the four dwords of a, b, c, d.
   static __m256i lane_sums(__m256i a, __m256i b, __m256i c, __m256i d) {
     const __m256i ab = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
     const __m256i cd = _mm256_add_epi32(_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
     return _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
-  }
-  static __m256i sums8(const __m256i* x) {
-    const __m256i a = lane_sums(x[0], x[1], x[2], x[3]), b = lane_sums(x[4], x[5], x[6], x[7]);
-    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
   }
   static __m256 f16_of_dwords(__m256i x) {
     return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));

@@ -40,6 +40,8 @@ struct Vocabulary {
   // Two tokens, one vector of rows: 8 registers of dots and 8 of scaled sums.
   static constexpr int kTokens = 2;
   static constexpr int kRowVectors = 1;
+  static constexpr int kFewTokens = 2, kLeastPanelTokens = 3;
+  static constexpr bool kFetchesNear = false;
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = kHasMatrices ? Products::kTokenPairs : Products::kDwords;
@@ -52,18 +54,10 @@ struct Vocabulary {
   static void store(Bits x, void* p) {
     for (int i = 0; i < 4; ++i) vst1q_u8(static_cast<uint8_t*>(p) + 16 * i, x.q[i]);
   }
-  static Bits load_halves(const void* a, const void* b) {
-    return {{load16(a, 0), load16(a, 16), load16(b, 0), load16(b, 16)}};
-  }
   static Bits load_quarters(const void* a, const void* b, const void* c, const void* d) {
     return {{load16(a, 0), load16(b, 0), load16(c, 0), load16(d, 0)}};
   }
-  static Bits load_twice(const void* a, const void* b) { return Bits::halves(load16(a, 0), load16(b, 0)); }
   static Bits load_splat16(const void* p) { return Bits::all(load16(p, 0)); }
-  template <int stride>
-  static Bits gather_quarters(const void* a, const void* b, const void* c, const void* d) {
-    return {{gather8<stride>(a), gather8<stride>(b), gather8<stride>(c), gather8<stride>(d)}};
-  }
   static Bits load_splat4(const void* p) {
     uint32_t x;
     __builtin_memcpy(&x, p, 4);
@@ -86,10 +80,6 @@ struct Vocabulary {
   static Bits shift_left(Bits x) {
     return Bits::each(x, to_bit<0, n>);
   }
-  template <int low, int high, int to>
-  static Bits shift_halves_to_bit(Bits x) {
-    return {{to_bit<low, to>(x.q[0]), to_bit<low, to>(x.q[1]), to_bit<high, to>(x.q[2]), to_bit<high, to>(x.q[3])}};
-  }
   static Bits and_or(Bits a, Bits mask, Bits b) { return (a & mask) | b; }
   static Bits abs8(Bits x) {
     return Bits::each(x, [](uint8x16_t q) { return vreinterpretq_u8_s8(vabsq_s8(vreinterpretq_s8_u8(q))); });
@@ -97,15 +87,7 @@ struct Vocabulary {
   static Bits flip_sign(Bits x) {
     return Bits::each(x, [](uint8x16_t q) { return veorq_u8(q, vdupq_n_u8(0x80)); });
   }
-  static Bits nibbles_by_quarter(Bits x) {
-    const uint8x16_t mask = vdupq_n_u8(15);
-    return {{vandq_u8(x.q[0], mask), vshrq_n_u8(x.q[1], 4), vandq_u8(x.q[2], mask), vshrq_n_u8(x.q[3], 4)}};
-  }
   static Bits lookup(Bits table, Bits x) { return shuffle_bytes(table, x); }
-  static Bits bytes_of_bits(uint32_t low, uint32_t high, uint8_t value) {
-    return {{bytes_of_16_bits(low, value), bytes_of_16_bits(low >> 16, value), bytes_of_16_bits(high, value),
-             bytes_of_16_bits(high >> 16, value)}};
-  }
   static Bits quarters(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     const uint32_t dwords[] = {a, b, c, d};
     return Bits::all(vreinterpretq_u8_u32(vld1q_u32(dwords)));
@@ -119,41 +101,9 @@ struct Vocabulary {
   }
   // A byte of the pattern past 15 gives zero.
   static Bits shuffle_bytes(Bits x, Bits pattern) { return Bits::each(x, pattern, vqtbl1q_u8); }
-  static Bits shift_left_each(Bits x, Bits by) {
-    return Bits::each(x, by, [](uint8x16_t q, uint8x16_t n) {
-      return vreinterpretq_u8_u32(vshlq_u32(vreinterpretq_u32_u8(q), vreinterpretq_s32_u8(n)));
-    });
-  }
   static Bits subtract8(Bits a, Bits b) { return Bits::each(a, b, vsubq_u8); }
-  static Bits shift_right_each(Bits x, Bits by) {
-    return Bits::each(x, by, [](uint8x16_t q, uint8x16_t n) {
-      return vreinterpretq_u8_u32(vshlq_u32(vreinterpretq_u32_u8(q), vnegq_s32(vreinterpretq_s32_u8(n))));
-    });
-  }
 
   // --- scales ---
-  static Bits low_words(Bits x) {
-    return Bits::each(x, [](uint8x16_t q) { return vreinterpretq_u8_u16(vmovl_u8(vget_low_u8(q))); });
-  }
-  static Bits high_words(Bits x) {
-    return Bits::each(x, [](uint8x16_t q) { return vreinterpretq_u8_u16(vmovl_high_u8(q)); });
-  }
-  static Bits low_words_signed(Bits x) {
-    return Bits::each(x,
-                      [](uint8x16_t q) { return vreinterpretq_u8_s16(vmovl_s8(vget_low_s8(vreinterpretq_s8_u8(q)))); });
-  }
-  static Bits high_words_signed(Bits x) {
-    return Bits::each(x, [](uint8x16_t q) { return vreinterpretq_u8_s16(vmovl_high_s8(vreinterpretq_s8_u8(q))); });
-  }
-  template <int row, int i>
-  static Bits spread_16(Bits low, Bits high) {
-    return {
-        {word<2 * i>(low.q[row]), word<2 * i + 1>(low.q[row]), word<2 * i>(high.q[row]), word<2 * i + 1>(high.q[row])}};
-  }
-  template <int row, int i>
-  static Bits spread_32(Bits words) {
-    return Bits::halves(word<i>(words.q[row]), word<i + 4>(words.q[row]));
-  }
 
   // --- dwords ---
   static Bits add(Bits a, Bits b) { return dwords(a, b, vaddq_s32); }
@@ -185,12 +135,6 @@ struct Vocabulary {
       out.q[i] = vreinterpretq_u8_s32(
           vdotq_s32(vreinterpretq_s32_u8(acc.q[i]), vreinterpretq_s8_u8(codes.q[i]), vreinterpretq_s8_u8(x.q[i])));
     return out;
-  }
-  template <bool kWide>
-  static Bits dot_scaled(Bits acc, Bits codes, Bits x, Bits scales) {
-    const Bits by =
-        Bits::each(scales, [](uint8x16_t q) { return vreinterpretq_u8_s32(vshrq_n_s32(vreinterpretq_s32_u8(q), 16)); });
-    return add(acc, multiply(dot<kWide>(zero(), codes, x), by));
   }
   static Bits dot_words(Bits acc, Bits a, Bits b) {
     return add(acc, Bits::each(a, b, [](uint8x16_t x, uint8x16_t y) {
@@ -234,20 +178,6 @@ struct Vocabulary {
 #endif
 
   // --- across vectors ---
-  static void transpose(Bits (&x)[16]) {
-    for (int i = 0; i < 4; ++i) {
-      transpose4(x[4 * i].q[i], x[4 * i + 1].q[i], x[4 * i + 2].q[i], x[4 * i + 3].q[i]);
-      for (int j = i + 1; j < 4; ++j) {
-        transpose4(x[4 * i].q[j], x[4 * i + 1].q[j], x[4 * i + 2].q[j], x[4 * i + 3].q[j]);
-        transpose4(x[4 * j].q[i], x[4 * j + 1].q[i], x[4 * j + 2].q[i], x[4 * j + 3].q[i]);
-        for (int r = 0; r < 4; ++r) {
-          const uint8x16_t above = x[4 * i + r].q[j];
-          x[4 * i + r].q[j] = x[4 * j + r].q[i];
-          x[4 * j + r].q[i] = above;
-        }
-      }
-    }
-  }
   static void transpose_quarters(Bits (&x)[4]) {
     for (int i = 0; i < 4; ++i) transpose4(x[0].q[i], x[1].q[i], x[2].q[i], x[3].q[i]);
   }
@@ -264,23 +194,6 @@ struct Vocabulary {
     Bits out;
     for (int i = 0; i < 4; ++i) out.q[i] = lane_sums(x[0].q[i], x[1].q[i], x[2].q[i], x[3].q[i]);
     return out;
-  }
-  static Bits sums(const Bits (&x)[16]) {
-    Bits lower, upper;
-    half_sums(x, lower, upper);
-    return add(lower, upper);
-  }
-  static void half_sums(const Bits (&x)[16], Bits& lower, Bits& upper) {
-    for (int i = 0; i < 4; ++i) {
-      uint8x16_t lo[4], hi[4];
-      for (int r = 0; r < 4; ++r) {
-        const Bits& row = x[4 * i + r];
-        lo[r] = add32(row.q[0], row.q[1]);
-        hi[r] = add32(row.q[2], row.q[3]);
-      }
-      lower.q[i] = lane_sums(lo[0], lo[1], lo[2], lo[3]);
-      upper.q[i] = lane_sums(hi[0], hi[1], hi[2], hi[3]);
-    }
   }
 
   // --- to and from floats ---
@@ -317,12 +230,6 @@ struct Vocabulary {
 
  private:
   static uint8x16_t load16(const void* p, int offset) { return vld1q_u8(static_cast<const uint8_t*>(p) + offset); }
-  template <int stride>
-  static uint8x16_t gather8(const void* p) {
-    uint16_t words[8];
-    for (int i = 0; i < 8; ++i) __builtin_memcpy(&words[i], static_cast<const char*>(p) + stride * i, 2);
-    return vreinterpretq_u8_u16(vld1q_u16(words));
-  }
   // Bit `from` of each word moved to bit `to`.
   template <int from, int to>
   static uint8x16_t to_bit(uint8x16_t x) {
@@ -331,24 +238,11 @@ struct Vocabulary {
     else
       return vreinterpretq_u8_u16(vshlq_n_u16(vreinterpretq_u16_u8(x), to - from));
   }
-  static uint8x16_t bytes_of_16_bits(uint32_t bits, uint8_t value) {
-    const uint8x8_t bit = vcreate_u8(0x8040201008040201);
-    const uint8x16_t spread =
-        vcombine_u8(vdup_n_u8(static_cast<uint8_t>(bits)), vdup_n_u8(static_cast<uint8_t>(bits >> 8)));
-    return vandq_u8(vtstq_u8(spread, vcombine_u8(bit, bit)), vdupq_n_u8(value));
-  }
-  template <int i>
-  static uint8x16_t word(uint8x16_t x) {  // in all words
-    return vreinterpretq_u8_u16(vdupq_laneq_u16(vreinterpretq_u16_u8(x), i));
-  }
   template <typename Fn>
   static Bits dwords(Bits a, Bits b, Fn fn) {
     return Bits::each(a, b, [fn](uint8x16_t x, uint8x16_t y) {
       return vreinterpretq_u8_s32(fn(vreinterpretq_s32_u8(x), vreinterpretq_s32_u8(y)));
     });
-  }
-  static uint8x16_t add32(uint8x16_t a, uint8x16_t b) {
-    return vreinterpretq_u8_u32(vaddq_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b)));
   }
   static Bits pair_pattern(int first) {
     const uint32_t low = 0x80008000 + static_cast<uint32_t>(first + ((first + 1) << 16));

@@ -1,8 +1,10 @@
 // IQ4_XS over an integer vocabulary V; contract in unpack/k_quants.h, layout in quant/iq4_xs.h.
 #pragma once
 
+#include "kernels/cpu/unpack/lanes.h"
 #include "kernels/cpu/unpack/levels.h"
 #include "kernels/cpu/unpack/scales.h"
+#include "kernels/cpu/unroll.h"
 #include "quant/iq4_xs.h"
 
 namespace tessera::kernels::cpu {
@@ -12,27 +14,36 @@ struct UnpackIQ4XS {
   using Block = quant::IQ4_XS;
   using Bits = typename V::Bits;
   static constexpr int kGroup = 32, kBias = 128, kMaxCode = 255;
-  static constexpr bool kHasMin = false, kSigned = true;
+  static constexpr bool kHasMin = false;
 
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    return V::lookup(V::load_splat16(kIQ4Codes),
-                     V::nibbles_by_quarter(V::load_twice(b->qs + 16 * i, b->qs + 64 + 16 * i)));
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    const Bits levels = V::load_splat16(kIQ4Codes);
+    unroll<8>([&]<int g>() __attribute__((always_inline)) {
+      auto x = lanes.sixteen(offsetof(Block, qs) + 16 * g);
+      unroll<8>([&]<int c>() __attribute__((always_inline)) {
+        use.template operator()<8 * g + c>(V::lookup(levels, nibbles<V, c / 4>(x[c % 4])));
+      });
+    });
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    // Bytes 0-1 d, 2-3 the high bits (scale j in bits 2j+1..2j), 4-7 the nibbles (low first).
-    const auto header = V::load_quarters(a, b, c, d);
-    // Low: byte j = nibble j, from byte 4 + j/2; even scales keep the low nibble, odd ones shift.
-    const auto nibbles = V::shuffle_bytes(header, V::quarters(0x05050404, 0x07070606, 0x80808080, 0x80808080));
-    const auto even = nibbles & V::quarters(0x000f000f, 0x000f000f, 0, 0);
-    const auto low = V::and_or(V::template shift_right<4>(nibbles), V::quarters(0x0f000f00, 0x0f000f00, 0, 0), even);
-    // High: byte j = byte 2 + j/4 >> 2 (j % 4), bits 1..0, moved to 5..4; one dword per position within the byte.
-    const auto pairs = V::shuffle_bytes(header, V::quarters(0x80038002, 0x80038002, 0x80038002, 0x80038002));
-    const auto moved = V::shift_right_each(pairs, V::quarters(0, 2, 4, 6)) & V::splat8(3);  // dword p: scales p, p + 4
-    // Byte j comes from dword j % 4, byte 2 (j / 4).
-    const auto high = V::shuffle_bytes(moved, V::quarters(0x0c080400, 0x0e0a0602, 0x80808080, 0x80808080));
-    const auto sum = V::template shift_left<4>(high) | low;
-    return {.scales = V::subtract8(sum, V::splat8(32)), .mins = V::zero(), .d = header};
+  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) {
+    const auto header = lanes.sixteen(0);
+    Scales256<V> out;
+    out.d = header.at[0];
+    // Scale 4 i + b: bits 3..0 from nibble 4 i + b of scales_l, 5..4 from bits 2 b + 8 i + 1 .. of scales_h.
+    const Bits pairs = V::template shift_right32<16>(header.at[0]);
+    unroll<2>([&]<int i>() __attribute__((always_inline)) {
+      const Bits twice = order_bytes<V, 0x01010000 + 0x02020202 * i>(header.at[1]);  // bytes of scales_l
+      const Bits even = twice & V::splat32(0x000f000f);
+      Bits scale = V::and_or(V::template shift_right<4>(twice), V::splat32(0x0f000f00), even);
+      const Bits eight = V::template shift_right32<8 * i>(pairs);
+      scale = V::and_or(V::template shift_left32<4>(eight), V::splat32(0x30), scale);
+      scale = V::and_or(V::template shift_left32<10>(eight), V::splat32(0x3000), scale);
+      scale = V::and_or(V::template shift_left32<16>(eight), V::splat32(0x300000), scale);
+      scale = V::and_or(V::template shift_left32<22>(eight), V::splat32(0x30000000), scale);
+      out.scales[i] = V::subtract8(scale, V::splat8(32));
+    });
+    return out;
   }
 };
 

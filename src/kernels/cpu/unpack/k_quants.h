@@ -1,16 +1,17 @@
 // The K formats over an integer vocabulary V (avx512/vocabulary.h). Layouts: quant/<format>.h.
 //
 // The contract of an unpacker F of 256 values, shared by all drivers:
-//   codes<i>(block)  the 64 unsigned codes of code vector i = 0..3: values 32 i .. 32 i + 31 in the lower half, the
-//   same
-//                    of the block's second 128 values in the upper half; value = code - kBias
-//   scales(a..d)     of four rows at once, see unpack/scales.h
-//   kGroup           values that share a scale, 16 or 32
-//   kBias            a power of two, or 0
-//   kMaxCode         the largest code
+//   codes(lanes, use)  use.template operator()<k4>(codes) for k4 = 0..63, those of a group one after the other: values
+//                      4 k4 .. 4 k4 + 3 of each row as unsigned codes; value = code - kBias
+//   scales(lanes)      see unpack/scales.h
+//   kGroup             values that share a scale, 16 or 32
+//   kBias              a power of two, or 0
+//   kMaxCode           the largest code
 #pragma once
 
+#include "kernels/cpu/unpack/lanes.h"
 #include "kernels/cpu/unpack/scales.h"
+#include "kernels/cpu/unroll.h"
 #include "quant/q2_k.h"
 #include "quant/q3_k.h"
 #include "quant/q4_k.h"
@@ -19,46 +20,33 @@
 
 namespace tessera::kernels::cpu {
 
-// Two runs of 32 bytes hold four of the eight groups of 32: low nibbles first.
-template <class V, int i>
-[[gnu::always_inline]] inline typename V::Bits nibbles_of_runs(const unsigned char* qs) {
-  const auto x = V::load_halves(qs + 32 * (i / 2), qs + 64 + 32 * (i / 2));
-  if constexpr (i % 2 == 0)
-    return x & V::splat8(15);
-  else
-    return V::template shift_right<4>(x) & V::splat8(15);
-}
-
-// Bit pairs: bits 2i+1..2i of the 32 bytes of each half.
-template <class V, int i>
-[[gnu::always_inline]] inline typename V::Bits pairs_of_halves(const unsigned char* qs) {
-  return V::template shift_right<2 * i>(V::load(qs)) & V::splat8(3);
-}
-
-// quant/scales_6bit.h for four rows; x holds d, dmin and the twelve bytes. Bytes 0..7 of the result are the scales,
-// 8..15 the mins.
+// d, dmin and quant/scales_6bit.h, the first sixteen bytes.
 template <class V>
-[[gnu::always_inline]] inline typename V::Bits scales_6bit(typename V::Bits x) {
-  const auto low = V::shift_right_each(V::template shuffle_dwords<1, 3, 2, 3>(x), V::quarters(0, 0, 0, 4)) &
-                   V::quarters(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f);
-  const auto high = V::template shift_right32<2>(V::template shuffle_dwords<1, 1, 2, 2>(x));
-  return V::and_or(high, V::quarters(0, 0x30303030, 0, 0x30303030), low);
+[[gnu::always_inline]] inline Scales256<V> scales_of_header(const Lanes<V>& lanes) {
+  const auto header = lanes.sixteen(0);
+  const auto &a = header.at[1], &b = header.at[2], &c = header.at[3];
+  const auto low6 = V::splat8(0x3f), high2 = V::splat8(0x30);
+  Scales256<V> out;
+  out.d = header.at[0];
+  out.scales[0] = a & low6;
+  out.scales[1] = V::and_or(move_bits<V, 6, 4>(a), high2, nibbles<V, false>(c));
+  out.mins[0] = b & low6;
+  out.mins[1] = V::and_or(move_bits<V, 6, 4>(b), high2, nibbles<V, true>(c));
+  return out;
 }
 
-// The last 16 bytes of four blocks: where the formats that do not begin with their scales keep d.
-template <class V, class Block>
-[[gnu::always_inline]] inline typename V::Bits load_tails(const Block* a, const Block* b, const Block* c,
-                                                          const Block* d) {
-  const auto tail = [](const Block* block) { return reinterpret_cast<const char*>(block + 1) - 16; };
-  return V::load_quarters(tail(a), tail(b), tail(c), tail(d));
-}
-
-template <class V, class Block>
-[[gnu::always_inline]] inline Scales256<V> scales_of_header(const Block* a, const Block* b, const Block* c,
-                                                            const Block* d) {
-  const auto header = V::load_quarters(a, b, c, d);
-  const auto bytes = scales_6bit<V>(header);
-  return {.scales = bytes, .mins = V::template shuffle_dwords<2, 3, 2, 3>(bytes), .d = header};
+// use<k4>(codes, c) for 4-bit codes in four runs of 32 bytes from `qs` on, run r: values 64 r .. 64 r + 31 in the low
+// nibbles, the 32 after them in the high ones. c is k4 % 8.
+template <class V, class Use>
+[[gnu::always_inline]] inline void nibbles_of_runs(const Lanes<V>& lanes, int64_t qs, Use&& use) {
+  unroll<4>([&]<int run>() __attribute__((always_inline)) {
+    Sixteen<V> x[] = {lanes.sixteen(qs + 32 * run), lanes.sixteen(qs + 32 * run + 16)};
+    unroll<2>([&]<int high>() __attribute__((always_inline)) {
+      unroll<8>([&]<int c>() __attribute__((always_inline)) {
+        use.template operator()<16 * run + 8 * high + c>(nibbles<V, high>(x[c / 4][c % 4]));
+      });
+    });
+  });
 }
 
 template <class V>
@@ -66,15 +54,13 @@ struct UnpackQ4K {
   using Block = quant::Q4_K;
   using Bits = typename V::Bits;
   static constexpr int kGroup = 32, kBias = 0, kMaxCode = 15;
-  static constexpr bool kHasMin = true, kSigned = false;
+  static constexpr bool kHasMin = true;
 
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    return nibbles_of_runs<V, i>(b->qs);
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    nibbles_of_runs<V>(lanes, offsetof(Block, qs), use);
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    return scales_of_header<V>(a, b, c, d);
-  }
+  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) { return scales_of_header<V>(lanes); }
 };
 
 template <class V>
@@ -82,42 +68,52 @@ struct UnpackQ5K {
   using Block = quant::Q5_K;
   using Bits = typename V::Bits;
   static constexpr int kGroup = 32, kBias = 0, kMaxCode = 31;
-  static constexpr bool kHasMin = true, kSigned = false;
+  static constexpr bool kHasMin = true;
 
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    // Bit j of qh's bytes belongs to group j: i in the lower half of the vector, i + 4 in the upper one.
-    const Bits high = V::template shift_halves_to_bit<i, i + 4, 4>(V::load_halves(b->qh, b->qh));
-    return V::and_or(high, V::splat8(16), nibbles_of_runs<V, i>(b->qs));
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    Sixteen<V> qh[] = {lanes.sixteen(offsetof(Block, qh)), lanes.sixteen(offsetof(Block, qh) + 16)};
+    nibbles_of_runs<V>(
+        lanes, offsetof(Block, qs), [&]<int k4>(Bits low) __attribute__((always_inline)) {
+          const Bits high = move_bits<V, k4 / 8, 4>(qh[k4 % 8 / 4][k4 % 4]);  // bit j: group j
+          use.template operator()<k4>(V::and_or(high, V::splat8(16), low));
+        });
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    return scales_of_header<V>(a, b, c, d);
-  }
+  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) { return scales_of_header<V>(lanes); }
 };
+
+// Values 128 half + 32 j + 16 part .. + 15, j = 0..3, come from the same bytes.
+template <class F>
+[[gnu::always_inline]] inline void for_each_part(F&& f) {
+  unroll<2>([&]<int part>() __attribute__((always_inline)) {
+    unroll<2>([&]<int half>() __attribute__((always_inline)) { f.template operator()<part, half>(); });
+  });
+}
 
 template <class V>
 struct UnpackQ6K {
   using Block = quant::Q6_K;
   using Bits = typename V::Bits;
   static constexpr int kGroup = 16, kBias = 32, kMaxCode = 63;
-  static constexpr bool kHasMin = false, kSigned = true;
+  static constexpr bool kHasMin = false;
 
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    Bits low = V::load_halves(b->ql + 32 * (i % 2), b->ql + 64 + 32 * (i % 2));
-    if constexpr (i >= 2) low = V::template shift_right<4>(low);
-    const Bits qh = V::load(b->qh);
-    Bits high;  // bits 2i+1..2i moved to 5..4
-    if constexpr (i < 2)
-      high = V::template shift_left<4 - 2 * i>(qh);
-    else
-      high = V::template shift_right<2 * i - 4>(qh);
-    return V::and_or(high, V::splat8(0x30), low & V::splat8(15));
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    for_each_part([&]<int part, int half>() __attribute__((always_inline)) {
+      constexpr int64_t kLow = offsetof(Block, ql) + 64 * half + 16 * part;
+      Sixteen<V> ql[] = {lanes.sixteen(kLow), lanes.sixteen(kLow + 32)};
+      auto qh = lanes.sixteen(offsetof(Block, qh) + 32 * half + 16 * part);
+      for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
+        const Bits low = nibbles<V, j / 2>(ql[j % 2][c]), high = move_bits<V, 2 * j, 4>(qh[c]);
+        use.template operator()<32 * half + 8 * j + 4 * part + c>(V::and_or(high, V::splat8(0x30), low));
+      });
+    });
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    return {.scales = V::load_quarters(a->scales, b->scales, c->scales, d->scales),
-            .mins = V::zero(),
-            .d = V::template shift_right32<16>(V::template shuffle_dwords<3, 3, 3, 3>(load_tails<V>(a, b, c, d)))};
+  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) {
+    const auto scales = lanes.sixteen(offsetof(Block, scales)), tail = lanes.sixteen(sizeof(Block) - 16);
+    return {.scales = {scales.at[0], scales.at[1], scales.at[2], scales.at[3]},
+            .mins = {},
+            .d = V::template shift_right32<16>(tail.at[3])};
   }
 };
 
@@ -126,17 +122,26 @@ struct UnpackQ2K {
   using Block = quant::Q2_K;
   using Bits = typename V::Bits;
   static constexpr int kGroup = 16, kBias = 0, kMaxCode = 3;
-  static constexpr bool kHasMin = true, kSigned = false;
+  static constexpr bool kHasMin = true;
 
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    return pairs_of_halves<V, i>(b->qs);
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    for_each_part([&]<int part, int half>() __attribute__((always_inline)) {
+      auto qs = lanes.sixteen(offsetof(Block, qs) + 32 * half + 16 * part);
+      for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
+        use.template operator()<32 * half + 8 * j + 4 * part + c>(move_bits<V, 2 * j, 0>(qs[c]) & V::splat8(3));
+      });
+    });
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    const auto bytes = V::load_quarters(a->scales, b->scales, c->scales, d->scales);
-    return {.scales = bytes & V::splat8(15),
-            .mins = V::template shift_right<4>(bytes) & V::splat8(15),
-            .d = V::template shuffle_dwords<3, 3, 3, 3>(load_tails<V>(a, b, c, d))};
+  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) {
+    const auto bytes = lanes.sixteen(offsetof(Block, scales));
+    Scales256<V> out;
+    for (int c = 0; c < 4; ++c) {
+      out.scales[c] = nibbles<V, false>(bytes.at[c]);
+      out.mins[c] = nibbles<V, true>(bytes.at[c]);
+    }
+    out.d = lanes.sixteen(sizeof(Block) - 16).at[3];
+    return out;
   }
 };
 
@@ -145,26 +150,29 @@ struct UnpackQ3K {
   using Block = quant::Q3_K;
   using Bits = typename V::Bits;
   static constexpr int kGroup = 16, kBias = 4, kMaxCode = 7;
-  static constexpr bool kHasMin = false, kSigned = true;
+  static constexpr bool kHasMin = false;
 
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    const Bits high = V::template shift_halves_to_bit<i, i + 4, 2>(V::load_halves(b->hmask, b->hmask));
-    return V::and_or(high, V::splat8(4), pairs_of_halves<V, i>(b->qs));
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    for_each_part([&]<int part, int half>() __attribute__((always_inline)) {
+      auto qs = lanes.sixteen(offsetof(Block, qs) + 32 * half + 16 * part);
+      auto hmask = lanes.sixteen(offsetof(Block, hmask) + 16 * part);  // bit j: values from 32 j on
+      for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
+        const Bits low = move_bits<V, 2 * j, 0>(qs[c]) & V::splat8(3);
+        const Bits high = move_bits<V, 4 * half + j, 2>(hmask[c]);
+        use.template operator()<32 * half + 8 * j + 4 * part + c>(V::and_or(high, V::splat8(4), low));
+      });
+    });
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    // The last 16 bytes: two of codes, the twelve of the scales, d.
-    const auto x =
-        V::shuffle_bytes(load_tails<V>(a, b, c, d), V::quarters(0x05040302, 0x09080706, 0x0d0c0b0a, 0x80800f0e));
-    // Scales 0-3: low nibbles of bytes 0-3, 4-7 of bytes 4-7, 8-15 the high ones; two more bits each from bytes 8-11.
-    const auto low =
-        V::shift_right_each(V::template shuffle_dwords<0, 1, 0, 1>(x), V::quarters(0, 0, 4, 4)) & V::splat8(15);
-    const auto high =
-        V::shift_left_each(V::shift_right_each(V::template shuffle_dwords<2, 2, 2, 2>(x), V::quarters(0, 2, 4, 6)),
-                           V::quarters(4, 4, 4, 4));
-    return {.scales = V::subtract8(V::and_or(high, V::splat8(0x30), low), V::splat8(32)),
-            .mins = V::zero(),
-            .d = V::template shuffle_dwords<3, 3, 3, 3>(x)};
+  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) {
+    const auto twelve = lanes.sixteen(offsetof(Block, scales) - 4);
+    Scales256<V> out;
+    unroll<4>([&]<int c>() __attribute__((always_inline)) {
+      const Bits low = nibbles<V, c / 2>(twelve.at[1 + c % 2]), high = move_bits<V, 2 * c, 4>(twelve.at[3]);
+      out.scales[c] = V::subtract8(V::and_or(high, V::splat8(0x30), low), V::splat8(32));
+    });
+    out.d = V::template shift_right32<16>(lanes.sixteen(sizeof(Block) - 16).at[3]);
+    return out;
   }
 };
 

@@ -1,4 +1,4 @@
-// What an unpacker hands to a driver about four weight rows, one row per quarter of each Bits.
+// What an unpacker hands to a driver about a block of sixteen weight rows; lanes are rows.
 #pragma once
 
 namespace tessera::kernels::cpu {
@@ -6,16 +6,9 @@ namespace tessera::kernels::cpu {
 // Formats of 256 values.
 template <class V>
 struct Scales256 {
-  typename V::Bits scales;  // bytes: one per group of F::kGroup values, signed if F::kSigned
-  typename V::Bits mins;    // bytes, unsigned, if F::kHasMin
-  typename V::Bits d;       // dword 0: low word d, high word dmin
-};
-
-// Formats of 32 values, eight blocks of each row: words, f16.
-template <class V>
-struct Scales32 {
-  typename V::Bits d;
-  typename V::Bits m;  // if F::kHasMin: the offset added to every value
+  typename V::Bits scales[4];  // int8 of groups 4 c .. 4 c + 3 in each lane of vector c
+  typename V::Bits mins[4];    // the same, if F::kHasMin
+  typename V::Bits d;          // low word d, high word dmin, both f16
 };
 
 // Codes above 63: two products of them do not fit a word.

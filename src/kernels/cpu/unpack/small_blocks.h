@@ -1,13 +1,15 @@
 // The formats of 32 values over an integer vocabulary V. Layouts: quant/<format>.h.
 //
-// The contract of an unpacker F, shared by all drivers; b points to eight consecutive blocks of a row:
-//   codes<i>(b)      the 64 unsigned codes of block i (lower half) and block i + 4 (upper half); value = code - kBias
-//   scales(a..d)     d and m of eight blocks of four rows, see unpack/scales.h
-//   kBias, kMaxCode  as in unpack/k_quants.h
+// The contract of an unpacker F, shared by all drivers; lanes hold eight consecutive blocks of each row:
+//   codes(lanes, use)    as in unpack/k_quants.h; eight k4 are a block
+//   d_and_m(lanes, j)    of block j: low word d, high word m if kHasMin, both f16
+//   kBias, kMaxCode      as in unpack/k_quants.h
 #pragma once
 
+#include "kernels/cpu/unpack/lanes.h"
 #include "kernels/cpu/unpack/levels.h"
 #include "kernels/cpu/unpack/scales.h"
+#include "kernels/cpu/unroll.h"
 #include "quant/iq4_nl.h"
 #include "quant/q4_0.h"
 #include "quant/q4_1.h"
@@ -17,126 +19,102 @@
 
 namespace tessera::kernels::cpu {
 
-// Nibbles of blocks i and i + 4: values 0..15 low, 16..31 high.
-template <class V, int i, class Block>
-[[gnu::always_inline]] inline typename V::Bits nibbles_of_blocks(const Block* b) {
-  return V::nibbles_by_quarter(V::load_twice(b[i].qs, b[i + 4].qs));
+// use<k4>(codes) for 4-bit codes: values 0..15 of a block in the low nibbles of qs, 16..31 in the high ones.
+template <class V, class Block, class Use>
+[[gnu::always_inline]] inline void nibbles_of_blocks(const Lanes<V>& lanes, Use&& use) {
+  unroll<8>([&]<int j>() __attribute__((always_inline)) {
+    auto x = lanes.sixteen(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qs)));
+    unroll<8>([&]<int c>()
+                  __attribute__((always_inline)) { use.template operator()<8 * j + c>(nibbles<V, c / 4>(x[c % 4])); });
+  });
 }
 
-// Bit j of the word qh is bit 4 of value j.
-template <class V, int i, class Block>
-[[gnu::always_inline]] inline typename V::Bits fifth_bits(const Block* b) {
-  unsigned low, high;
-  __builtin_memcpy(&low, b[i].qh, 4);
-  __builtin_memcpy(&high, b[i + 4].qh, 4);
-  return V::bytes_of_bits(low, high, 16);
+// The same with bit 4 of value i at bit i of the word qh.
+template <class V, class Block, class Use>
+[[gnu::always_inline]] inline void five_bits_of_blocks(const Lanes<V>& lanes, Use&& use) {
+  using Bits = typename V::Bits;
+  const Bits sixteen = V::quarters(0x00101000, 0x10, 0x10, 0);  // at 1, 2, 4 and 8
+  unroll<8>([&]<int j>() __attribute__((always_inline)) {
+    auto x = lanes.sixteen(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qs)));
+    const Bits qh = lanes.dword(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qh)));
+    unroll<4>([&]<int byte>() __attribute__((always_inline)) {
+      const Bits eight = order_bytes<V, 0x01010101 * byte>(qh);
+      unroll<2>([&]<int high>() __attribute__((always_inline)) {
+        constexpr int c = 2 * byte + high;
+        const Bits own = move_bits < V, high ? 4 : 0, 0 > (eight)&V::splat32(0x08040201);
+        use.template operator()<8 * j + c>(nibbles<V, c / 4>(x[c % 4]) | V::lookup(sixteen, own));
+      });
+    });
+  });
 }
 
-template <class V, class Block>
-[[gnu::always_inline]] inline Scales32<V> d_of_blocks(const Block* a, const Block* b, const Block* c, const Block* d) {
-  return {.d = V::template gather_quarters<sizeof(Block)>(&a->d, &b->d, &c->d, &d->d), .m = V::zero()};
-}
-
-template <class V, class Block>
-[[gnu::always_inline]] inline Scales32<V> d_and_m_of_blocks(const Block* a, const Block* b, const Block* c,
-                                                            const Block* d) {
-  return {.d = V::template gather_quarters<sizeof(Block)>(&a->d, &b->d, &c->d, &d->d),
-          .m = V::template gather_quarters<sizeof(Block)>(&a->m, &b->m, &c->m, &d->m)};
-}
-
-template <class V>
-struct UnpackQ4_0 {
-  using Block = quant::Q4_0;
+// What these formats have in common.
+template <class V, class Block_, int bias, int max_code, bool has_min>
+struct SmallBlocks {
+  using Block = Block_;
   using Bits = typename V::Bits;
-  static constexpr int kBias = 8, kMaxCode = 15;
-  static constexpr bool kHasMin = false;
+  static constexpr int kBias = bias, kMaxCode = max_code;
+  static constexpr bool kHasMin = has_min;
 
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    return nibbles_of_blocks<V, i>(b);
-  }
-  [[gnu::always_inline]] static Scales32<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    return d_of_blocks<V>(a, b, c, d);
+  [[gnu::always_inline]] static Bits d_and_m(const Lanes<V>& lanes, int j) {
+    static_assert(offsetof(Block, d) == 0 && sizeof(Block) >= 16);  // what lanes.dword reads
+    return lanes.dword(j * static_cast<int64_t>(sizeof(Block)));
   }
 };
 
 template <class V>
-struct UnpackQ4_1 {
-  using Block = quant::Q4_1;
-  using Bits = typename V::Bits;
-  static constexpr int kBias = 0, kMaxCode = 15;
-  static constexpr bool kHasMin = true;
-
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    return nibbles_of_blocks<V, i>(b);
-  }
-  [[gnu::always_inline]] static Scales32<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    return d_and_m_of_blocks<V>(a, b, c, d);
+struct UnpackQ4_0 : SmallBlocks<V, quant::Q4_0, 8, 15, false> {
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    nibbles_of_blocks<V, quant::Q4_0>(lanes, use);
   }
 };
 
 template <class V>
-struct UnpackQ5_0 {
-  using Block = quant::Q5_0;
-  using Bits = typename V::Bits;
-  static constexpr int kBias = 16, kMaxCode = 31;
-  static constexpr bool kHasMin = false;
-
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    return nibbles_of_blocks<V, i>(b) | fifth_bits<V, i>(b);
-  }
-  [[gnu::always_inline]] static Scales32<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    return d_of_blocks<V>(a, b, c, d);
+struct UnpackQ4_1 : SmallBlocks<V, quant::Q4_1, 0, 15, true> {
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    nibbles_of_blocks<V, quant::Q4_1>(lanes, use);
   }
 };
 
 template <class V>
-struct UnpackQ5_1 {
-  using Block = quant::Q5_1;
-  using Bits = typename V::Bits;
-  static constexpr int kBias = 0, kMaxCode = 31;
-  static constexpr bool kHasMin = true;
-
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    return nibbles_of_blocks<V, i>(b) | fifth_bits<V, i>(b);
-  }
-  [[gnu::always_inline]] static Scales32<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    return d_and_m_of_blocks<V>(a, b, c, d);
+struct UnpackQ5_0 : SmallBlocks<V, quant::Q5_0, 16, 31, false> {
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    five_bits_of_blocks<V, quant::Q5_0>(lanes, use);
   }
 };
 
 template <class V>
-struct UnpackQ8_0 {
-  using Block = quant::Q8_0;
-  using Bits = typename V::Bits;
-  static constexpr int kBias = 128, kMaxCode = 255;
-  static constexpr bool kHasMin = false;
-
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    return V::flip_sign(V::load_halves(b[i].qs, b[i + 4].qs));
-  }
-  [[gnu::always_inline]] static Scales32<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    return d_of_blocks<V>(a, b, c, d);
+struct UnpackQ5_1 : SmallBlocks<V, quant::Q5_1, 0, 31, true> {
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    five_bits_of_blocks<V, quant::Q5_1>(lanes, use);
   }
 };
 
 template <class V>
-struct UnpackIQ4NL {
-  using Block = quant::IQ4_NL;
-  using Bits = typename V::Bits;
-  static constexpr int kBias = 128, kMaxCode = 255;
-  static constexpr bool kHasMin = false;
-
-  template <int i>
-  [[gnu::always_inline]] static Bits codes(const Block* b) {
-    return V::lookup(V::load_splat16(kIQ4Codes), nibbles_of_blocks<V, i>(b));
+struct UnpackQ8_0 : SmallBlocks<V, quant::Q8_0, 128, 255, false> {
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    unroll<16>([&]<int i>() __attribute__((always_inline)) {
+      constexpr int64_t kAt = i / 2 * sizeof(quant::Q8_0) + offsetof(quant::Q8_0, qs) + i % 2 * 16;
+      auto x = lanes.sixteen(kAt);
+      unroll<4>([&]<int c>()
+                    __attribute__((always_inline)) { use.template operator()<4 * i + c>(V::flip_sign(x[c])); });
+    });
   }
-  [[gnu::always_inline]] static Scales32<V> scales(const Block* a, const Block* b, const Block* c, const Block* d) {
-    return d_of_blocks<V>(a, b, c, d);
+};
+
+template <class V>
+struct UnpackIQ4NL : SmallBlocks<V, quant::IQ4_NL, 128, 255, false> {
+  template <class Use>
+  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+    const auto levels = V::load_splat16(kIQ4Codes);
+    nibbles_of_blocks<V, quant::IQ4_NL>(
+        lanes, [&]<int k4>(typename V::Bits x)
+                   __attribute__((always_inline)) { use.template operator()<k4>(V::lookup(levels, x)); });
   }
 };
 

@@ -1,0 +1,220 @@
+// Few tokens: out[m, n] = sum_k w[n, k] x[m, k] over panels of sixteen weight rows. Bytes moved: those of the weight.
+//
+// Codes are multiplied as they are unpacked, rows in lanes, with up to V::kFewTokens tokens, whose sums stay in
+// registers. More tokens take the panel, which lies in a cache by then, once more.
+// Reference: linear_reference.cpp; arithmetic.md.
+#pragma once
+
+#include <optional>
+
+#include "kernels/cpu/linear_block.h"
+#include "kernels/cpu/linear_finish.h"
+#include "kernels/cpu/linear_group.h"
+#include "kernels/cpu/linear_rows.h"
+#include "kernels/cpu/unroll.h"
+
+namespace tessera::kernels::cpu {
+
+// What a panel's work is overlapped with: reading the next one, the thread's next tile after the last.
+[[gnu::always_inline]] inline const std::byte* after_panel(const LinearTile& tile, int first) {
+  const int next = first + kPanelRows;
+  return next < tile.n_rows ? tile.weights + next * tile.row_bytes : tile.next;
+}
+
+// Sums of the products of T tokens with groups of n_k4 vectors of codes: dwords of a whole group, or words (see
+// linear_group.h) of as many vectors as words can hold.
+template <class V, class F, int n_k4, int T>
+class FewSums {
+ public:
+  using Bits = typename V::Bits;
+  static constexpr bool kWords = V::kProducts == Products::kWords && !kWide<F>;
+
+  // The codes of values 4 k4 .. 4 k4 + 3; x: the tokens' activations. When a sum is complete, take.template
+  // operator()<t>(sum).
+  template <int k4, class Activation, class Take>
+  [[gnu::always_inline]] void add(Bits codes, const Activation* x, Take&& take) {
+    unroll<T>([&]<int t>() __attribute__((always_inline)) {
+      const Bits q = V::load_splat4(x[t].q + 4 * k4);
+      if constexpr (kWords) {
+        const Bits pairs = V::multiply_pairs(codes, q);
+        sums_[t] = k4 % kSteps == 0 ? pairs : V::add_words(sums_[t], pairs);
+      } else {
+        sums_[t] = V::template dot<kWide<F>>(k4 % kSteps == 0 ? V::zero() : sums_[t], codes, q);
+      }
+    });
+    if constexpr (k4 % kSteps == kSteps - 1)
+      unroll<T>([&]<int t>() __attribute__((always_inline)) { take.template operator()<t>(sums_[t]); });
+  }
+
+ private:
+  static constexpr int kSteps = kWords ? WordSums<V, F>::steps_in_word(n_k4) : n_k4;
+  Bits sums_[T];
+};
+
+// Formats of 256 values.
+template <class V, class F>
+struct Few256 {
+  using Bits = typename V::Bits;
+  using Floats = typename V::Floats;
+  using Activation = ActivationBlock256;
+  static constexpr int64_t kBytes = sizeof(typename F::Block);
+
+  // T tokens from x on.
+  template <int T>
+  [[gnu::always_inline]] static void panel(const PanelRows<F>& rows, const ActivationView& x, int token,
+                                           const std::byte* ahead, Floats (&acc)[T]) {
+    const Activation* of_block = x.blocks256 + token;
+    for (int64_t b = 0; b < x.k / 256; ++b, of_block += x.m, ahead += kPanelRows * kBytes)
+      block(rows, b * kBytes, ahead, of_block, acc);
+  }
+
+ private:
+  static constexpr int kGroups = 256 / F::kGroup;
+
+  template <int T>
+  [[gnu::always_inline]] static void block(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead,
+                                           const Activation* x, Floats (&acc)[T]) {
+    using Sums = FewSums<V, F, F::kGroup / 4, T>;
+    const Lanes<V> lanes = rows.template lanes<V>(offset, kBytes, ahead);
+    const BlockParams256<V, F> params(lanes);
+    Sums sums;
+    Bits totals[T], weighed[T];
+    unroll<T>([&]<int t>() __attribute__((always_inline)) { totals[t] = weighed[t] = V::zero(); });
+    for_each_code_vector<V, F>(
+        lanes, [&]<int k4>(Bits codes) __attribute__((always_inline)) {
+          constexpr int g = k4 / (F::kGroup / 4);
+          if constexpr (k4 % 4 == 0) fetch_near<V, kBytes>(codes, rows.row[k4 / 4] + offset + kBytes);
+          sums.template add<k4>(
+              codes, x, [&]<int t>(Bits sum) __attribute__((always_inline)) {
+                const Bits scale = V::template byte_signed<g % 4>(params.scales[g / 4]);
+                if constexpr (Sums::kWords)
+                  totals[t] = V::dot_words(totals[t], sum, V::low_word_twice(scale));
+                else
+                  totals[t] = V::add(totals[t], V::multiply(sum, scale));
+              });
+        });
+    if constexpr (F::kHasMin || kBiasLeft<V, F> != 0) weigh(F::kHasMin ? params.mins : params.scales, x, weighed);
+    unroll<T>([&]<int t>() __attribute__((always_inline)) {
+      Floats min;
+      if constexpr (F::kHasMin)
+        min = V::to_floats(weighed[t]);
+      else if constexpr (kBiasLeft<V, F> != 0)
+        totals[t] = V::subtract(totals[t], V::template shift_left32<__builtin_ctz(kBiasLeft<V, F>)>(weighed[t]));
+      acc[t] = add_block<F>(acc[t], Floats::set(x[t].d), params.d, V::to_floats(totals[t]), params.minus_dmin, min);
+    });
+  }
+
+  // Per token: the sum over all groups of a byte of theirs times the sum of the activations.
+  template <int T>
+  [[gnu::always_inline]] static void weigh(const Bits (&bytes)[4], const Activation* x, Bits (&total)[T]) {
+    unroll<kGroups / 4>([&]<int c>() __attribute__((always_inline)) {
+      const Bits low = V::low_pair_signed(bytes[c]), high = V::high_pair_signed(bytes[c]);
+      unroll<T>([&]<int t>() __attribute__((always_inline)) {
+        const int16_t* sums = (F::kGroup == 32 ? x[t].sums32 : x[t].sums16) + 4 * c;
+        total[t] = V::dot_words(total[t], low, V::load_splat4(sums));
+        total[t] = V::dot_words(total[t], high, V::load_splat4(sums + 2));
+      });
+    });
+  }
+};
+
+// Formats of 32 values, eight blocks of each row at a time.
+template <class V, class F>
+struct Few32 {
+  using Bits = typename V::Bits;
+  using Floats = typename V::Floats;
+  using Activation = ActivationBlock32x8;
+  static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);  // of a step
+
+  template <int T>
+  [[gnu::always_inline]] static void panel(const PanelRows<F>& rows, const ActivationView& x, int token,
+                                           const std::byte* ahead, Floats (&acc)[T]) {
+    const Activation* of_step = x.blocks32 + token;
+    const int64_t n_blocks = x.k / 32, n_whole = n_blocks / 8 * 8;
+    std::optional<PaddedTail<F>> tail;
+    if (n_whole < n_blocks) tail.emplace(rows, n_whole, n_blocks);
+    for (int64_t b = 0; b < n_blocks; b += 8, of_step += x.m, ahead += kPanelRows * kBytes) {
+      const bool whole = b < n_whole;
+      step(whole ? rows : tail->rows, whole ? b / 8 * kBytes : 0, whole ? 8 : static_cast<int>(n_blocks - b), ahead,
+           of_step, acc);
+    }
+  }
+
+ private:
+  template <int T>
+  [[gnu::always_inline]] static void step(const PanelRows<F>& rows, int64_t offset, int n_blocks,
+                                          const std::byte* ahead, const Activation* x, Floats (&acc)[T]) {
+    using Sums = FewSums<V, F, 8, T>;
+    const Lanes<V> lanes = rows.template lanes<V>(offset, kBytes, ahead);
+    const PanelScales32<V, F> scales(rows, offset, lanes);
+    Sums sums;
+    Bits of_block[T];
+    for_each_code_vector<V, F>(
+        lanes, [&]<int k4>(Bits codes) __attribute__((always_inline)) {
+          constexpr int j = k4 / 8;
+          if constexpr (k4 % 4 == 0) fetch_near<V, kBytes>(codes, rows.row[k4 / 4] + offset + kBytes);
+          if constexpr (Sums::kWords && k4 % 8 == 0)
+            unroll<T>([&]<int t>() __attribute__((always_inline)) { of_block[t] = V::zero(); });
+          sums.template add<k4>(
+              codes, x, [&]<int t>(Bits sum) __attribute__((always_inline)) {
+                of_block[t] = Sums::kWords ? V::dot_words(of_block[t], sum, V::splat32(0x00010001)) : sum;
+              });
+          if (k4 % 8 == 7 && j < n_blocks) add_blocks<j>(scales, x, of_block, acc);
+        });
+  }
+
+  // Block j of T tokens: from its sums to the accumulators.
+  template <int j, int T>
+  [[gnu::always_inline]] static void add_blocks(const PanelScales32<V, F>& scales, const Activation* x,
+                                                const Bits (&sums)[T], Floats (&acc)[T]) {
+    Floats d, m;
+    scales.template load<j>(d, m);
+    unroll<T>([&]<int t>() __attribute__((always_inline)) {
+      const Bits minus_sum = V::load_splat4(x[t].minus_sums + j);
+      Bits sum = sums[t];
+      if constexpr (kBiasLeft<V, F> != 0)
+        sum = V::add(sum, V::template shift_left32<__builtin_ctz(kBiasLeft<V, F>)>(minus_sum));
+      acc[t] = Floats::fma(d * Floats::set(x[t].d[j]), V::to_floats(sum), acc[t]);
+      if constexpr (F::kHasMin) acc[t] = Floats::fma(m * Floats::set(-x[t].d[j]), V::to_floats(minus_sum), acc[t]);
+    });
+  }
+};
+
+template <class V, class F>
+class FewTokens {
+ public:
+  static_assert(V::kFewTokens <= kBlocksBehind + 1);
+  static void run(const LinearTile& tile) {
+    for (int first = 0; first < tile.n_rows; first += kPanelRows) {
+      const PanelRows<F> rows(tile, first);
+      const std::byte* ahead = after_panel(tile, first);
+      for (int t = 0; t < tile.n_tokens;) t += most_tokens<V::kFewTokens>(tile, rows, first, ahead, t);
+    }
+    finish<Floats>(tile, 0, tile.n_rows, 0, tile.n_tokens);
+  }
+
+ private:
+  using Floats = typename V::Floats;
+  using Driver = std::conditional_t<F::Block::kValues == 256, Few256<V, F>, Few32<V, F>>;
+
+  // T tokens from t on or, if half as many are enough, these. Those past the last one are computed from whatever lies
+  // there (ActivationView) and not read. Returns how many.
+  template <int T>
+  [[gnu::always_inline]] static int most_tokens(const LinearTile& tile, const PanelRows<F>& rows, int first,
+                                                const std::byte* ahead, int t) {
+    if constexpr (T > 1)
+      if (2 * (tile.n_tokens - t) <= T) return most_tokens<T / 2>(tile, rows, first, ahead, t);
+    tokens<T>(tile, rows, first, ahead, t);
+    return T;
+  }
+  template <int T>
+  [[gnu::noinline]] static void tokens(const LinearTile& tile, const PanelRows<F>& rows, int first,
+                                       const std::byte* ahead, int t) {
+    Floats acc[T];
+    for (Floats& of_token : acc) of_token = Floats::zero();
+    Driver::panel(rows, tile.x, t, ahead, acc);
+    for (int i = 0; i < T; ++i) acc[i].store(tile.out + tile.sums.of(first, t + i));
+  }
+};
+
+}  // namespace tessera::kernels::cpu

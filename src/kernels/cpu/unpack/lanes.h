@@ -1,0 +1,104 @@
+// What unpackers read: the same bytes of sixteen weight rows, rows in lanes.
+//
+// Packed bytes are put into lanes before they are unpacked, not codes after it: half as many shuffles for codes of four
+// bits, and what follows works on sixteen rows at a time.
+//
+// Memory is asked for one panel or tile ahead of the work: sixteen rows are sixteen short streams, too many for the
+// processor's own prefetcher. Requests are spread over the work, half of them over reading and half over the codes that
+// come of it, and follow each other in the order of the file: without either, a third of the speed is lost.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/unroll.h"
+
+namespace tessera::kernels::cpu {
+
+inline constexpr int kPanelRows = 16;
+
+// Sixteen bytes of each row: vector c holds bytes 4 c .. 4 c + 3.
+template <class V>
+struct Sixteen {
+  typename V::Bits at[4];
+  typename V::Bits operator[](int c) const { return at[c]; }
+};
+
+// One block (formats of 256 values) or eight (of 32 values) of each row.
+template <class V>
+class Lanes {
+ public:
+  using Bits = typename V::Bits;
+
+  // `row`: where kPanelRows rows begin; n_bytes of each from `offset` on will be read. `ahead`: what to ask for
+  // meanwhile, as many bytes; any address will do.
+  [[gnu::always_inline]] Lanes(const std::byte* const* row, int64_t offset, int64_t n_bytes, const std::byte* ahead)
+      : row_(row), offset_(offset), ahead_(ahead), n_lines_((kPanelRows * n_bytes + 63) / 64) {}
+
+  // The bytes from `at` on.
+  [[gnu::always_inline]] Sixteen<V> sixteen(int64_t at) const {
+    Sixteen<V> x;
+    load<2>(at, x.at);
+    V::transpose_quarters(x.at);
+    return x;
+  }
+  // Bytes at .. at + 3 of each row; reads sixteen.
+  [[gnu::always_inline]] Bits dword(int64_t at) const {
+    Bits x[4];
+    load<1>(at, x);
+    return V::first_dwords(x);
+  }
+
+  // Part k4 of 64 of the requests that do not come with reading, after what made `codes`.
+  template <int k4>
+  [[gnu::always_inline]] void ask(Bits& codes) const {
+    for (int64_t i = (n_lines_ + 1) * k4 / 128; i < (n_lines_ + 1) * (k4 + 1) / 128; ++i) request(codes);
+  }
+
+ private:
+  // Rows c, c + 4, c + 8 and c + 12 in vector c.
+  template <int n_requests>
+  [[gnu::always_inline]] void load(int64_t at, Bits (&x)[4]) const {
+    at += offset_;
+    asm volatile("" : "+r"(at));  // else g++ reads a whole block first and then asks for all of the next one at once
+    unroll<4>([&]<int c>() __attribute__((always_inline)) {
+      x[c] = V::load_quarters(row_[c] + at, row_[c + 4] + at, row_[c + 8] + at, row_[c + 12] + at);
+      if constexpr ((c + 1) % (4 / n_requests) == 0) request(x[c]);
+    });
+  }
+  [[gnu::always_inline]] void request(Bits& after) const {
+    if (asked_ < n_lines_) V::fetch(after, ahead_ + 64 * asked_++);
+  }
+
+  const std::byte* const* row_;
+  int64_t offset_;
+  const std::byte* ahead_;
+  int64_t n_lines_;
+  mutable int64_t asked_ = 0;  // of these lines; constant wherever it is used, once all is inlined
+};
+
+// Bits of each byte moved from bit `from` to bit `to`; others hold anything.
+template <class V, int from, int to>
+[[gnu::always_inline]] inline typename V::Bits move_bits(typename V::Bits x) {
+  if constexpr (from > to)
+    return V::template shift_right<from - to>(x);
+  else if constexpr (from < to)
+    return V::template shift_left<to - from>(x);
+  else
+    return x;
+}
+
+// Bytes of each dword in another order: byte i of `order` is the number of the one that comes to lie at i.
+template <class V, uint32_t order>
+[[gnu::always_inline]] inline typename V::Bits order_bytes(typename V::Bits x) {
+  return V::shuffle_bytes(x, V::quarters(order, order + 0x04040404, order + 0x08080808, order + 0x0c0c0c0c));
+}
+
+// The low or the high nibble of each byte.
+template <class V, bool high>
+[[gnu::always_inline]] inline typename V::Bits nibbles(typename V::Bits x) {
+  if constexpr (high) x = V::template shift_right<4>(x);
+  return x & V::splat8(15);
+}
+
+}  // namespace tessera::kernels::cpu
