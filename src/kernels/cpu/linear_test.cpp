@@ -24,7 +24,7 @@ using testing::rows_of;
 using testing::run;
 
 constexpr int64_t kRows[] = {1, 7, 16, 31, 33, 300};
-constexpr int64_t kTokens[] = {0, 1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 33, 50};
+constexpr int64_t kTokens[] = {0, 1, 2, 3, 4, 5, 8, 9, 12, 13, 15, 16, 17, 19, 33, 50};
 constexpr int64_t kMostRows = 300;
 
 // Every output of the reference: (m, n).
