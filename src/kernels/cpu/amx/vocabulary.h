@@ -19,6 +19,7 @@ struct Vocabulary : avx512::Vocabulary {
     asm volatile("prefetcht1 %1" : "+v"(x.v) : "m"(*static_cast<const char*>(p)));
   }
 
+  // So each row's next block, which lies in the second cache by then, is asked for once more.
   static constexpr bool kFetchesNear = true;
   static void fetch_near(Bits& x, const void* p) {
     asm volatile("prefetcht0 %1" : "+v"(x.v) : "m"(*static_cast<const char*>(p)));

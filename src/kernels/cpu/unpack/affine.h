@@ -27,7 +27,7 @@ struct UnpackAffine {
   [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
     Bits before = V::zero();  // the dword before these four
     unroll<2 * bits>([&]<int i>() __attribute__((always_inline)) {
-      auto x = lanes.sixteen(16 * i);
+      const auto x = lanes.sixteen(16 * i);
       constexpr int kBegin = 32 * i / bits, kEnd = 32 * (i + 1) / bits;  // the vectors that end in these dwords
       unroll<kEnd - kBegin>([&]<int j>() __attribute__((always_inline)) {
         constexpr int k4 = kBegin + j, kBit = 4 * bits * k4 - 128 * i;

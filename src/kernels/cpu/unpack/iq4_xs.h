@@ -20,7 +20,7 @@ struct UnpackIQ4XS {
   [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
     const Bits levels = V::load_splat16(kIQ4Codes);
     unroll<8>([&]<int g>() __attribute__((always_inline)) {
-      auto x = lanes.sixteen(offsetof(Block, qs) + 16 * g);
+      const auto x = lanes.sixteen(offsetof(Block, qs) + 16 * g);
       unroll<8>([&]<int c>() __attribute__((always_inline)) {
         use.template operator()<8 * g + c>(V::lookup(levels, nibbles<V, c / 4>(x[c % 4])));
       });

@@ -35,12 +35,12 @@ template <class V>
   return out;
 }
 
-// use<k4>(codes, c) for 4-bit codes in four runs of 32 bytes from `qs` on, run r: values 64 r .. 64 r + 31 in the low
-// nibbles, the 32 after them in the high ones. c is k4 % 8.
+// use<k4>(codes) for 4-bit codes in four runs of 32 bytes from `qs` on, run r: values 64 r .. 64 r + 31 in the low
+// nibbles, the 32 after them in the high ones.
 template <class V, class Use>
 [[gnu::always_inline]] inline void nibbles_of_runs(const Lanes<V>& lanes, int64_t qs, Use&& use) {
   unroll<4>([&]<int run>() __attribute__((always_inline)) {
-    Sixteen<V> x[] = {lanes.sixteen(qs + 32 * run), lanes.sixteen(qs + 32 * run + 16)};
+    const Sixteen<V> x[] = {lanes.sixteen(qs + 32 * run), lanes.sixteen(qs + 32 * run + 16)};
     unroll<2>([&]<int high>() __attribute__((always_inline)) {
       unroll<8>([&]<int c>() __attribute__((always_inline)) {
         use.template operator()<16 * run + 8 * high + c>(nibbles<V, high>(x[c / 4][c % 4]));
@@ -72,7 +72,7 @@ struct UnpackQ5K {
 
   template <class Use>
   [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
-    Sixteen<V> qh[] = {lanes.sixteen(offsetof(Block, qh)), lanes.sixteen(offsetof(Block, qh) + 16)};
+    const Sixteen<V> qh[] = {lanes.sixteen(offsetof(Block, qh)), lanes.sixteen(offsetof(Block, qh) + 16)};
     nibbles_of_runs<V>(
         lanes, offsetof(Block, qs), [&]<int k4>(Bits low) __attribute__((always_inline)) {
           const Bits high = move_bits<V, k4 / 8, 4>(qh[k4 % 8 / 4][k4 % 4]);  // bit j: group j
@@ -101,8 +101,8 @@ struct UnpackQ6K {
   [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
     for_each_part([&]<int part, int half>() __attribute__((always_inline)) {
       constexpr int64_t kLow = offsetof(Block, ql) + 64 * half + 16 * part;
-      Sixteen<V> ql[] = {lanes.sixteen(kLow), lanes.sixteen(kLow + 32)};
-      auto qh = lanes.sixteen(offsetof(Block, qh) + 32 * half + 16 * part);
+      const Sixteen<V> ql[] = {lanes.sixteen(kLow), lanes.sixteen(kLow + 32)};
+      const auto qh = lanes.sixteen(offsetof(Block, qh) + 32 * half + 16 * part);
       for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
         const Bits low = nibbles<V, j / 2>(ql[j % 2][c]), high = move_bits<V, 2 * j, 4>(qh[c]);
         use.template operator()<32 * half + 8 * j + 4 * part + c>(V::and_or(high, V::splat8(0x30), low));
@@ -127,7 +127,7 @@ struct UnpackQ2K {
   template <class Use>
   [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
     for_each_part([&]<int part, int half>() __attribute__((always_inline)) {
-      auto qs = lanes.sixteen(offsetof(Block, qs) + 32 * half + 16 * part);
+      const auto qs = lanes.sixteen(offsetof(Block, qs) + 32 * half + 16 * part);
       for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
         use.template operator()<32 * half + 8 * j + 4 * part + c>(move_bits<V, 2 * j, 0>(qs[c]) & V::splat8(3));
       });
@@ -155,8 +155,8 @@ struct UnpackQ3K {
   template <class Use>
   [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
     for_each_part([&]<int part, int half>() __attribute__((always_inline)) {
-      auto qs = lanes.sixteen(offsetof(Block, qs) + 32 * half + 16 * part);
-      auto hmask = lanes.sixteen(offsetof(Block, hmask) + 16 * part);  // bit j: values from 32 j on
+      const auto qs = lanes.sixteen(offsetof(Block, qs) + 32 * half + 16 * part);
+      const auto hmask = lanes.sixteen(offsetof(Block, hmask) + 16 * part);  // bit j: values from 32 j on
       for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
         const Bits low = move_bits<V, 2 * j, 0>(qs[c]) & V::splat8(3);
         const Bits high = move_bits<V, 4 * half + j, 2>(hmask[c]);

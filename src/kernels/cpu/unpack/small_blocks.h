@@ -23,7 +23,7 @@ namespace tessera::kernels::cpu {
 template <class V, class Block, class Use>
 [[gnu::always_inline]] inline void nibbles_of_blocks(const Lanes<V>& lanes, Use&& use) {
   unroll<8>([&]<int j>() __attribute__((always_inline)) {
-    auto x = lanes.sixteen(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qs)));
+    const auto x = lanes.sixteen(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qs)));
     unroll<8>([&]<int c>()
                   __attribute__((always_inline)) { use.template operator()<8 * j + c>(nibbles<V, c / 4>(x[c % 4])); });
   });
@@ -35,13 +35,13 @@ template <class V, class Block, class Use>
   using Bits = typename V::Bits;
   const Bits sixteen = V::quarters(0x00101000, 0x10, 0x10, 0);  // at 1, 2, 4 and 8
   unroll<8>([&]<int j>() __attribute__((always_inline)) {
-    auto x = lanes.sixteen(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qs)));
+    const auto x = lanes.sixteen(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qs)));
     const Bits qh = lanes.dword(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qh)));
     unroll<4>([&]<int byte>() __attribute__((always_inline)) {
       const Bits eight = order_bytes<V, 0x01010101 * byte>(qh);
       unroll<2>([&]<int high>() __attribute__((always_inline)) {
         constexpr int c = 2 * byte + high;
-        const Bits own = move_bits < V, high ? 4 : 0, 0 > (eight)&V::splat32(0x08040201);
+        const Bits own = move_bits<V, 4 * high, 0>(eight) & V::splat32(0x08040201);
         use.template operator()<8 * j + c>(nibbles<V, c / 4>(x[c % 4]) | V::lookup(sixteen, own));
       });
     });
@@ -100,7 +100,7 @@ struct UnpackQ8_0 : SmallBlocks<V, quant::Q8_0, 128, 255, false> {
   [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
     unroll<16>([&]<int i>() __attribute__((always_inline)) {
       constexpr int64_t kAt = i / 2 * sizeof(quant::Q8_0) + offsetof(quant::Q8_0, qs) + i % 2 * 16;
-      auto x = lanes.sixteen(kAt);
+      const auto x = lanes.sixteen(kAt);
       unroll<4>([&]<int c>()
                     __attribute__((always_inline)) { use.template operator()<4 * i + c>(V::flip_sign(x[c])); });
     });
