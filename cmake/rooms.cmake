@@ -66,6 +66,10 @@ function(tessera_per_isa target folder)
       # of the compilation; what such an address reads or writes the address sanitizer still sees.
       target_compile_options(${target}_${isa} PRIVATE -fno-sanitize=undefined)
     endif()
+    if(TESSERA_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+      # Checks as calls, not inline: less than half of the time to compile.
+      target_compile_options(${target}_${isa} PRIVATE "SHELL:-mllvm -asan-instrumentation-with-call-threshold=0")
+    endif()
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${isa}>)
   endforeach()
 endfunction()
