@@ -8,15 +8,12 @@
 #include <cstdio>
 #include <cstring>
 
-#include "base/huge_pages.h"
 #include "base/mapped_file.h"
 
 namespace tessera {
 namespace {
 
-// Every write but the last ends where a huge page of the file does, and all but the first begin there: the system then
-// keeps the file in such pages, and whoever maps it reads faster.
-constexpr size_t kPieceBytes = kHugePageBytes;
+constexpr size_t kBufferBytes = 1 << 20;
 
 Status write_all(int fd, std::span<const std::byte> bytes, const std::string& path) {
   while (!bytes.empty()) {
@@ -39,7 +36,7 @@ Result<FileWriter> FileWriter::create(const std::string& path) {
 
 FileWriter::FileWriter(std::string path, std::string temporary, int fd)
     : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {
-  buffer_.resize(kPieceBytes);
+  buffer_.reserve(kBufferBytes);
 }
 
 FileWriter::FileWriter(FileWriter&& other) noexcept
@@ -47,7 +44,6 @@ FileWriter::FileWriter(FileWriter&& other) noexcept
       temporary_(std::move(other.temporary_)),
       fd_(std::exchange(other.fd_, -1)),
       offset_(other.offset_),
-      buffered_(other.buffered_),
       buffer_(std::move(other.buffer_)) {}
 
 FileWriter::~FileWriter() {
@@ -57,42 +53,31 @@ FileWriter::~FileWriter() {
 }
 
 Status FileWriter::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    size_t n = std::min(bytes.size(), left_of_piece());
-    if (n == kPieceBytes) {
-      n = bytes.size() / kPieceBytes * kPieceBytes;
-      TRY(write_all(fd_, bytes.first(n), path_));
-      offset_ += n;
-    } else {
-      std::memcpy(buffer_.data() + buffered_, bytes.data(), n);
-      TRY(buffered(n));
-    }
-    bytes = bytes.subspan(n);
-  }
+  offset_ += bytes.size();
+  if (buffer_.size() + bytes.size() > kBufferBytes) TRY(flush());
+  if (bytes.size() >= kBufferBytes) return write_all(fd_, bytes, path_);
+  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
   return {};
 }
 
 Status FileWriter::copy(const MappedFile& file, size_t offset, size_t size) {
+  TRY(flush());
+  buffer_.resize(kBufferBytes);
   while (size > 0) {
-    const ssize_t n = ::pread(file.descriptor(), buffer_.data() + buffered_, std::min(size, left_of_piece()),
-                              static_cast<off_t>(offset));
+    const ssize_t n =
+        ::pread(file.descriptor(), buffer_.data(), std::min(size, kBufferBytes), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0)
       return make_error(ErrorCode::kIo, "{}: cannot read {} bytes at {}: {}", file.path(), size, offset,
                         n < 0 ? std::strerror(errno) : "the file became shorter");
-    offset += static_cast<size_t>(n);
-    size -= static_cast<size_t>(n);
-    TRY(buffered(static_cast<size_t>(n)));
+    const auto piece = std::span(buffer_).first(static_cast<size_t>(n));
+    TRY(write_all(fd_, piece, path_));
+    offset += piece.size();
+    size -= piece.size();
+    offset_ += piece.size();
   }
+  buffer_.clear();
   return {};
-}
-
-size_t FileWriter::left_of_piece() const { return kPieceBytes - offset_ % kPieceBytes; }
-
-Status FileWriter::buffered(size_t n) {
-  buffered_ += n;
-  offset_ += n;
-  return offset_ % kPieceBytes == 0 ? flush() : Status();
 }
 
 Status FileWriter::pad_to(uint64_t alignment) {
@@ -106,8 +91,8 @@ Status FileWriter::pad_to(uint64_t alignment) {
 }
 
 Status FileWriter::flush() {
-  TRY(write_all(fd_, std::span(buffer_).first(buffered_), path_));
-  buffered_ = 0;
+  TRY(write_all(fd_, buffer_, path_));
+  buffer_.clear();
   return {};
 }
 

@@ -36,14 +36,11 @@ class FileWriter {
 
  private:
   FileWriter(std::string path, std::string temporary, int fd);
-  size_t left_of_piece() const;  // bytes until the next place where a write ends
-  Status buffered(size_t n);     // n bytes have come into the buffer
   Status flush();
   std::string path_, temporary_;
   int fd_ = -1;
   uint64_t offset_ = 0;
-  size_t buffered_ = 0;            // bytes at the beginning of buffer_ that are not written yet
-  std::vector<std::byte> buffer_;  // a piece of the file
+  std::vector<std::byte> buffer_;
 };
 
 }  // namespace tessera
