@@ -9,11 +9,10 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <memory>
+#include <new>
 #include <random>
 #include <vector>
 
-#include "base/checked_math.h"
 #include "base/huge_pages.h"
 #include "kernels/cpu/limits.h"
 #include "kernels/cpu/linear.h"
@@ -40,17 +39,13 @@ const Limits& limits() {
   return limits;
 }
 
-struct Free {
-  void operator()(std::byte* p) const { std::free(p); }
-};
-using Weights = std::unique_ptr<std::byte, Free>;
-
-// Copies of one matrix of random codes; the scales are whatever small numbers the bytes give.
-Weights random_weights(int64_t matrix, int64_t n_copies) {
+// Copies of one matrix of random codes, in pages as a model's file is mapped; the scales are whatever small numbers the
+// bytes give.
+HugeBytes random_weights(int64_t matrix, int64_t n_copies) {
   std::mt19937_64 rng(1);
-  const auto bytes = static_cast<size_t>(matrix), all = align_up(bytes * static_cast<size_t>(n_copies), kHugePageBytes);
-  Weights out(static_cast<std::byte*>(std::aligned_alloc(kHugePageBytes, all)));
-  advise_huge_pages(out.get(), all);  // as a model's file is mapped
+  const auto bytes = static_cast<size_t>(matrix);
+  HugeBytes out = allocate_huge(bytes * static_cast<size_t>(n_copies));
+  if (!out) throw std::bad_alloc();
   for (size_t i = 0; i + 8 <= bytes; i += 8) {
     const uint64_t word = rng() & 0xbfbfbfbfbfbfbfbf;  // no f16 or bf16 of these bytes is infinite or NaN
     std::memcpy(out.get() + i, &word, 8);

@@ -4,6 +4,10 @@
 #include <sys/mman.h>
 
 #include <cstddef>
+#include <cstdlib>
+#include <memory>
+
+#include "base/checked_math.h"
 
 namespace tessera {
 
@@ -17,6 +21,19 @@ inline void advise_huge_pages(void* data, size_t size) {
 #else
   static_cast<void>(data), static_cast<void>(size);
 #endif
+}
+
+struct FreeBytes {
+  void operator()(std::byte* bytes) const { std::free(bytes); }
+};
+using HugeBytes = std::unique_ptr<std::byte, FreeBytes>;
+
+// `size` bytes of any value in such pages; null where there is no memory.
+inline HugeBytes allocate_huge(size_t size) {
+  size = align_up(size, kHugePageBytes);
+  HugeBytes bytes(static_cast<std::byte*>(std::aligned_alloc(kHugePageBytes, size)));
+  if (bytes) advise_huge_pages(bytes.get(), size);
+  return bytes;
 }
 
 }  // namespace tessera

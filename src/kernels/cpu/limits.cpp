@@ -5,12 +5,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 
 #include "base/check.h"
-#include "base/checked_math.h"
 #include "base/huge_pages.h"
 #include "kernels/cpu/limits_kernels.h"
 
@@ -34,15 +31,10 @@ double best_rate(ThreadPool& pool, int passes, double work, F f) {
 }  // namespace
 
 double read_gb_s(ThreadPool& pool, Isa isa) {
-  struct Free {
-    void operator()(std::byte* p) const { std::free(p); }
-  };
   const int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
   const int64_t share = std::min(kLimitBufferBytes, memory / 8) / pool.size() / 4096 * 4096;
-  const size_t bytes = align_up(static_cast<size_t>(share * pool.size()), kHugePageBytes);
-  const std::unique_ptr<std::byte, Free> buffer(static_cast<std::byte*>(std::aligned_alloc(kHugePageBytes, bytes)));
+  const HugeBytes buffer = allocate_huge(static_cast<size_t>(share * pool.size()));
   CHECK(buffer != nullptr);
-  advise_huge_pages(buffer.get(), bytes);
   const LimitKernels& kernels = limit_kernels(isa);
   pool.run([&](int t) { std::memset(buffer.get() + t * share, t + 1, static_cast<size_t>(share)); });
   double best = 0;
