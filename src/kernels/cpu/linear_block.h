@@ -52,4 +52,14 @@ template <class F, class Floats>
   return Floats::fma(d * d_x, sum, acc);
 }
 
+// The same for block j of eight, formats of 32 values; `sum`: of the products of (code - bias).
+template <class V, class F, class Floats = typename V::Floats>
+[[gnu::always_inline]] inline Floats add_small_block(Floats acc, const ActivationBlock32x8& x, int j, Floats d,
+                                                     Floats m, typename V::Bits sum) {
+  acc = Floats::fma(d * Floats::set(x.d[j]), V::to_floats(sum), acc);
+  if constexpr (F::kHasMin)
+    acc = Floats::fma(m * Floats::set(-x.d[j]), V::to_floats(V::load_splat4(x.minus_sums + j)), acc);
+  return acc;
+}
+
 }  // namespace tessera::kernels::cpu

@@ -170,12 +170,9 @@ struct Few32 {
     Floats d, m;
     scales.template load<j>(d, m);
     unroll<T>([&]<int t>() __attribute__((always_inline)) {
-      const Bits minus_sum = V::load_splat4(x[t].minus_sums + j);
       Bits sum = sums[t];
-      if constexpr (kBiasLeft<V, F> != 0)
-        sum = V::add(sum, V::template shift_left32<__builtin_ctz(kBiasLeft<V, F>)>(minus_sum));
-      acc[t] = Floats::fma(d * Floats::set(x[t].d[j]), V::to_floats(sum), acc[t]);
-      if constexpr (F::kHasMin) acc[t] = Floats::fma(m * Floats::set(-x[t].d[j]), V::to_floats(minus_sum), acc[t]);
+      if constexpr (kBiasLeft<V, F> != 0) sum = V::add(sum, group_start<V, F, 1>(x[t], j));
+      acc[t] = add_small_block<V, F>(acc[t], x[t], j, d, m, sum);
     });
   }
 };

@@ -63,17 +63,14 @@ class MatrixSums32 {
     using Floats = typename V::Floats;
     for (int i = begin; i < end; ++i, ++x, out += stride) {
       Floats acc = kFirst ? Floats::zero() : Floats::load(out);
-      const auto add_block = [&](int j) __attribute__((always_inline)) {
-        acc = Floats::fma(Floats::load(panel.d[j]) * Floats::set(x->d[j]), V::to_floats(V::load(sums_[of.slot][j][i])),
-                          acc);
-        if constexpr (F::kHasMin)
-          acc = Floats::fma(Floats::load(panel.m[j]) * Floats::set(-x->d[j]),
-                            V::to_floats(V::load_splat4(x->minus_sums + j)), acc);
+      const auto add = [&](int j) __attribute__((always_inline)) {
+        acc = add_small_block<V, F>(acc, *x, j, Floats::load(panel.d[j]), Floats::load(panel.m[j]),
+                                    V::load(sums_[of.slot][j][i]));
       };
       if (panel.n_blocks == 8)
-        unroll<8>([&]<int j>() __attribute__((always_inline)) { add_block(j); });
+        unroll<8>([&]<int j>() __attribute__((always_inline)) { add(j); });
       else
-        for (int j = 0; j < panel.n_blocks; ++j) add_block(j);
+        for (int j = 0; j < panel.n_blocks; ++j) add(j);
       acc.store(out);
     }
   }

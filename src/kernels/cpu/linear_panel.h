@@ -182,11 +182,8 @@ struct Multiply32 {
       Bits sums[R][T];
       GroupSums<V, F>::template group<8, 1>(panels, x, 8 * j, j, sums);
       for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
-        acc[r][t] =
-            Floats::fma(Floats::load(panels[r].d[j]) * Floats::set(x[t].d[j]), V::to_floats(sums[r][t]), acc[r][t]);
-        if constexpr (F::kHasMin)
-          acc[r][t] = Floats::fma(Floats::load(panels[r].m[j]) * Floats::set(-x[t].d[j]),
-                                  V::to_floats(V::load_splat4(x[t].minus_sums + j)), acc[r][t]);
+        acc[r][t] = add_small_block<V, F>(acc[r][t], x[t], j, Floats::load(panels[r].d[j]),
+                                          Floats::load(panels[r].m[j]), sums[r][t]);
       });
     }
     for_each<R, T>([&]<int r, int t>()

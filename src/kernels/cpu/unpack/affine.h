@@ -32,7 +32,7 @@ struct UnpackAffine {
       unroll<kEnd - kBegin>([&]<int j>() __attribute__((always_inline)) {
         constexpr int k4 = kBegin + j, kBit = 4 * bits * k4 - 128 * i;
         if constexpr (bits == 4)
-          use.template operator()<k4>(four_nibbles<kBit % 32 / 16>(x[kBit / 32]));
+          use.template operator()<k4>(four_nibbles<kBit % 32 / 16>(x.at[kBit / 32]));
         else
           use.template operator()<k4>(spread(bits_from<kBit>(before, x)));
       });

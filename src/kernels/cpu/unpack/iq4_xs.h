@@ -22,7 +22,7 @@ struct UnpackIQ4XS {
     unroll<8>([&]<int g>() __attribute__((always_inline)) {
       const auto x = lanes.sixteen(offsetof(Block, qs) + 16 * g);
       unroll<8>([&]<int c>() __attribute__((always_inline)) {
-        use.template operator()<8 * g + c>(V::lookup(levels, nibbles<V, c / 4>(x[c % 4])));
+        use.template operator()<8 * g + c>(V::lookup(levels, nibbles<V, c / 4>(x.at[c % 4])));
       });
     });
   }

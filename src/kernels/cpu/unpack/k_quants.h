@@ -43,7 +43,7 @@ template <class V, class Use>
     const Sixteen<V> x[] = {lanes.sixteen(qs + 32 * run), lanes.sixteen(qs + 32 * run + 16)};
     unroll<2>([&]<int high>() __attribute__((always_inline)) {
       unroll<8>([&]<int c>() __attribute__((always_inline)) {
-        use.template operator()<16 * run + 8 * high + c>(nibbles<V, high>(x[c / 4][c % 4]));
+        use.template operator()<16 * run + 8 * high + c>(nibbles<V, high>(x[c / 4].at[c % 4]));
       });
     });
   });
@@ -75,7 +75,7 @@ struct UnpackQ5K {
     const Sixteen<V> qh[] = {lanes.sixteen(offsetof(Block, qh)), lanes.sixteen(offsetof(Block, qh) + 16)};
     nibbles_of_runs<V>(
         lanes, offsetof(Block, qs), [&]<int k4>(Bits low) __attribute__((always_inline)) {
-          const Bits high = move_bits<V, k4 / 8, 4>(qh[k4 % 8 / 4][k4 % 4]);  // bit j: group j
+          const Bits high = move_bits<V, k4 / 8, 4>(qh[k4 % 8 / 4].at[k4 % 4]);  // bit j: group j
           use.template operator()<k4>(V::and_or(high, V::splat8(16), low));
         });
   }
@@ -104,7 +104,7 @@ struct UnpackQ6K {
       const Sixteen<V> ql[] = {lanes.sixteen(kLow), lanes.sixteen(kLow + 32)};
       const auto qh = lanes.sixteen(offsetof(Block, qh) + 32 * half + 16 * part);
       for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
-        const Bits low = nibbles<V, j / 2>(ql[j % 2][c]), high = move_bits<V, 2 * j, 4>(qh[c]);
+        const Bits low = nibbles<V, j / 2>(ql[j % 2].at[c]), high = move_bits<V, 2 * j, 4>(qh.at[c]);
         use.template operator()<32 * half + 8 * j + 4 * part + c>(V::and_or(high, V::splat8(0x30), low));
       });
     });
@@ -129,7 +129,7 @@ struct UnpackQ2K {
     for_each_part([&]<int part, int half>() __attribute__((always_inline)) {
       const auto qs = lanes.sixteen(offsetof(Block, qs) + 32 * half + 16 * part);
       for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
-        use.template operator()<32 * half + 8 * j + 4 * part + c>(move_bits<V, 2 * j, 0>(qs[c]) & V::splat8(3));
+        use.template operator()<32 * half + 8 * j + 4 * part + c>(move_bits<V, 2 * j, 0>(qs.at[c]) & V::splat8(3));
       });
     });
   }
@@ -158,8 +158,8 @@ struct UnpackQ3K {
       const auto qs = lanes.sixteen(offsetof(Block, qs) + 32 * half + 16 * part);
       const auto hmask = lanes.sixteen(offsetof(Block, hmask) + 16 * part);  // bit j: values from 32 j on
       for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
-        const Bits low = move_bits<V, 2 * j, 0>(qs[c]) & V::splat8(3);
-        const Bits high = move_bits<V, 4 * half + j, 2>(hmask[c]);
+        const Bits low = move_bits<V, 2 * j, 0>(qs.at[c]) & V::splat8(3);
+        const Bits high = move_bits<V, 4 * half + j, 2>(hmask.at[c]);
         use.template operator()<32 * half + 8 * j + 4 * part + c>(V::and_or(high, V::splat8(4), low));
       });
     });

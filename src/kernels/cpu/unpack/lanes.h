@@ -21,7 +21,6 @@ inline constexpr int kPanelRows = 16;
 template <class V>
 struct Sixteen {
   typename V::Bits at[4];
-  typename V::Bits operator[](int c) const { return at[c]; }
 };
 
 // One block (formats of 256 values) or eight (of 32 values) of each row.

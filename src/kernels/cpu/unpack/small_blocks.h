@@ -24,8 +24,9 @@ template <class V, class Block, class Use>
 [[gnu::always_inline]] inline void nibbles_of_blocks(const Lanes<V>& lanes, Use&& use) {
   unroll<8>([&]<int j>() __attribute__((always_inline)) {
     const auto x = lanes.sixteen(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qs)));
-    unroll<8>([&]<int c>()
-                  __attribute__((always_inline)) { use.template operator()<8 * j + c>(nibbles<V, c / 4>(x[c % 4])); });
+    unroll<8>([&]<int c>() __attribute__((always_inline)) {
+      use.template operator()<8 * j + c>(nibbles<V, c / 4>(x.at[c % 4]));
+    });
   });
 }
 
@@ -42,7 +43,7 @@ template <class V, class Block, class Use>
       unroll<2>([&]<int high>() __attribute__((always_inline)) {
         constexpr int c = 2 * byte + high;
         const Bits own = move_bits<V, 4 * high, 0>(eight) & V::splat32(0x08040201);
-        use.template operator()<8 * j + c>(nibbles<V, c / 4>(x[c % 4]) | V::lookup(sixteen, own));
+        use.template operator()<8 * j + c>(nibbles<V, c / 4>(x.at[c % 4]) | V::lookup(sixteen, own));
       });
     });
   });
@@ -102,7 +103,7 @@ struct UnpackQ8_0 : SmallBlocks<V, quant::Q8_0, 128, 255, false> {
       constexpr int64_t kAt = i / 2 * sizeof(quant::Q8_0) + offsetof(quant::Q8_0, qs) + i % 2 * 16;
       const auto x = lanes.sixteen(kAt);
       unroll<4>([&]<int c>()
-                    __attribute__((always_inline)) { use.template operator()<4 * i + c>(V::flip_sign(x[c])); });
+                    __attribute__((always_inline)) { use.template operator()<4 * i + c>(V::flip_sign(x.at[c])); });
     });
   }
 };
