@@ -30,10 +30,10 @@ struct LimitImpl {
     });
     Bits codes = V::splat8(3), x = V::splat8(5);
     for (int64_t i = 0; i < n; ++i) {
-      V::keep(codes);  // a new value to the compiler: no product may be carried over
-      V::keep(x);
-      unroll<kChains>([&]<int c>()
-                          __attribute__((always_inline)) { acc[c] = V::template dot<false>(acc[c], codes, x); });
+      unroll<kChains>([&]<int c>() __attribute__((always_inline)) {
+        V::keep(codes);  // a new value to the compiler: no product may serve twice, not even a part of one
+        acc[c] = V::template dot<false>(acc[c], codes, x);
+      });
     }
     unroll<kChains>([&]<int c>() __attribute__((always_inline)) { V::keep(acc[c]); });
   }
