@@ -73,8 +73,8 @@ struct LimitImpl {
     LimitKernels table = {.read = read,
                           .dots = dots,
                           .fmas = fmas,
-                          .ops_per_dot_round = kChains * 64 * 2,
-                          .ops_per_fma_round = kChains * 16 * 2};
+                          .ops_per_dot_round = kChains * 4 * V::kRows * 2,
+                          .ops_per_fma_round = kChains * Floats::kLanes * 2};
     if constexpr (V::kProducts == Products::kMatrix) {
       table.dots = tile_dots;
       table.ops_per_dot_round = 4 * 16 * 16 * 64 * 2;

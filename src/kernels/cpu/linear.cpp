@@ -12,7 +12,7 @@ namespace {
 
 struct Kernel {
   TileFn run;
-  int most_rows = kTileRows;
+  MostRows most_rows;
 };
 
 // The kernel of a weight for the forms its activations hold.
@@ -22,10 +22,10 @@ Kernel find_kernel(const LinearKernels& kernels, const LinearWeight& weight, con
   DCHECK(int8 || x.floats);
   if (weight.format) {
     for (const FormatKernel& kernel : int8 ? kernels.int8 : kernels.exact)
-      if (kernel.type == weight.format->type) return {kernel.run, int8 ? kernels.int8_rows : kTileRows};
+      if (kernel.type == weight.format->type) return {kernel.run, int8 ? kernels.int8_rows : MostRows{}};
   } else if (int8) {
     for (const AffineKernel& kernel : kernels.affine)
-      if (kernel.bits == weight.groups.bits) return {kernel.run};
+      if (kernel.bits == weight.groups.bits) return {kernel.run, kernels.affine_rows};
   }
   return {kernels.dequantized};
 }
@@ -52,7 +52,7 @@ class Tiles {
       : jobs_(jobs), m_(m), n_rows_(most_rows) {
     // Threads finish up to one tile apart, a few percent of what few tiles are: then tiles take fewer tokens, or, where
     // they can take many rows, fewer rows.
-    const int64_t enough = (most_rows == kTileRows ? kTilesOfThread : kMatrixTilesOfThread) * n_threads;
+    const int64_t enough = (most_rows == kTileRows ? kTilesOfThread : kLargeTilesOfThread) * n_threads;
     for (count(); size_ < enough && n_rows_ > kTileRows; count()) n_rows_ /= 2;
     for (; size_ < enough && n_tokens_ > kLeastTokens; count()) n_tokens_ /= 2;
   }
@@ -76,7 +76,7 @@ class Tiles {
     for (const LinearJob& job : jobs_) size_ += size_of_job(job);
   }
 
-  static constexpr int64_t kTilesOfThread = 32, kMatrixTilesOfThread = 8, kLeastTokens = 128;
+  static constexpr int64_t kTilesOfThread = 32, kLargeTilesOfThread = 8, kLeastTokens = 128;
 
   std::span<const LinearJob> jobs_;
   int64_t m_, n_rows_, n_tokens_ = kTileTokens, n_chunks_ = 1, size_ = 0;
@@ -125,10 +125,13 @@ class TileRunner {
 
   // Rows that the kernels of all jobs take at once.
   int most_rows(std::span<const LinearJob> jobs) const {
-    int rows = x_.m < kLeastMatrixTokens ? kTileRows : kMatrixTileRows;
+    int rows = kMostTileRows;
+    const auto fit = [&](const LinearWeight& weight) {
+      rows = std::min(rows, find_kernel(kernels_, weight, x_).most_rows.of(x_.m));
+    };
     for (const LinearJob& job : jobs) {
-      rows = std::min(rows, find_kernel(kernels_, job.weight, x_).most_rows);
-      if (job.gate) rows = std::min(rows, find_kernel(kernels_, *job.gate, x_).most_rows);
+      fit(job.weight);
+      if (job.gate) fit(*job.gate);
     }
     return rows;
   }
@@ -137,7 +140,7 @@ class TileRunner {
   void run(const Place& at, const Place& next) const {
     const LinearJob& job = *at.job;
     const auto element = static_cast<int64_t>(size_of(job.out.dtype));
-    alignas(64) float out[kTileTokens * kMatrixTileRows], gate[kTileTokens * kMatrixTileRows];
+    alignas(64) float out[kTileTokens * kMostTileRows], gate[kTileTokens * kMostTileRows];
     const TileOutput output{
         .dtype = job.out.dtype,
         .rows = static_cast<std::byte*>(job.out.data) + (at.token * job.out.row_stride + at.row) * element,

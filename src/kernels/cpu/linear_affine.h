@@ -1,6 +1,6 @@
 // What the drivers of formats of 32 values need to know about affine groups: their numbers lie apart from the codes, in
 // any of three types, one for 32, 64 or 128 values. Here they become what the drivers take, a scale and an offset for
-// each 32 values of sixteen rows, rows in lanes.
+// each 32 values of a panel's rows, rows in lanes.
 #pragma once
 
 #include "kernels/cpu/linear_format.h"
@@ -8,49 +8,50 @@
 
 namespace tessera::kernels::cpu {
 
-// Sixteen rows of scales, or of biases.
+// A panel's rows of scales, or of biases.
+template <class V>
 struct ParamRows {
-  const std::byte* row[kPanelRows];
+  const std::byte* row[V::kRows];
 };
 
 // Parameters of 256 values of a row.
 inline constexpr int kMostParams = 8;
 
 template <class V, int bits>
-struct PanelRows<UnpackAffine<V, bits>> : BlockRows<typename UnpackAffine<V, bits>::Block> {
-  ParamRows scales, biases;
+struct PanelRows<V, UnpackAffine<V, bits>> : BlockRows<V, typename UnpackAffine<V, bits>::Block> {
+  ParamRows<V> scales, biases;
   DType dtype;
   int param_bytes;          // of one
   int step_bytes;           // of those of 256 values
   int64_t param_row_bytes;  // from row to row
 
   PanelRows() = default;
-  [[gnu::always_inline]] PanelRows(const LinearTile& tile, int first)
-      : BlockRows<typename UnpackAffine<V, bits>::Block>(tile, first),
+  [[gnu::always_inline]] PanelRows(const LinearTile& tile, PanelPlace place)
+      : BlockRows<V, typename UnpackAffine<V, bits>::Block>(tile, place),
         dtype(tile.groups.dtype),
         param_bytes(dtype == DType::kF32 ? 4 : 2),
         step_bytes(256 / tile.groups.group_size * param_bytes),
         param_row_bytes(tile.x.k / tile.groups.group_size * param_bytes) {
-    for (int r = 0; r < kPanelRows; ++r) {
-      const int clamped = first + r < tile.n_rows ? first + r : tile.n_rows - 1;
-      scales.row[r] = tile.groups.scales + clamped * param_row_bytes;
-      biases.row[r] = tile.groups.biases + clamped * param_row_bytes;
+    for (int r = 0; r < V::kRows; ++r) {
+      const int64_t offset = place.row(tile, r) * param_row_bytes;
+      scales.row[r] = tile.groups.scales + offset;
+      biases.row[r] = tile.groups.biases + offset;
     }
   }
 };
 
 template <class V, int bits>
-struct PaddedTail<UnpackAffine<V, bits>> {
+struct PaddedTail<V, UnpackAffine<V, bits>> {
   using F = UnpackAffine<V, bits>;
-  PaddedBlocks<typename F::Block> blocks;
-  std::byte scales[kPanelRows][kMostParams * sizeof(float)] = {};
-  std::byte biases[kPanelRows][kMostParams * sizeof(float)] = {};
-  PanelRows<F> rows;
+  PaddedBlocks<V, typename F::Block> blocks;
+  std::byte scales[V::kRows][kMostParams * sizeof(float)] = {};
+  std::byte biases[V::kRows][kMostParams * sizeof(float)] = {};
+  PanelRows<V, F> rows;
 
-  PaddedTail(const PanelRows<F>& from, int64_t first_block, int64_t end_block)
+  PaddedTail(const PanelRows<V, F>& from, int64_t first_block, int64_t end_block)
       : blocks(from, first_block, end_block), rows(from) {
     const int64_t at = first_block / 8 * from.step_bytes, n = (end_block - first_block) * from.step_bytes / 8;
-    for (int r = 0; r < kPanelRows; ++r) {
+    for (int r = 0; r < V::kRows; ++r) {
       __builtin_memcpy(scales[r], from.scales.row[r] + at, static_cast<size_t>(n));
       __builtin_memcpy(biases[r], from.biases.row[r] + at, static_cast<size_t>(n));
       rows.row[r] = blocks.bytes[r];
@@ -71,14 +72,14 @@ struct LoadParams {
   // `n_bytes` of parameters of each row from byte `at` on: out[j] belongs to values 32 j .. 32 j + 31 of 256. Meanwhile
   // asks for as many bytes from `ahead` on. A function of its own, because it is long, called once for 4096 values and
   // the same for any number of bits.
-  [[gnu::noinline]] static void run(const ParamRows& rows, int64_t at, int n_bytes, DType dtype, const std::byte* ahead,
-                                    Floats (&out)[8]) {
+  [[gnu::noinline]] static void run(const ParamRows<V>& rows, int64_t at, int n_bytes, DType dtype,
+                                    const std::byte* ahead, Floats (&out)[8]) {
     Floats params[kMostParams];
     for (int done = 0; done < n_bytes; done += 16) {
       Bits x[4];
       for (int z = 0; z < 4; ++z) {
         x[z] = load(rows.row + z, at + done, n_bytes);
-        if (64 * z < kPanelRows * n_bytes) V::fetch(x[z], ahead + kPanelRows * done + 64 * z);
+        if (64 * z < V::kRows * n_bytes) x[z] = V::fetch(x[z], ahead + V::kRows * done + 64 * z);
       }
       V::transpose_quarters(x);
       for (int c = 0; c < 4 && done + 4 * c < n_bytes; ++c) widen(x[c], dtype, params, done / 4 + c);
@@ -88,14 +89,13 @@ struct LoadParams {
   }
 
  private:
-  // Of rows r, r + 4, r + 8 and r + 12: up to 16 bytes, no byte past the `n_bytes`, which are a power of two from 4 on.
+  // Of rows r, r + 4 and so on: up to 16 bytes, no byte past the `n_bytes`, which are a power of two from 4 on.
   [[gnu::always_inline]] static Bits load(const std::byte* const* rows, int64_t at, int n_bytes) {
-    if (n_bytes >= 16) return V::load_quarters(rows[0] + at, rows[4] + at, rows[8] + at, rows[12] + at);
-    const auto low = [ at, n_bytes ](const std::byte* row) __attribute__((always_inline)) {
-      if (n_bytes == 8) return word_of<uint64_t>(row + at);
-      return word_of<uint32_t>(row + at);
-    };
-    return V::set_quarters(low(rows[0]), low(rows[4]), low(rows[8]), low(rows[12]));
+    if (n_bytes >= 16) return V::load_quarters([&](int q) { return rows[4 * q] + at; });
+    return V::set_quarters([&](int q) __attribute__((always_inline)) {
+      if (n_bytes == 8) return word_of<uint64_t>(rows[4 * q] + at);
+      return word_of<uint32_t>(rows[4 * q] + at);
+    });
   }
   template <typename T>
   [[gnu::always_inline]] static uint64_t word_of(const std::byte* p) {
@@ -123,11 +123,11 @@ class PanelScales32<V, UnpackAffine<V, bits>> {
   using F = UnpackAffine<V, bits>;
   using Floats = typename V::Floats;
 
-  [[gnu::always_inline]] PanelScales32(const PanelRows<F>& rows, int64_t offset, const Lanes<V>&) {
+  [[gnu::always_inline]] PanelScales32(const PanelRows<V, F>& rows, int64_t offset, const Lanes<V>&) {
     const int64_t step = offset / static_cast<int64_t>(8 * sizeof(typename F::Block)), at = step * rows.step_bytes;
     // The parameters of the rows after these lie behind theirs: each step asks for its share of them.
-    const int64_t after = kPanelRows * (rows.param_row_bytes + at);
-    const auto load = [&](const ParamRows& params, Floats(&out)[8]) __attribute__((always_inline)) {
+    const int64_t after = V::kRows * (rows.param_row_bytes + at);
+    const auto load = [&](const ParamRows<V>& params, Floats(&out)[8]) __attribute__((always_inline)) {
       LoadParams<V>::run(params, at, rows.step_bytes, rows.dtype, params.row[0] + after, out);
     };
     load(rows.scales, d_);

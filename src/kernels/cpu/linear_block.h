@@ -1,4 +1,4 @@
-// What the drivers of many tokens (linear_panel.h, linear_matrix.h) have in common: sixteen weight rows of one block,
+// What the drivers of many tokens (linear_panel.h, linear_matrix.h) have in common: the weight rows of one block,
 // put from the order of the file into lanes that are rows, and the step from a block's integers to the accumulators.
 #pragma once
 
@@ -9,11 +9,11 @@
 
 namespace tessera::kernels::cpu {
 
-template <class F, int kPanels>
+template <class V, class F, int kPanels>
 struct TilePanels {
-  PanelRows<F> of[kPanels];
+  PanelRows<V, F> of[kPanels];
   explicit TilePanels(const LinearTile& tile) {
-    for (int p = 0; p < kPanels; ++p) of[p] = PanelRows<F>(tile, p * kPanelRows);
+    for (int p = 0; p < kPanels; ++p) of[p] = PanelRows<V, F>(tile, {p * V::kRows});
   }
 };
 

@@ -15,8 +15,8 @@ namespace tessera::kernels::cpu {
 // acc[r][t] += w[r] * x[t] over n values, lane by lane; a ragged end reads as zeros.
 template <class V, class L, int R, int T>
 [[gnu::always_inline]] inline void accumulate(const std::byte* const (&w)[R], const float* const (&x)[T], int64_t n,
-                                              typename V::Floats (&acc)[R][T]) {
-  using Floats = typename V::Floats;
+                                              typename V::ExactFloats (&acc)[R][T]) {
+  using Floats = typename V::ExactFloats;
   const auto step = [&](const std::byte* const(&wi)[R], const float* const(&xi)[T], int64_t i)
       __attribute__((always_inline)) {
     Floats wv[R];
@@ -46,7 +46,7 @@ template <class V, class L, int R, int T>
 
 template <class V>
 struct Exact {
-  using Floats = typename V::Floats;
+  using Floats = typename V::ExactFloats;
   static constexpr int kRows = V::kExactRows, kTokens = V::kExactTokens;
   static constexpr int kDirectTokens = 4;    // up to here rows of floats are read in place
   static constexpr int kPieceRows = 8;       // 8 x 1024 f32: two thirds of a first-level cache

@@ -1,4 +1,4 @@
-// Few tokens: out[m, n] = sum_k w[n, k] x[m, k] over panels of sixteen weight rows. Bytes moved: those of the weight.
+// Few tokens: out[m, n] = sum_k w[n, k] x[m, k] over panels of V::kRows weight rows. Bytes moved: those of the weight.
 //
 // Codes are multiplied as they are unpacked, rows in lanes, with up to V::kFewTokens tokens, whose sums stay in
 // registers. More tokens take the panel, which lies in a cache by then, once more.
@@ -16,9 +16,24 @@
 namespace tessera::kernels::cpu {
 
 // What a panel's work is overlapped with: reading the next one, the thread's next tile after the last.
-[[gnu::always_inline]] inline const std::byte* after_panel(const LinearTile& tile, int first) {
-  const int next = first + kPanelRows;
+template <class V>
+[[gnu::always_inline]] inline const std::byte* after_panel(const LinearTile& tile, PanelPlace place) {
+  const int next = place.first + V::kRows;
   return next < tile.n_rows ? tile.weights + next * tile.row_bytes : tile.next;
+}
+
+template <class V, class Rows>
+[[gnu::always_inline]] inline Lanes<V> lanes_of_few(const Rows& rows, int64_t offset, int64_t n_bytes,
+                                                    const std::byte* ahead) {
+  if constexpr (V::kDistantRows) return rows.distant_lanes(offset, n_bytes);
+  return rows.lanes(offset, n_bytes, ahead);
+}
+
+// Asks for what lies at `offset` of the panel's rows a second time, spread over the codes.
+template <class V, int k4, int64_t kBytes, class Rows>
+[[gnu::always_inline]] inline void fetch_next_blocks(typename V::Bits& codes, const Rows& rows, int64_t offset) {
+  constexpr int kEach = 64 / V::kRows;  // vectors of codes
+  if constexpr (k4 % kEach == 0) fetch_near<V, kBytes>(codes, rows.row[k4 / kEach] + offset);
 }
 
 // Sums of the products of T tokens with groups of n_k4 vectors of codes: dwords of a whole group, or words (see
@@ -61,10 +76,10 @@ struct Few256 {
 
   // T tokens from x on.
   template <int T>
-  [[gnu::always_inline]] static void panel(const PanelRows<F>& rows, const ActivationView& x, int token,
+  [[gnu::always_inline]] static void panel(const PanelRows<V, F>& rows, const ActivationView& x, int token,
                                            const std::byte* ahead, Floats (&acc)[T]) {
     const Activation* of_block = x.blocks256 + token;
-    for (int64_t b = 0; b < x.k / 256; ++b, of_block += x.m, ahead += kPanelRows * kBytes)
+    for (int64_t b = 0; b < x.k / 256; ++b, of_block += x.m, ahead += V::kRows * kBytes)
       block(rows, b * kBytes, ahead, of_block, acc);
   }
 
@@ -72,28 +87,31 @@ struct Few256 {
   static constexpr int kGroups = 256 / F::kGroup;
 
   template <int T>
-  [[gnu::always_inline]] static void block(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead,
+  [[gnu::always_inline]] static void block(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead,
                                            const Activation* x, Floats (&acc)[T]) {
     using Sums = FewSums<V, F, F::kGroup / 4, T>;
-    const Lanes<V> lanes = rows.template lanes<V>(offset, kBytes, ahead);
+    const Lanes<V> lanes = lanes_of_few<V>(rows, offset, kBytes, ahead);
     const BlockParams256<V, F> params(lanes);
     Sums sums;
     Bits totals[T], weighed[T];
     unroll<T>([&]<int t>() __attribute__((always_inline)) { totals[t] = weighed[t] = V::zero(); });
+    constexpr bool kMinsFirst = F::kHasMin && T < kGroups / 4;  // sums of theirs take fewer registers than they do
+    if constexpr (kMinsFirst) weigh(params.mins, x, weighed);
     for_each_code_vector<V, F>(
         lanes, [&]<int k4>(Bits codes) __attribute__((always_inline)) {
           constexpr int g = k4 / (F::kGroup / 4);
-          if constexpr (k4 % 4 == 0) fetch_near<V, kBytes>(codes, rows.row[k4 / 4] + offset + kBytes);
+          fetch_next_blocks<V, k4, kBytes>(codes, rows, offset + kBytes);
           sums.template add<k4>(
               codes, x, [&]<int t>(Bits sum) __attribute__((always_inline)) {
-                const Bits scale = V::template byte_signed<g % 4>(params.scales[g / 4]);
+                const Bits scales = params.scales[g / 4];
                 if constexpr (Sums::kWords)
-                  totals[t] = V::dot_words(totals[t], sum, V::low_word_twice(scale));
+                  totals[t] = V::dot_words(totals[t], sum, V::template byte_twice<g % 4>(scales));
                 else
-                  totals[t] = V::add(totals[t], V::multiply(sum, scale));
+                  totals[t] = V::add(totals[t], V::multiply(sum, V::template byte_signed<g % 4>(scales)));
               });
         });
-    if constexpr (F::kHasMin || kBiasLeft<V, F> != 0) weigh(F::kHasMin ? params.mins : params.scales, x, weighed);
+    if constexpr (F::kHasMin && !kMinsFirst) weigh(params.mins, x, weighed);
+    if constexpr (kBiasLeft<V, F> != 0) weigh(params.scales, x, weighed);
     unroll<T>([&]<int t>() __attribute__((always_inline)) {
       Floats min;
       if constexpr (F::kHasMin)
@@ -127,13 +145,13 @@ struct Few32 {
   static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);  // of a step
 
   template <int T>
-  [[gnu::always_inline]] static void panel(const PanelRows<F>& rows, const ActivationView& x, int token,
+  [[gnu::always_inline]] static void panel(const PanelRows<V, F>& rows, const ActivationView& x, int token,
                                            const std::byte* ahead, Floats (&acc)[T]) {
     const Activation* of_step = x.blocks32 + token;
     const int64_t n_blocks = x.k / 32, n_whole = n_blocks / 8 * 8;
-    std::optional<PaddedTail<F>> tail;
+    std::optional<PaddedTail<V, F>> tail;
     if (n_whole < n_blocks) tail.emplace(rows, n_whole, n_blocks);
-    for (int64_t b = 0; b < n_blocks; b += 8, of_step += x.m, ahead += kPanelRows * kBytes) {
+    for (int64_t b = 0; b < n_blocks; b += 8, of_step += x.m, ahead += V::kRows * kBytes) {
       const bool whole = b < n_whole;
       step(whole ? rows : tail->rows, whole ? b / 8 * kBytes : 0, whole ? 8 : static_cast<int>(n_blocks - b), ahead,
            of_step, acc);
@@ -142,17 +160,17 @@ struct Few32 {
 
  private:
   template <int T>
-  [[gnu::always_inline]] static void step(const PanelRows<F>& rows, int64_t offset, int n_blocks,
+  [[gnu::always_inline]] static void step(const PanelRows<V, F>& rows, int64_t offset, int n_blocks,
                                           const std::byte* ahead, const Activation* x, Floats (&acc)[T]) {
     using Sums = FewSums<V, F, 8, T>;
-    const Lanes<V> lanes = rows.template lanes<V>(offset, kBytes, ahead);
+    const Lanes<V> lanes = lanes_of_few<V>(rows, offset, kBytes, ahead);
     const PanelScales32<V, F> scales(rows, offset, lanes);
     Sums sums;
     Bits of_block[T];
     for_each_code_vector<V, F>(
         lanes, [&]<int k4>(Bits codes) __attribute__((always_inline)) {
           constexpr int j = k4 / 8;
-          if constexpr (k4 % 4 == 0) fetch_near<V, kBytes>(codes, rows.row[k4 / 4] + offset + kBytes);
+          fetch_next_blocks<V, k4, kBytes>(codes, rows, offset + kBytes);
           if constexpr (Sums::kWords && k4 % 8 == 0)
             unroll<T>([&]<int t>() __attribute__((always_inline)) { of_block[t] = V::zero(); });
           sums.template add<k4>(
@@ -182,10 +200,11 @@ class FewTokens {
  public:
   static_assert(V::kFewTokens <= kBlocksBehind + 1);
   static void run(const LinearTile& tile) {
-    for (int first = 0; first < tile.n_rows; first += kPanelRows) {
-      const PanelRows<F> rows(tile, first);
-      const std::byte* ahead = after_panel(tile, first);
-      for (int t = 0; t < tile.n_tokens;) t += most_tokens<V::kFewTokens>(tile, rows, first, ahead, t);
+    for (int i = 0; i < PanelPlace::n_panels<V>(tile); ++i) {
+      const auto place = PanelPlace::of<V>(tile, i);
+      const PanelRows<V, F> rows(tile, place);
+      const std::byte* ahead = after_panel<V>(tile, place);
+      for (int t = 0; t < tile.n_tokens;) t += most_tokens<V::kFewTokens>(tile, rows, place, ahead, t);
     }
     finish<Floats>(tile, 0, tile.n_rows, 0, tile.n_tokens);
   }
@@ -195,22 +214,28 @@ class FewTokens {
   using Driver = std::conditional_t<F::Block::kValues == 256, Few256<V, F>, Few32<V, F>>;
 
   // T tokens from t on or, if half as many are enough, these. Those past the last one are computed from whatever lies
-  // there (ActivationView) and not read. Returns how many.
+  // there (ActivationView) and not kept. Returns how many.
   template <int T>
-  [[gnu::always_inline]] static int most_tokens(const LinearTile& tile, const PanelRows<F>& rows, int first,
+  [[gnu::always_inline]] static int most_tokens(const LinearTile& tile, const PanelRows<V, F>& rows, PanelPlace place,
                                                 const std::byte* ahead, int t) {
     if constexpr (T > 1)
-      if (2 * (tile.n_tokens - t) <= T) return most_tokens<T / 2>(tile, rows, first, ahead, t);
-    tokens<T>(tile, rows, first, ahead, t);
+      if (2 * (tile.n_tokens - t) <= T) return most_tokens<T / 2>(tile, rows, place, ahead, t);
+    tokens<T>(tile, rows, place, ahead, t);
     return T;
   }
   template <int T>
-  [[gnu::noinline]] static void tokens(const LinearTile& tile, const PanelRows<F>& rows, int first,
+  [[gnu::noinline]] static void tokens(const LinearTile& tile, const PanelRows<V, F>& rows, PanelPlace place,
                                        const std::byte* ahead, int t) {
     Floats acc[T];
     for (Floats& of_token : acc) of_token = Floats::zero();
     Driver::panel(rows, tile.x, t, ahead, acc);
-    for (int i = 0; i < T; ++i) acc[i].store(tile.out + tile.sums.of(first, t + i));
+    for (int i = 0; i < T && t + i < tile.n_tokens; ++i) store(acc[i], tile, place, t + i);
+  }
+  [[gnu::always_inline]] static void store(Floats acc, const LinearTile& tile, PanelPlace place, int token) {
+    if constexpr (!V::kDistantRows) return acc.store(tile.out + tile.sums.of(place.first, token));
+    float lanes[V::kRows];
+    acc.store(lanes);
+    for (int r = 0; r < V::kRows; ++r) tile.out[tile.sums.of(place.first + r * place.step, token)] = lanes[r];
   }
 };
 

@@ -11,15 +11,16 @@ namespace tessera::kernels::cpu {
 template <class Floats, typename T, typename Store>
 [[gnu::always_inline]] inline void finish_rows(const LinearTile& tile, int row, int end, int token, int n_tokens,
                                                Store store) {
+  constexpr int kLanes = Floats::kLanes;
   for (int t = token; t < token + n_tokens; ++t) {
     T* out = tile.output ? reinterpret_cast<T*>(tile.output->rows + t * tile.output->stride_bytes) : nullptr;
-    for (int r = row; r < end; r += 16) {
-      const int n = end - r < 16 ? end - r : 16;
+    for (int r = row; r < end; r += kLanes) {
+      const int n = end - r < kLanes ? end - r : kLanes;
       float* in = tile.out + tile.sums.of(r, t);
       Floats value = Floats::load(in);
-      if (tile.bias && n == 16) value = value + Floats::load(tile.bias + r);
-      if (tile.bias && n < 16) {
-        float bias[16] = {};
+      if (tile.bias && n == kLanes) value = value + Floats::load(tile.bias + r);
+      if (tile.bias && n < kLanes) {
+        float bias[kLanes] = {};
         __builtin_memcpy(bias, tile.bias + r, static_cast<size_t>(n) * sizeof(float));
         value = value + Floats::load(bias);
       }
@@ -28,10 +29,10 @@ template <class Floats, typename T, typename Store>
         continue;
       }
       if (tile.output->gate) value = gelu_tanh(Floats::load(tile.output->gate + tile.sums.of(r, t))) * value;
-      if (n == 16) {
+      if (n == kLanes) {
         store(value, out + r);
       } else {
-        T last[16];
+        T last[kLanes];
         store(value, last);
         __builtin_memcpy(out + r, last, static_cast<size_t>(n) * sizeof(T));
       }

@@ -68,7 +68,11 @@ struct ScaledDwords {
   using Bits = typename V::Bits;
   static constexpr bool kUnbiasAtEnd = false, kScalePairs = false;
 
-  static Bits scale(Bits dwords) { return dwords; }
+  // Of a group, in the form in which it multiplies its sums.
+  template <int byte>
+  static Bits scale(Bits scales) {
+    return V::template byte_signed<byte>(scales);
+  }
 
   // scaled += scale of each group times its sums.
   template <int R, int T, class Panel>
@@ -196,7 +200,10 @@ struct WordSums {
   using Bits = typename V::Bits;
   static constexpr bool kUnbiasAtEnd = kBiasLeft<V, F> != 0, kScalePairs = false;
 
-  static Bits scale(Bits dwords) { return V::low_word_twice(dwords); }
+  template <int byte>
+  static Bits scale(Bits scales) {
+    return V::template byte_twice<byte>(scales);
+  }
 
   template <int n_k4, int n_parts, int R, int T, class Panel, class Activation>
   [[gnu::always_inline]] static void group(const Panel* panels, const Activation* x, int k4, int part,

@@ -1,6 +1,7 @@
 // The seam between linear.cpp, which cuts the work, and the kernels of an instruction set, which do one tile of it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -20,6 +21,9 @@ inline constexpr int kMatrixTileRows = 256;
 inline constexpr int kMatrixTokens = 16;  // rows of a tile register
 // For fewer tokens, unpacking for tile products takes longer than these save.
 inline constexpr int kLeastMatrixTokens = 20;
+// Where few tokens take rows that lie far apart: eight streams of 32 rows.
+inline constexpr int kDistantTileRows = 256;
+inline constexpr int kMostTileRows = std::max(kMatrixTileRows, kDistantTileRows);
 // Tokens of a tile. A block of activations (384 bytes) and an accumulator row (256 bytes) for each: 320 kB, a third of
 // a second-level cache; the tile's weights are unpacked once for all of them.
 inline constexpr int kTileTokens = 512;
@@ -32,15 +36,18 @@ struct TileOutput {
   const float* gate;     // laid out as LinearTile::out, or null: outputs are multiplied with gelu_tanh(gate)
 };
 
-// Where the sums of sixteen rows of a token lie, in floats. Rows past the last one are scribbled on.
+// Where the sums of a token lie, in floats, those of sixteen rows together. Rows past the last one, up to a multiple of
+// sixteen, are scribbled on.
 struct SumsLayout {
   int64_t panel, token;  // between neighbours
-  constexpr int64_t of(int64_t row, int64_t token_index) const { return row / 16 * panel + token_index * token; }
+  constexpr int64_t of(int64_t row, int64_t token_index) const {
+    return row / 16 * panel + row % 16 + token_index * token;
+  }
 };
 inline constexpr SumsLayout kSumsOfTokens = {.panel = 16, .token = kTileRows};  // a token's rows together
 constexpr SumsLayout sums_of_panels(int n_tokens) { return {.panel = 16 * int64_t{n_tokens}, .token = 16}; }
 
-// Up to kTileRows or kMatrixTileRows (LinearKernels::int8_rows) rows of a weight times up to kTileTokens tokens.
+// Some rows of a weight (up to LinearKernels::int8_rows or kTileRows) times up to kTileTokens tokens.
 struct LinearTile {
   const quant::Format* format;  // null: `groups`
   AffineGroups groups;          // from the first row on
@@ -50,7 +57,7 @@ struct LinearTile {
   const std::byte* next;  // the weights this thread reads after these: fetched meanwhile, so any address will do
   ActivationView x;       // from the tile's first token on
   int n_tokens;
-  float* out;                // 64-byte aligned: sixteen rows from r on of token t lie at out + sums.of(r, t)
+  float* out;                // 64-byte aligned: the sum of row r of token t lies at out[sums.of(r, t)]
   SumsLayout sums;           // of `out`: kSumsOfTokens if there are no more than kTileRows rows
   const float* bias;         // (n_rows) or null
   const TileOutput* output;  // null: results, bias added, stay in `out`
@@ -68,10 +75,18 @@ struct AffineKernel {
   TileFn run;
 };
 
+// What a tile has at most.
+struct MostRows {
+  int few = kTileRows, many = kTileRows;
+  int least_many = 0;  // tokens
+  constexpr int of(int64_t n_tokens) const { return n_tokens < least_many ? few : many; }
+};
+
 struct LinearKernels {
-  std::span<const FormatKernel> int8;                                          // the formats with integer arithmetic
-  int int8_rows = kTileRows;                                                   // what a tile of theirs has at most
-  std::span<const AffineKernel> affine;                                        // integer arithmetic of affine groups
+  std::span<const FormatKernel> int8;    // the formats with integer arithmetic
+  MostRows int8_rows;                    // of their tiles
+  std::span<const AffineKernel> affine;  // integer arithmetic of affine groups
+  MostRows affine_rows;
   std::span<const FormatKernel> exact;                                         // formats read as f32 directly
   TileFn dequantized;                                                          // exact arithmetic for everything else
   void (*quantize256)(const float* x, ActivationBlock256& out);                // 256 values

@@ -28,10 +28,10 @@ class MatrixTile {
   explicit MatrixTile(const LinearTile& tile)
       : tile_(tile),
         n_rows_(std::min(tile.n_tokens, kMatrixTokens)),
-        n_panels_((tile.n_rows + kPanelRows - 1) / kPanelRows) {}
+        n_panels_((tile.n_rows + V::kRows - 1) / V::kRows) {}
 
   void run() {
-    const TilePanels<typename S::Format, kPanels> rows(tile_);
+    const TilePanels<V, typename S::Format, kPanels> rows(tile_);
     const int64_t n_steps = (tile_.x.k + 255) / 256;
     const std::byte* ahead = tile_.next;
     V::begin_tiles(n_rows_, S::kPieceValues);
@@ -40,7 +40,7 @@ class MatrixTile {
       first_ = step == 0;
       last_ = step + 1 == n_steps;
       next_x_ = reinterpret_cast<const std::byte*>(last_ ? S::activations(tile_.x) : x_ + tile_.x.m);
-      for (int p = 0; p < n_panels_; ++p, ahead += kPanelRows * Panel::kBytes)
+      for (int p = 0; p < n_panels_; ++p, ahead += V::kRows * Panel::kBytes)
         panels_[p].unpack(rows.of[p], step, tile_.x.k, ahead);
       all_tokens();
     }
@@ -51,7 +51,7 @@ class MatrixTile {
   using Panel = typename S::Panel;
   using Activation = typename S::Activation;
   using Floats = typename V::Floats;
-  static constexpr int kPanels = kMatrixTileRows / kPanelRows;
+  static constexpr int kPanels = kMatrixTileRows / V::kRows;
   // What the first cache keeps while products go through it: 12 kB of activations, 18 kB of two panels.
   static constexpr int kNearTokens = 32, kNearPanels = 2;
 
@@ -68,7 +68,7 @@ class MatrixTile {
     for (; t < end; t += S::kSets * n_rows_) {
       const bool two = S::kSets == 2 && end - t > n_rows_;
       for (int p = first_panel; p < end_panel; ++p) {
-        if (last_) prefetch_output<V>(tile_, p * kPanelRows, kPanelRows, t, std::min(S::kSets * n_rows_, end - t));
+        if (last_) prefetch_output<V>(tile_, p * V::kRows, V::kRows, t, std::min(S::kSets * n_rows_, end - t));
         if (two)
           multiply<2>(p, t);
         else
@@ -107,13 +107,13 @@ class MatrixTile {
   // Part `part` of `n_parts` of a microtile's tokens get what this step adds to their values.
   [[gnu::always_inline]] void finish_part(const Microtile& of, int part, int n_parts) {
     const int n = of.end - of.begin, begin = of.begin + n * part / n_parts, end = of.begin + n * (part + 1) / n_parts;
-    const int row = of.panel * kPanelRows, token = of.base + begin;
+    const int row = of.panel * V::kRows, token = of.base + begin;
     float* out = tile_.out + tile_.sums.of(row, token);
     if (first_)
       sums_.template finish<true>(panels_[of.panel], of, begin, end, x_ + token, out, tile_.sums.token);
     else
       sums_.template finish<false>(panels_[of.panel], of, begin, end, x_ + token, out, tile_.sums.token);
-    if (last_) cpu::finish<Floats>(tile_, row, kPanelRows, token, end - begin);
+    if (last_) cpu::finish<Floats>(tile_, row, V::kRows, token, end - begin);
   }
 
   const LinearTile& tile_;

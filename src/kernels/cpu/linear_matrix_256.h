@@ -20,8 +20,8 @@ struct MatrixPanel256 {
   alignas(64) float d[16], minus_dmin[16];
 
   static constexpr int64_t kBytes = sizeof(typename F::Block);
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t block, int64_t, const std::byte* ahead) {
-    const Lanes<V> lanes = rows.template lanes<V>(block * kBytes, kBytes, ahead);
+  [[gnu::always_inline]] void unpack(const PanelRows<V, F>& rows, int64_t block, int64_t, const std::byte* ahead) {
+    const Lanes<V> lanes = rows.lanes(block * kBytes, kBytes, ahead);
     const BlockParams256<V, F> params(lanes);
     params.d.store(d);
     if constexpr (F::kHasMin) {

@@ -18,10 +18,10 @@
 
 namespace tessera::kernels::cpu {
 
-// Codes of sixteen rows and 256 values: vector k4 holds values 4 k4 .. 4 k4 + 3 of each row.
+// Codes of V::kRows rows and 256 values: vector k4 holds values 4 k4 .. 4 k4 + 3 of each row.
 template <class V>
 struct PanelCodes {
-  alignas(64) unsigned char at[64][64];
+  alignas(64) unsigned char at[64][4 * V::kRows];
 
   template <class F>
   [[gnu::always_inline]] void unpack(const Lanes<V>& lanes) {
@@ -51,21 +51,21 @@ struct Panel256 {
   // In the form of GroupSums: a dword in each lane, or words of groups 2 j and 2 j + 1, a pair in each lane. Both if
   // the bias is taken off at the end of the block.
   static constexpr bool kPairs = Sums::kScalePairs || Sums::kUnbiasAtEnd;
-  alignas(64) int32_t scales[Sums::kScalePairs ? 1 : kGroups][16];
-  alignas(64) int16_t scale_pairs[kPairs ? kGroups / 2 : 1][32];
-  alignas(64) int16_t mins[kGroups / 2][32];  // pairs likewise
-  alignas(64) float d[16], minus_dmin[16];
+  alignas(64) int32_t scales[Sums::kScalePairs ? 1 : kGroups][V::kRows];
+  alignas(64) int16_t scale_pairs[kPairs ? kGroups / 2 : 1][2 * V::kRows];
+  alignas(64) int16_t mins[kGroups / 2][2 * V::kRows];  // pairs likewise
+  alignas(64) float d[V::kRows], minus_dmin[V::kRows];
 
   // `ahead`: as many bytes to fetch meanwhile.
   static constexpr int64_t kBytes = sizeof(typename F::Block);
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
-    const Lanes<V> lanes = rows.template lanes<V>(offset, kBytes, ahead);
+  [[gnu::always_inline]] void unpack(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead) {
+    const Lanes<V> lanes = rows.lanes(offset, kBytes, ahead);
     codes.template unpack<F>(lanes);
     const BlockParams256<V, F> params(lanes);
     unroll<kGroups / 4>([&]<int c>() __attribute__((always_inline)) {
       if constexpr (!Sums::kScalePairs)
         unroll<4>([&]<int byte>() __attribute__((always_inline)) {
-          V::store(Sums::scale(V::template byte_signed<byte>(params.scales[c])), scales[4 * c + byte]);
+          V::store(Sums::template scale<byte>(params.scales[c]), scales[4 * c + byte]);
         });
       if constexpr (kPairs) {
         V::store(V::low_pair_signed(params.scales[c]), scale_pairs[2 * c]);
@@ -98,7 +98,7 @@ struct Multiply256 {
     // Rows at once: more sums of mins beside those of values do not fit the registers.
     constexpr int kRows = (F::kHasMin || Panel::Sums::kUnbiasAtEnd) && R % 2 == 0 ? 2 : R;
     unroll<R / kRows>([&]<int i>() __attribute__((always_inline)) {
-      finish<kRows>(panels + i * kRows, first, x, scaled + i * kRows, out + i * kRows * kPanelRows);
+      finish<kRows>(panels + i * kRows, first, x, scaled + i * kRows, out + i * kRows * V::kRows);
     });
   }
 
@@ -112,7 +112,7 @@ struct Multiply256 {
       dot_pairs([&](int r, int p) { return V::load(panels[r].scale_pairs[p]); }, x, sums);
     if constexpr (F::kHasMin) dot_pairs([&](int r, int p) { return V::load(panels[r].mins[p]); }, x, mins);
     for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
-      float* to = out + t * kTileRows + r * kPanelRows;
+      float* to = out + t * kTileRows + r * V::kRows;
       if constexpr (Panel::Sums::kUnbiasAtEnd)
         scaled[r][t] = V::subtract(scaled[r][t], V::template shift_left32<__builtin_ctz(F::kBias)>(sums[r][t]));
       Floats minus_dmin, min;
@@ -146,12 +146,12 @@ struct Multiply256 {
 template <class V, class F>
 struct Panel32 {
   PanelCodes<V> codes;
-  alignas(64) float d[8][16];
-  alignas(64) float m[8][16];
+  alignas(64) float d[8][V::kRows];
+  alignas(64) float m[8][V::kRows];
 
   static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);
-  [[gnu::always_inline]] void unpack(const PanelRows<F>& rows, int64_t offset, const std::byte* ahead) {
-    const Lanes<V> lanes = rows.template lanes<V>(offset, kBytes, ahead);
+  [[gnu::always_inline]] void unpack(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead) {
+    const Lanes<V> lanes = rows.lanes(offset, kBytes, ahead);
     codes.template unpack<F>(lanes);
     const PanelScales32<V, F> scales(rows, offset, lanes);
     unroll<8>([&]<int j>() __attribute__((always_inline)) {
@@ -176,7 +176,7 @@ struct Multiply32 {
     asm volatile("" : : : "memory");  // keeps the panels' scales out of registers that the sums need
     Floats acc[R][T];
     for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
-      acc[r][t] = first ? Floats::zero() : Floats::load(out + t * kTileRows + r * kPanelRows);
+      acc[r][t] = first ? Floats::zero() : Floats::load(out + t * kTileRows + r * V::kRows);
     });
     for (int j = 0; j < n_blocks; ++j) {
       Bits sums[R][T];
@@ -187,7 +187,7 @@ struct Multiply32 {
       });
     }
     for_each<R, T>([&]<int r, int t>()
-                       __attribute__((always_inline)) { acc[r][t].store(out + t * kTileRows + r * kPanelRows); });
+                       __attribute__((always_inline)) { acc[r][t].store(out + t * kTileRows + r * V::kRows); });
   }
 };
 
@@ -205,8 +205,8 @@ struct TokenLoop {
   using Panel = typename M::Panel;
 
   static void run_all(const LinearTile& tile, const Panel* panels, Step step, const typename M::Activation* x) {
-    for (int p = 0; p < kTileRows / kPanelRows; p += V::kRowVectors)
-      run<V::kRowVectors, V::kTokens>(tile, panels + p, p * kPanelRows, step, x, 0);
+    for (int p = 0; p < kTileRows / V::kRows; p += V::kRowVectors)
+      run<V::kRowVectors, V::kTokens>(tile, panels + p, p * V::kRows, step, x, 0);
   }
 
  private:
@@ -218,28 +218,29 @@ struct TokenLoop {
       return left >= T && (T <= 2 || left != T + 1);
     };
     for (; fits(); t += T) {
-      if (step.last) prefetch_output<V>(tile, first_row, R * kPanelRows, t, T);
+      if (step.last) prefetch_output<V>(tile, first_row, R * V::kRows, t, T);
       M::template run<R, T>(panels, step.n_blocks, step.first, x + t, tile.out + t * kTileRows + first_row);
-      if (step.last) finish<typename V::Floats>(tile, first_row, R * kPanelRows, t, T);
+      if (step.last) finish<typename V::Floats>(tile, first_row, R * V::kRows, t, T);
     }
     if constexpr (T > 1)
       if (t < tile.n_tokens) run<R, T - 1>(tile, panels, first_row, step, x, t);
   }
 };
 
-inline constexpr int kPanels = kTileRows / kPanelRows;
+template <class V>
+inline constexpr int kPanels = kTileRows / V::kRows;
 
 // Formats of 256 values. tile.sums are kSumsOfTokens, here and below.
 template <class V, class F>
 void panel_tile_256(const LinearTile& tile) {
   using Panel = Panel256<V, F>;
-  const TilePanels<F, kPanels> rows(tile);
+  const TilePanels<V, F, kPanels<V>> rows(tile);
   const ActivationBlock256* x = tile.x.blocks256;
-  Panel panels[kPanels];
+  Panel panels[kPanels<V>];
   const int64_t n_blocks = tile.x.k / 256;
   const std::byte* ahead = tile.next;
   for (int64_t b = 0; b < n_blocks; ++b, x += tile.x.m) {
-    for (int p = 0; p < kPanels; ++p, ahead += kPanelRows * Panel::kBytes)
+    for (int p = 0; p < kPanels<V>; ++p, ahead += V::kRows * Panel::kBytes)
       panels[p].unpack(rows.of[p], b * Panel::kBytes, ahead);
     TokenLoop<V, Multiply256<V, F>>::run_all(tile, panels, {1, b == 0, b + 1 == n_blocks}, x);
   }
@@ -249,18 +250,18 @@ void panel_tile_256(const LinearTile& tile) {
 template <class V, class F>
 void panel_tile_32(const LinearTile& tile) {
   using Panel = Panel32<V, F>;
-  const TilePanels<F, kPanels> rows(tile);
+  const TilePanels<V, F, kPanels<V>> rows(tile);
   const ActivationBlock32x8* x = tile.x.blocks32;
-  Panel panels[kPanels];
+  Panel panels[kPanels<V>];
   const int64_t n_blocks = tile.x.k / 32;
   const std::byte* ahead = tile.next;
   for (int64_t b = 0; b < n_blocks; b += 8, x += tile.x.m) {
     const int n = n_blocks - b < 8 ? static_cast<int>(n_blocks - b) : 8;
-    for (int p = 0; p < kPanels; ++p, ahead += kPanelRows * Panel::kBytes) {
+    for (int p = 0; p < kPanels<V>; ++p, ahead += V::kRows * Panel::kBytes) {
       if (n == 8)
         panels[p].unpack(rows.of[p], b / 8 * Panel::kBytes, ahead);
       else
-        panels[p].unpack(PaddedTail<F>(rows.of[p], b, n_blocks).rows, 0, ahead);
+        panels[p].unpack(PaddedTail<V, F>(rows.of[p], b, n_blocks).rows, 0, ahead);
     }
     TokenLoop<V, Multiply32<V, F>>::run_all(tile, panels, {n, b == 0, b + n == n_blocks}, x);
   }

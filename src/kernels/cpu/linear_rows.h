@@ -1,5 +1,5 @@
-// The sixteen weight rows a panel works on. Rows past the end of the weight repeat its last one: their results land in
-// columns nobody reads, and no byte outside the weight is touched.
+// The weight rows a panel works on, as many as a vector has dwords. Rows past the end of the weight repeat its last
+// one: their results land in columns nobody reads, and no byte outside the weight is touched.
 #pragma once
 
 #include <cstddef>
@@ -11,62 +11,82 @@
 
 namespace tessera::kernels::cpu {
 
-template <class Block>
+// Which rows of a tile.
+struct PanelPlace {
+  int first, step = 1;  // one panel's rows are neighbours, or lie `step` apart
+
+  // Panel `i` of those of few tokens, one after the other. Distant rows: panels take the next row of each of a few
+  // stretches, so that each stretch is read from its beginning to its end, a stream that the processor reads ahead of.
+  template <class V>
+  static PanelPlace of(const LinearTile& tile, int i) {
+    if constexpr (V::kDistantRows) return {i, n_panels<V>(tile)};
+    return {i * V::kRows};
+  }
+  template <class V>
+  static int n_panels(const LinearTile& tile) {
+    return (tile.n_rows + V::kRows - 1) / V::kRows;
+  }
+  int row(const LinearTile& tile, int r) const {
+    const int row = first + r * step;
+    return row < tile.n_rows ? row : tile.n_rows - 1;
+  }
+};
+
+template <class V, class Block>
 struct BlockRows {
-  const std::byte* row[kPanelRows];
+  const std::byte* row[V::kRows];
 
   BlockRows() = default;
-  [[gnu::always_inline]] BlockRows(const LinearTile& tile, int first) {
-    for (int r = 0; r < kPanelRows; ++r) {
-      const int clamped = first + r < tile.n_rows ? first + r : tile.n_rows - 1;
-      row[r] = tile.weights + clamped * tile.row_bytes;
-    }
+  [[gnu::always_inline]] BlockRows(const LinearTile& tile, PanelPlace place) {
+    for (int r = 0; r < V::kRows; ++r) row[r] = tile.weights + place.row(tile, r) * tile.row_bytes;
   }
-  // n_bytes of each row from `offset` on.
-  template <class V>
+  // n_bytes of each row from `offset` on; of rows far apart.
   [[gnu::always_inline]] Lanes<V> lanes(int64_t offset, int64_t n_bytes, const std::byte* ahead) const {
     return Lanes<V>(row, offset, n_bytes, ahead);
   }
+  [[gnu::always_inline]] Lanes<V> distant_lanes(int64_t offset, int64_t n_bytes) const {
+    return Lanes<V>(row, offset, n_bytes);
+  }
 };
 
-template <class F>
-struct PanelRows : BlockRows<typename F::Block> {
-  using BlockRows<typename F::Block>::BlockRows;
+template <class V, class F>
+struct PanelRows : BlockRows<V, typename F::Block> {
+  using BlockRows<V, typename F::Block>::BlockRows;
 };
 
-// The last blocks of sixteen rows, fewer than eight, filled up with zeros: where k is no multiple of 256, reading eight
-// would run past the row's end.
-template <class Block>
+// The last blocks of a panel's rows, fewer than eight, filled up with zeros: where k is no multiple of 256, reading
+// eight would run past the row's end.
+template <class V, class Block>
 struct PaddedBlocks {
-  alignas(64) std::byte bytes[kPanelRows][8 * sizeof(Block)] = {};
+  alignas(64) std::byte bytes[V::kRows][8 * sizeof(Block)] = {};
 
-  [[gnu::always_inline]] PaddedBlocks(const BlockRows<Block>& from, int64_t first_block, int64_t end_block) {
+  [[gnu::always_inline]] PaddedBlocks(const BlockRows<V, Block>& from, int64_t first_block, int64_t end_block) {
     constexpr int64_t kBytes = sizeof(Block);
-    for (int r = 0; r < kPanelRows; ++r)
+    for (int r = 0; r < V::kRows; ++r)
       __builtin_memcpy(bytes[r], from.row[r] + first_block * kBytes,
                        static_cast<size_t>((end_block - first_block) * kBytes));
   }
 };
 
-template <class F>
+template <class V, class F>
 struct PaddedTail {
-  PaddedBlocks<typename F::Block> blocks;
-  PanelRows<F> rows;
+  PaddedBlocks<V, typename F::Block> blocks;
+  PanelRows<V, F> rows;
 
-  [[gnu::always_inline]] PaddedTail(const PanelRows<F>& from, int64_t first_block, int64_t end_block)
+  [[gnu::always_inline]] PaddedTail(const PanelRows<V, F>& from, int64_t first_block, int64_t end_block)
       : blocks(from, first_block, end_block) {
-    for (int r = 0; r < kPanelRows; ++r) rows.row[r] = blocks.bytes[r];
+    for (int r = 0; r < V::kRows; ++r) rows.row[r] = blocks.bytes[r];
   }
   PaddedTail(const PaddedTail&) = delete;
   PaddedTail& operator=(const PaddedTail&) = delete;
 };
 
-// d and m of the eight blocks of sixteen rows that `lanes` hold, at `offset` of the rows.
+// d and m of the eight blocks of each row that `lanes` hold, at `offset` of the rows.
 template <class V, class F>
 class PanelScales32 {
  public:
   using Floats = typename V::Floats;
-  [[gnu::always_inline]] PanelScales32(const PanelRows<F>&, int64_t, const Lanes<V>& lanes) : lanes_(lanes) {}
+  [[gnu::always_inline]] PanelScales32(const PanelRows<V, F>&, int64_t, const Lanes<V>& lanes) : lanes_(lanes) {}
 
   // Of block j. `m` is left alone without kHasMin.
   template <int j>
@@ -84,7 +104,7 @@ class PanelScales32 {
 template <class V, int64_t kBytes>
 [[gnu::always_inline]] inline void fetch_near(typename V::Bits& x, const std::byte* from) {
   if constexpr (V::kFetchesNear)
-    for (int64_t i = kBytes - 1; i >= 0; i -= 64) V::fetch_near(x, from + i);
+    for (int64_t i = kBytes - 1; i >= 0; i -= 64) x = V::fetch_near(x, from + i);
 }
 
 }  // namespace tessera::kernels::cpu

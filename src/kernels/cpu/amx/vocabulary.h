@@ -15,14 +15,16 @@ struct Vocabulary : avx512::Vocabulary {
 
   // These processors (Sapphire Rapids and later) have 16 buffers for lines on their way to the first cache and 48 for
   // the second: requests to the first one run at two thirds of what memory gives.
-  static void fetch(Bits& x, const void* p) {
+  static Bits fetch(Bits x, const void* p) {
     asm volatile("prefetcht1 %1" : "+v"(x.v) : "m"(*static_cast<const char*>(p)));
+    return x;
   }
 
   // So each row's next block, which lies in the second cache by then, is asked for once more.
   static constexpr bool kFetchesNear = true;
-  static void fetch_near(Bits& x, const void* p) {
+  static Bits fetch_near(Bits x, const void* p) {
     asm volatile("prefetcht0 %1" : "+v"(x.v) : "m"(*static_cast<const char*>(p)));
+    return x;
   }
 
   // Asks for the line at p, into the second cache.

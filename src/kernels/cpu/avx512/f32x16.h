@@ -12,6 +12,7 @@ namespace tessera::kernels::cpu::avx512 {
 struct F32x16 {
   __m512 v;
 
+  static constexpr int kLanes = 16;
   // Accumulators of a kernel that leave room for its operands.
   static constexpr int kAccumulators = 16;
 

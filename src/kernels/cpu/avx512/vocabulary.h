@@ -1,8 +1,8 @@
 // The integer words of the linear kernels on AVX-512. The same words exist in avx2/vocabulary.h; together with F32x16
 // they are all that unpack/*.h and the drivers (linear_few.h, linear_panel.h, linear_exact.h) know of a machine.
 //
-// A Bits is 512 bits: 64 bytes, 32 words or 16 dwords in four quarters of 128 bits. Byte shuffles stay in their
-// quarter. Sums of integers may be taken in any order: they are exact.
+// A Bits is 512 bits: 64 bytes, 32 words or 16 dwords in four quarters of 128 bits; on other machines it may have fewer
+// quarters. Byte shuffles stay in their quarter. Sums of integers may be taken in any order: they are exact.
 #pragma once
 
 #include <immintrin.h>
@@ -22,7 +22,9 @@ struct Bits {
 
 struct Vocabulary {
   using Bits = avx512::Bits;
-  using Floats = F32x16;
+  using Floats = F32x16;                           // one for each dword
+  using ExactFloats = F32x16;                      // of the exact arithmetic, which has sixteen lanes everywhere
+  static constexpr int kQuarters = 4, kRows = 16;  // of a Bits; rows are dwords
   // Of a prefill microkernel: 12 dots and 12 sums in registers. Three tokens for four row vectors ask the third cache
   // for half as many activations as six for two.
   static constexpr int kTokens = 3;
@@ -32,6 +34,9 @@ struct Vocabulary {
   static constexpr int kFewTokens = 8;
   static constexpr int kLeastPanelTokens = 13;
   static constexpr bool kFetchesNear = false;  // asks for lines once, straight into the first cache
+  // Few tokens take rows that are neighbours and ask for the next ones, not rows far apart, each a stream of its own
+  // that the processor reads ahead of (linear_rows.h).
+  static constexpr bool kDistantRows = false;
   // Of the exact microkernel: 16 accumulators, 4 vectors of weights.
   static constexpr int kExactRows = 4;
   static constexpr int kExactTokens = 4;
@@ -43,9 +48,11 @@ struct Vocabulary {
   // --- loads: p need not be aligned ---
   static Bits load(const void* p) { return {_mm512_loadu_si512(p)}; }
   static void store(Bits x, void* p) { _mm512_storeu_si512(p, x.v); }
-  static Bits load_quarters(const void* a, const void* b, const void* c, const void* d) {  // 16 bytes each
-    const __m256i ab = _mm256_inserti128_si256(_mm256_castsi128_si256(load16(a)), load16(b), 1);
-    const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(load16(c)), load16(d), 1);
+  // Quarter q: the 16 bytes at at(q).
+  template <class At>
+  [[gnu::always_inline]] static Bits load_quarters(const At& at) {
+    const __m256i ab = _mm256_inserti128_si256(_mm256_castsi128_si256(load16(at(0))), load16(at(1)), 1);
+    const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(load16(at(2))), load16(at(3)), 1);
     return {_mm512_inserti64x4(_mm512_castsi256_si512(ab), cd, 1)};
   }
   static Bits load_splat16(const void* p) { return {_mm512_broadcast_i32x4(load16(p))}; }  // 16 bytes, in all quarters
@@ -54,9 +61,11 @@ struct Vocabulary {
     __builtin_memcpy(&x, p, 4);
     return {_mm512_set1_epi32(x)};
   }
-  static Bits set_quarters(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {  // the lower 8 bytes, the others zero
-    return {_mm512_setr_epi64(static_cast<long long>(a), 0, static_cast<long long>(b), 0, static_cast<long long>(c), 0,
-                              static_cast<long long>(d), 0)};
+  // Quarter q: the 8 bytes of value(q), then zeros.
+  template <class Value>
+  [[gnu::always_inline]] static Bits set_quarters(const Value& value) {
+    const auto low = [&](int q) { return static_cast<long long>(value(q)); };
+    return {_mm512_setr_epi64(low(0), 0, low(1), 0, low(2), 0, low(3), 0)};
   }
 
   // --- constants and bits ---
@@ -89,8 +98,6 @@ struct Vocabulary {
   }
   static Bits shuffle_bytes(Bits x, Bits pattern) { return {_mm512_shuffle_epi8(x.v, pattern.v)}; }  // of each quarter
   static Bits subtract8(Bits a, Bits b) { return {_mm512_sub_epi8(a.v, b.v)}; }                      // bytes
-
-  // --- scales: 16 bytes in each quarter, one quarter per weight row ---
 
   // --- dwords ---
   static Bits add(Bits a, Bits b) { return {_mm512_add_epi32(a.v, b.v)}; }
@@ -162,9 +169,10 @@ struct Vocabulary {
 
   // Asks for the line at p after what made `x` and before what uses it. The value ties the request to its place: left
   // to itself the compiler gathers requests into bursts longer than the processor's queue of misses, which drops the
-  // rest.
-  static void fetch(Bits& x, const void* p) {
+  // rest. By value: what an instruction may change in place g++ keeps in memory, if it is part of an array.
+  static Bits fetch(Bits x, const void* p) {
     asm volatile("prefetcht0 %1" : "+v"(x.v) : "m"(*static_cast<const char*>(p)));
+    return x;
   }
   // Inlined early: g++ takes a function that only prefetches for one without effect and drops its calls.
   [[gnu::always_inline]] static void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }

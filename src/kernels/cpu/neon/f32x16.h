@@ -15,6 +15,7 @@ namespace tessera::kernels::cpu::TESSERA_ISA {
 struct F32x16 {
   float32x4_t q[4];
 
+  static constexpr int kLanes = 16;
   static constexpr int kAccumulators = 4;
 
   static F32x16 zero() { return set(0); }

@@ -37,11 +37,13 @@ struct Bits {
 struct Vocabulary {
   using Bits = TESSERA_ISA::Bits;
   using Floats = F32x16;
+  using ExactFloats = F32x16;
+  static constexpr int kQuarters = 4, kRows = 16;
   // Two tokens, one vector of rows: 8 registers of dots and 8 of scaled sums.
   static constexpr int kTokens = 2;
   static constexpr int kRowVectors = 1;
   static constexpr int kFewTokens = 2, kLeastPanelTokens = 3;
-  static constexpr bool kFetchesNear = false;
+  static constexpr bool kFetchesNear = false, kDistantRows = false;
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = kHasMatrices ? Products::kTokenPairs : Products::kDwords;
@@ -54,8 +56,9 @@ struct Vocabulary {
   static void store(Bits x, void* p) {
     for (int i = 0; i < 4; ++i) vst1q_u8(static_cast<uint8_t*>(p) + 16 * i, x.q[i]);
   }
-  static Bits load_quarters(const void* a, const void* b, const void* c, const void* d) {
-    return {{load16(a, 0), load16(b, 0), load16(c, 0), load16(d, 0)}};
+  template <class At>
+  [[gnu::always_inline]] static Bits load_quarters(const At& at) {
+    return {{load16(at(0), 0), load16(at(1), 0), load16(at(2), 0), load16(at(3), 0)}};
   }
   static Bits load_splat16(const void* p) { return Bits::all(load16(p, 0)); }
   static Bits load_splat4(const void* p) {
@@ -63,9 +66,10 @@ struct Vocabulary {
     __builtin_memcpy(&x, p, 4);
     return splat32(x);
   }
-  static Bits set_quarters(uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+  template <class Value>
+  [[gnu::always_inline]] static Bits set_quarters(const Value& value) {
     const auto low = [](uint64_t x) { return vcombine_u8(vcreate_u8(x), vcreate_u8(0)); };
-    return {{low(a), low(b), low(c), low(d)}};
+    return {{low(value(0)), low(value(1)), low(value(2)), low(value(3))}};
   }
 
   // --- constants and bits ---
@@ -102,8 +106,6 @@ struct Vocabulary {
   // A byte of the pattern past 15 gives zero.
   static Bits shuffle_bytes(Bits x, Bits pattern) { return Bits::each(x, pattern, vqtbl1q_u8); }
   static Bits subtract8(Bits a, Bits b) { return Bits::each(a, b, vsubq_u8); }
-
-  // --- scales ---
 
   // --- dwords ---
   static Bits add(Bits a, Bits b) { return dwords(a, b, vaddq_s32); }
@@ -222,7 +224,10 @@ struct Vocabulary {
     for (int i = 0; i < 4; ++i) vst1_s16(p + 4 * i, vmovn_s32(vreinterpretq_s32_u8(x.q[i])));
   }
 
-  static void fetch(Bits& x, const void* p) { asm volatile("prfm pldl1keep, [%1]" : "+w"(x.q[0]) : "r"(p)); }
+  static Bits fetch(Bits x, const void* p) {
+    asm volatile("prfm pldl1keep, [%1]" : "+w"(x.q[0]) : "r"(p));
+    return x;
+  }
   [[gnu::always_inline]] static void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
   static void keep(Bits& x) { asm volatile("" : "+w"(x.q[0]), "+w"(x.q[1]), "+w"(x.q[2]), "+w"(x.q[3])); }

@@ -34,13 +34,18 @@ constexpr FormatKernel kExact[] = {
     {GgmlType::kBF16, Exact<V>::run_floats<LoadBF16<F32x16>>},
 };
 
+constexpr MostRows kRowsOfTiles =
+    V::kDistantRows ? MostRows{.few = kDistantTileRows, .least_many = V::kLeastPanelTokens} : MostRows{};
+constexpr MostRows kRowsOfMatrixTiles = {.many = kMatrixTileRows, .least_many = kLeastMatrixTokens};
+
 }  // namespace
 
 extern const LinearKernels kLinearKernels;
 constinit const LinearKernels kLinearKernels = {
     .int8 = kInt8,
-    .int8_rows = V::kProducts == Products::kMatrix ? kMatrixTileRows : kTileRows,
+    .int8_rows = V::kProducts == Products::kMatrix ? kRowsOfMatrixTiles : kRowsOfTiles,
     .affine = kAffine,
+    .affine_rows = kRowsOfTiles,
     .exact = kExact,
     .dequantized = Exact<V>::run_dequantized,
     .quantize256 = Quantize<V>::block256,

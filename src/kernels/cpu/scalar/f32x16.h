@@ -13,6 +13,7 @@ namespace tessera::kernels::cpu::scalar {
 struct F32x16 {
   float v[16];
 
+  static constexpr int kLanes = 16;
   static constexpr int kAccumulators = 4;
 
   template <typename Fn>

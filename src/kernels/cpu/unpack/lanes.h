@@ -1,11 +1,12 @@
-// What unpackers read: the same bytes of sixteen weight rows, rows in lanes.
+// What unpackers read: the same bytes of a panel's weight rows, V::kRows of them, rows in lanes.
 //
 // Packed bytes are put into lanes before they are unpacked, not codes after it: half as many shuffles for codes of four
-// bits, and what follows works on sixteen rows at a time.
+// bits, and what follows works on all rows at a time.
 //
 // Memory is asked for one panel or tile ahead of the work: sixteen rows are sixteen short streams, too many for the
 // processor's own prefetcher. Requests are spread over the work, half of them over reading and half over the codes that
-// come of it, and follow each other in the order of the file: without either, a third of the speed is lost.
+// come of it, and follow each other in the order of the file: without either, a third of the speed is lost. Rows that
+// lie far apart are asked for a little ahead of where each is read.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +15,6 @@
 #include "kernels/cpu/unroll.h"
 
 namespace tessera::kernels::cpu {
-
-inline constexpr int kPanelRows = 16;
 
 // Sixteen bytes of each row: vector c holds bytes 4 c .. 4 c + 3.
 template <class V>
@@ -29,10 +28,13 @@ class Lanes {
  public:
   using Bits = typename V::Bits;
 
-  // `row`: where kPanelRows rows begin; n_bytes of each from `offset` on will be read. `ahead`: what to ask for
+  // `row`: where V::kRows rows begin; n_bytes of each from `offset` on will be read. `ahead`: what to ask for
   // meanwhile, as many bytes; any address will do.
   [[gnu::always_inline]] Lanes(const std::byte* const* row, int64_t offset, int64_t n_bytes, const std::byte* ahead)
-      : row_(row), offset_(offset), ahead_(ahead), n_lines_((kPanelRows * n_bytes + 63) / 64) {}
+      : row_(row), offset_(offset), ahead_(ahead), n_lines_((V::kRows * n_bytes + 63) / 64) {}
+  // Rows far apart.
+  [[gnu::always_inline]] Lanes(const std::byte* const* row, int64_t offset, int64_t n_bytes)
+      : row_(row), offset_(offset), lines_of_row_((n_bytes + 63) / 64), n_lines_(V::kRows * lines_of_row_) {}
 
   // The bytes from `at` on.
   [[gnu::always_inline]] Sixteen<V> sixteen(int64_t at) const {
@@ -55,23 +57,31 @@ class Lanes {
   }
 
  private:
-  // Rows c, c + 4, c + 8 and c + 12 in vector c.
+  static constexpr int64_t kBytesAhead = 512;  // in a row
+
+  // Rows c, c + 4 and so on in vector c.
   template <int n_requests>
   [[gnu::always_inline]] void load(int64_t at, Bits (&x)[4]) const {
     at += offset_;
     asm volatile("" : "+r"(at));  // else g++ reads a whole block first and then asks for all of the next one at once
     unroll<4>([&]<int c>() __attribute__((always_inline)) {
-      x[c] = V::load_quarters(row_[c] + at, row_[c + 4] + at, row_[c + 8] + at, row_[c + 12] + at);
+      x[c] = V::load_quarters([&](int q) __attribute__((always_inline)) { return row_[c + 4 * q] + at; });
       if constexpr ((c + 1) % (4 / n_requests) == 0) request(x[c]);
     });
   }
   [[gnu::always_inline]] void request(Bits& after) const {
-    if (asked_ < n_lines_) V::fetch(after, ahead_ + 64 * asked_++);
+    if (asked_ == n_lines_) return;
+    after = V::fetch(after, line(asked_++));
+  }
+  [[gnu::always_inline]] const std::byte* line(int64_t i) const {
+    if (lines_of_row_ == 0) return ahead_ + 64 * i;
+    return row_[i / lines_of_row_] + offset_ + kBytesAhead + 64 * (i % lines_of_row_);
   }
 
   const std::byte* const* row_;
   int64_t offset_;
-  const std::byte* ahead_;
+  const std::byte* ahead_ = nullptr;
+  int64_t lines_of_row_ = 0;  // if they are far apart; constant, as what follows
   int64_t n_lines_;
   mutable int64_t asked_ = 0;  // of these lines; constant wherever it is used, once all is inlined
 };
