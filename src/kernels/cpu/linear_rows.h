@@ -26,7 +26,7 @@ struct PanelPlace {
   static int n_panels(const LinearTile& tile) {
     return (tile.n_rows + V::kRows - 1) / V::kRows;
   }
-  int row(const LinearTile& tile, int r) const {
+  [[gnu::always_inline]] int row(const LinearTile& tile, int r) const {
     const int row = first + r * step;
     return row < tile.n_rows ? row : tile.n_rows - 1;
   }
