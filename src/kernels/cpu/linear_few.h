@@ -15,7 +15,8 @@
 
 namespace tessera::kernels::cpu {
 
-// What a panel's work is overlapped with: reading the next one, the thread's next tile after the last.
+// What a panel's work is overlapped with: reading the next one, the thread's next tile after the last. Of neighbours:
+// distant rows ask along themselves.
 template <class V>
 [[gnu::always_inline]] inline const std::byte* after_panel(const LinearTile& tile, PanelPlace place) {
   const int next = place.first + V::kRows;
@@ -103,11 +104,11 @@ struct Few256 {
           fetch_next_blocks<V, k4, kBytes>(codes, rows, offset + kBytes);
           sums.template add<k4>(
               codes, x, [&]<int t>(Bits sum) __attribute__((always_inline)) {
-                const Bits scales = params.scales[g / 4];
+                const Bits scale = GroupSums<V, F>::template scale<g % 4>(params.scales[g / 4]);
                 if constexpr (Sums::kWords)
-                  totals[t] = V::dot_words(totals[t], sum, V::template byte_twice<g % 4>(scales));
+                  totals[t] = V::dot_words(totals[t], sum, scale);
                 else
-                  totals[t] = V::add(totals[t], V::multiply(sum, V::template byte_signed<g % 4>(scales)));
+                  totals[t] = V::add(totals[t], V::multiply(sum, scale));
               });
         });
     if constexpr (F::kHasMin && !kMinsFirst) weigh(params.mins, x, weighed);

@@ -20,7 +20,7 @@ struct Vocabulary {
   using Bits = avx2::Bits;
   using Floats = F32x8;
   using ExactFloats = F32x16;
-  static constexpr int kQuarters = 2, kRows = 8;
+  static constexpr int kRows = 8;
   // Two tokens, two vectors of rows: 4 registers of dots, 4 of scaled sums, the rest for codes and products.
   static constexpr int kTokens = 2;
   static constexpr int kRowVectors = 2;
@@ -48,9 +48,9 @@ struct Vocabulary {
     __builtin_memcpy(&x, p, 4);
     return {_mm256_set1_epi32(x)};
   }
-  template <class At>
-  [[gnu::always_inline]] static Bits set_quarters(const At& at) {
-    return {_mm256_setr_epi64x(static_cast<long long>(at(0)), 0, static_cast<long long>(at(1)), 0)};
+  template <class Value>
+  [[gnu::always_inline]] static Bits set_quarters(const Value& value) {
+    return {_mm256_setr_epi64x(static_cast<long long>(value(0)), 0, static_cast<long long>(value(1)), 0)};
   }
 
   // --- constants and bits ---

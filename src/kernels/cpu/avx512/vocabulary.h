@@ -22,9 +22,9 @@ struct Bits {
 
 struct Vocabulary {
   using Bits = avx512::Bits;
-  using Floats = F32x16;                           // one for each dword
-  using ExactFloats = F32x16;                      // of the exact arithmetic, which has sixteen lanes everywhere
-  static constexpr int kQuarters = 4, kRows = 16;  // of a Bits; rows are dwords
+  using Floats = F32x16;            // one for each dword
+  using ExactFloats = F32x16;       // of the exact arithmetic, which has sixteen lanes everywhere
+  static constexpr int kRows = 16;  // dwords, each of a weight row; four a quarter
   // Of a prefill microkernel: 12 dots and 12 sums in registers. Three tokens for four row vectors ask the third cache
   // for half as many activations as six for two.
   static constexpr int kTokens = 3;

@@ -38,7 +38,7 @@ struct Vocabulary {
   using Bits = TESSERA_ISA::Bits;
   using Floats = F32x16;
   using ExactFloats = F32x16;
-  static constexpr int kQuarters = 4, kRows = 16;
+  static constexpr int kRows = 16;
   // Two tokens, one vector of rows: 8 registers of dots and 8 of scaled sums.
   static constexpr int kTokens = 2;
   static constexpr int kRowVectors = 1;
