@@ -1,5 +1,5 @@
-# One function per kind of target. Sources are globbed: a file in a room's folder belongs to the room, `*_test.cpp`
-# belongs to the room's test program, `main.cpp` in cli/ is the binary. Nobody edits a list to add a file.
+# One function per kind of target. Sources are globbed: a file in a room's folder belongs to the room, `*_test.cpp` and
+# `*_testing.cpp` belong to the room's test program, `main.cpp` in cli/ is the binary. Nobody edits a list to add a file.
 
 set(TESSERA_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
     -Wno-missing-field-initializers)  # designated initializers leave the rest at their defaults on purpose
@@ -88,7 +88,7 @@ function(tessera_room name)
   set(dir ${PROJECT_SOURCE_DIR}/src/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cpp)
   set(tests ${sources})
-  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "(_test|_testing)\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "(_test|_testing|/main)\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "/per_isa/")
   file(GLOB_RECURSE per_isa_folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${dir}/*)

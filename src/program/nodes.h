@@ -9,6 +9,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -1095,7 +1097,7 @@ struct UpdateAndAttend {
 #undef TESSERA_NODE
 
 // In tag order: alternative i carries union tag i + 1.
-using Node =
+using NodeVariant =
     std::variant<Noop, IdCopy, Addmm, ItemInt, ExpandDims, Tile, TakeAlongAxis, Take, RMSNorm, LayerNorm, Rope, Sdpa,
                  Add, AddInt, SubtractInt, MultiplyInt, FloorDivideInt, SymSize, Multiply, Divide, Subtract, Conv1D,
                  Conv2D, Conv3D, Gelu, ARange, Silu, Sigmoid, Tanh, Squeeze, Split, Rsqrt, Maximum, Minimum, Log,
@@ -1108,12 +1110,23 @@ using Node =
                  ConvTranspose3D, Clip, Cumsum, Stack, Sign, Any, All, Repeat, Sort, Argsort, Partition, ArgPartition,
                  QuantizedMatmul, ScatterAdd, GatherMm, GatherQmm, Scan, MetalKernel, BitwiseInvert, Roll, BitwiseAnd,
                  BitwiseOr, BitwiseXor, If, RandomBits, UpdateAndAttend>;
+static_assert(std::variant_size_v<NodeVariant> == 134);
 
-static_assert(std::variant_size_v<Node> == 134);
+// One instruction, to be used as its variant is. What a variant of 134 types generates to copy, move and destroy itself
+// is compiled once, in nodes.cpp: in every source that has a vector of these it took twenty seconds each.
+struct Node : NodeVariant {
+  Node();
+  template <typename N, uint8_t = N::kTag>
+  Node(N node) : NodeVariant(std::in_place_type<N>, std::move(node)) {}
+  Node(const Node&);
+  Node(Node&&) noexcept;
+  Node& operator=(const Node&);
+  Node& operator=(Node&&) noexcept;
+  ~Node();
+  bool operator==(const Node&) const;
+};
 
 // The instruction's name as in the schema ("RMSNorm").
-inline std::string_view name_of(const Node& node) {
-  return std::visit([](const auto& n) { return n.kName; }, node);
-}
+std::string_view name_of(const Node& node);
 
 }  // namespace tessera::program

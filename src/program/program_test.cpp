@@ -89,7 +89,7 @@ TEST(DefUse, NamesTheChainsOfIfAndScan) {
 TEST(DefUse, RenumbersEverySlot) {
   auto rng = tessera::testing::fresh_rng();
   testing::Randomiser random(rng);
-  for (size_t kind = 0; kind < std::variant_size_v<Node>; ++kind) {
+  for (size_t kind = 0; kind < std::variant_size_v<NodeVariant>; ++kind) {
     Node node = random.node(kind);
     const Slots before = slots_of(node);
     for_each_slot(node, [](SlotRole, uint32_t& idx) { idx += 5000; });

@@ -1,12 +1,9 @@
 // Random values for any field type of any wire table, so that tests cover every node without listing one.
 #pragma once
 
-#include <array>
 #include <optional>
 #include <random>
 #include <string>
-#include <utility>
-#include <variant>
 #include <vector>
 
 #include "program/nodes.h"
@@ -66,23 +63,10 @@ class Randomiser {
     fill(static_cast<std::vector<T>&>(list));
   }
 
-  // A node of the kind with this index in Node.
-  Node node(size_t kind) {
-    return [&]<size_t... I>(std::index_sequence<I...>) {
-      using Make = Node (*)(Randomiser&);
-      static constexpr std::array<Make, sizeof...(I)> kMakers = {&make<std::variant_alternative_t<I, Node>>...};
-      return kMakers[kind](*this);
-    }
-    (std::make_index_sequence<std::variant_size_v<Node>>());
-  }
+  // A node of the kind with this index in NodeVariant.
+  Node node(size_t kind);
 
  private:
-  template <typename T>
-  static Node make(Randomiser& self) {
-    T out;
-    std::apply([&](auto&... fields) { (self.fill(fields), ...); }, out.fields());
-    return out;
-  }
   int64_t integer() { return static_cast<int64_t>(rng_() >> 1) * (coin() ? 1 : -1) | 1; }
   double real() { return std::uniform_real_distribution<>(-100, 100)(rng_) + 200; }
 

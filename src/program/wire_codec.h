@@ -319,17 +319,25 @@ struct UnionField {
   }
 };
 
+// Of a variant, or of what is one.
+template <typename... Ts>
+UnionField<Ts...> union_field(const std::variant<Ts...>*);
+template <typename F>
+concept IsUnion = requires(const F* field) {
+  union_field(field);
+};
+
 template <typename F>
 struct FieldCodecOf : PlainField<F> {};
 template <typename F>
 struct FieldCodecOf<std::optional<F>> : OptionalField<F> {};
-template <typename... Ts>
-struct FieldCodecOf<std::variant<Ts...>> : UnionField<Ts...> {};
+template <IsUnion F>
+struct FieldCodecOf<F> : decltype(union_field(static_cast<const F*>(nullptr))) {};
 
 template <typename F>
 inline constexpr size_t kIds = 1;
-template <typename... Ts>
-inline constexpr size_t kIds<std::variant<Ts...>> = 2;
+template <IsUnion F>
+inline constexpr size_t kIds<F> = 2;
 
 template <typename F>
 inline constexpr FieldCodec kFieldCodec = {

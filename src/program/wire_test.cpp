@@ -26,7 +26,7 @@ bool contains(std::string_view text, std::string_view part) { return text.find(p
 TEST(Wire, EveryNodeRoundTrips) {
   auto rng = tessera::testing::fresh_rng();
   testing::Randomiser random(rng);
-  for (size_t kind = 0; kind < std::variant_size_v<Node>; ++kind) {
+  for (size_t kind = 0; kind < std::variant_size_v<NodeVariant>; ++kind) {
     for (int repeat = 0; repeat < 20; ++repeat) {
       const Node node = random.node(kind);
       const auto bytes = encode(InstructionTable{node});
@@ -37,7 +37,7 @@ TEST(Wire, EveryNodeRoundTrips) {
 }
 
 TEST(Wire, EveryNodeRoundTripsWithDefaults) {
-  for (size_t kind = 0; kind < std::variant_size_v<Node>; ++kind) {
+  for (size_t kind = 0; kind < std::variant_size_v<NodeVariant>; ++kind) {
     auto rng = std::mt19937_64(0);
     Node node = testing::Randomiser(rng).node(kind);
     std::visit([](auto& n) { n = {}; }, node);
@@ -219,7 +219,7 @@ TEST(Wire, SharedTablesCannotUnfoldWithoutEnd) {
 TEST(Wire, EveryTruncationAndByteFlipIsHandled) {
   auto rng = tessera::testing::fresh_rng();
   testing::Randomiser random(rng);
-  for (size_t kind = 0; kind < std::variant_size_v<Node>; ++kind) {
+  for (size_t kind = 0; kind < std::variant_size_v<NodeVariant>; ++kind) {
     const auto bytes = encode(InstructionTable{random.node(kind)});
     for (size_t size = 0; size < bytes.size(); ++size) {  // an exact copy, so that reading past the end is seen
       const std::vector<std::byte> part(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(size));

@@ -19,7 +19,7 @@ class EveryNode : public ::testing::Test {
     // Scan and If are covered in control_test.cpp, UpdateAndAttend in off_graph_cache_test.cpp, MetalKernel in
     // custom_kernels_test.cpp; everything else must have been run here.
     executed.insert({index_of<Scan>(), index_of<If>(), index_of<UpdateAndAttend>(), index_of<MetalKernel>()});
-    for (size_t i = 0; i < std::variant_size_v<Node>; ++i)
+    for (size_t i = 0; i < std::variant_size_v<NodeVariant>; ++i)
       EXPECT_TRUE(executed.count(i)) << "union tag " << i + 1 << " was never executed";
   }
   void TearDown() override { executed.insert(m.executed.begin(), m.executed.end()); }

@@ -1,0 +1,19 @@
+#include "program/nodes.h"
+
+namespace tessera::program {
+
+Node::Node() = default;
+Node::Node(const Node&) = default;
+Node::Node(Node&&) noexcept = default;
+Node& Node::operator=(const Node&) = default;
+Node& Node::operator=(Node&&) noexcept = default;
+Node::~Node() = default;
+bool Node::operator==(const Node& other) const {
+  return static_cast<const NodeVariant&>(*this) == static_cast<const NodeVariant&>(other);
+}
+
+std::string_view name_of(const Node& node) {
+  return std::visit([](const auto& n) { return n.kName; }, node);
+}
+
+}  // namespace tessera::program
