@@ -42,6 +42,14 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   set(TESSERA_ISAS neon i8mm)
 endif()
 
+# Kernels become one function at the end, where they say [[gnu::flatten]].
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # A loop over blocks whose last step is a short one would be compiled twice, for whole steps and for that one.
+  set(TESSERA_INLINING -fno-split-loops)
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+  set(TESSERA_INLINING "SHELL:-mllvm -inline-threshold=100000")  # clang's flatten looks one call deep
+endif()
+
 # Adds the per_isa sources of a room to its library, as one object library per instruction set.
 function(tessera_per_isa target folder)
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp)
@@ -58,7 +66,7 @@ function(tessera_per_isa target folder)
     endif()
     add_library(${target}_${isa} OBJECT ${sources_of_isa})
     tessera_settings(${target}_${isa})
-    target_compile_options(${target}_${isa} PRIVATE -fno-exceptions ${TESSERA_ISA_${isa}})
+    target_compile_options(${target}_${isa} PRIVATE -fno-exceptions ${TESSERA_ISA_${isa}} ${TESSERA_INLINING})
     target_compile_definitions(${target}_${isa} PRIVATE
       TESSERA_ISA=${isa} TESSERA_VOCABULARY="${parent}/${words}/vocabulary.h")
     if(TESSERA_SANITIZE MATCHES "undefined")

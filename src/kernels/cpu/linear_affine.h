@@ -26,7 +26,7 @@ struct PanelRows<V, UnpackAffine<V, bits>> : BlockRows<V, typename UnpackAffine<
   int64_t param_row_bytes;  // from row to row
 
   PanelRows() = default;
-  [[gnu::always_inline]] PanelRows(const LinearTile& tile, PanelPlace place)
+  PanelRows(const LinearTile& tile, PanelPlace place)
       : BlockRows<V, typename UnpackAffine<V, bits>::Block>(tile, place),
         dtype(tile.groups.dtype),
         param_bytes(dtype == DType::kF32 ? 4 : 2),
@@ -72,8 +72,8 @@ struct LoadParams {
   // `n_bytes` of parameters of each row from byte `at` on: out[j] belongs to values 32 j .. 32 j + 31 of 256. Meanwhile
   // asks for as many bytes from `ahead` on. A function of its own, because it is long, called once for 4096 values and
   // the same for any number of bits.
-  [[gnu::noinline]] static void run(const ParamRows<V>& rows, int64_t at, int n_bytes, DType dtype,
-                                    const std::byte* ahead, Floats (&out)[8]) {
+  [[gnu::noinline, gnu::flatten]] static void run(const ParamRows<V>& rows, int64_t at, int n_bytes, DType dtype,
+                                                  const std::byte* ahead, Floats (&out)[8]) {
     Floats params[kMostParams];
     for (int done = 0; done < n_bytes; done += 16) {
       Bits x[4];
@@ -90,21 +90,21 @@ struct LoadParams {
 
  private:
   // Of rows r, r + 4 and so on: up to 16 bytes, no byte past the `n_bytes`, which are a power of two from 4 on.
-  [[gnu::always_inline]] static Bits load(const std::byte* const* rows, int64_t at, int n_bytes) {
+  static Bits load(const std::byte* const* rows, int64_t at, int n_bytes) {
     if (n_bytes >= 16) return V::load_quarters([&](int q) { return rows[4 * q] + at; });
-    return V::set_quarters([&](int q) __attribute__((always_inline)) {
+    return V::set_quarters([&](int q) {
       if (n_bytes == 8) return word_of<uint64_t>(rows[4 * q] + at);
       return word_of<uint32_t>(rows[4 * q] + at);
     });
   }
   template <typename T>
-  [[gnu::always_inline]] static uint64_t word_of(const std::byte* p) {
+  static uint64_t word_of(const std::byte* p) {
     T word;
     __builtin_memcpy(&word, p, sizeof(word));
     return word;
   }
   // Dword `i` of each row: a parameter, or two of 16 bits.
-  [[gnu::always_inline]] static void widen(Bits dwords, DType dtype, Floats (&params)[kMostParams], int i) {
+  static void widen(Bits dwords, DType dtype, Floats (&params)[kMostParams], int i) {
     if (dtype == DType::kF32) {
       params[i] = V::as_floats(dwords);
     } else if (dtype == DType::kF16) {
@@ -123,11 +123,11 @@ class PanelScales32<V, UnpackAffine<V, bits>> {
   using F = UnpackAffine<V, bits>;
   using Floats = typename V::Floats;
 
-  [[gnu::always_inline]] PanelScales32(const PanelRows<V, F>& rows, int64_t offset, const Lanes<V>&) {
+  PanelScales32(const PanelRows<V, F>& rows, int64_t offset, const Lanes<V>&) {
     const int64_t step = offset / static_cast<int64_t>(8 * sizeof(typename F::Block)), at = step * rows.step_bytes;
     // The parameters of the rows after these lie behind theirs: each step asks for its share of them.
     const int64_t after = V::kRows * (rows.param_row_bytes + at);
-    const auto load = [&](const ParamRows<V>& params, Floats(&out)[8]) __attribute__((always_inline)) {
+    const auto load = [&](const ParamRows<V>& params, Floats(&out)[8]) {
       LoadParams<V>::run(params, at, rows.step_bytes, rows.dtype, params.row[0] + after, out);
     };
     load(rows.scales, d_);
@@ -136,7 +136,7 @@ class PanelScales32<V, UnpackAffine<V, bits>> {
       for (int j = 0; j < 8; ++j) m_[j] = Floats::fma(Floats::set(F::kBias), d_[j], m_[j]);
   }
   template <int j>
-  [[gnu::always_inline]] void load(Floats& d, Floats& m) const {
+  void load(Floats& d, Floats& m) const {
     d = d_[j];
     m = m_[j];
   }

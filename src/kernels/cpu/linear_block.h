@@ -19,12 +19,11 @@ struct TilePanels {
 
 // F::codes with the requests for what comes next.
 template <class V, class F, class Use>
-[[gnu::always_inline]] inline void for_each_code_vector(const Lanes<V>& lanes, Use&& use) {
-  F::codes(
-      lanes, [&]<int k4>(typename V::Bits codes) __attribute__((always_inline)) {
-        lanes.template ask<k4>(codes);
-        use.template operator()<k4>(codes);
-      });
+inline void for_each_code_vector(const Lanes<V>& lanes, Use&& use) {
+  F::codes(lanes, [&]<int k4>(typename V::Bits codes) {
+    lanes.template ask<k4>(codes);
+    use.template operator()<k4>(codes);
+  });
 }
 
 // What turns a block's sums into values, formats of 256 values.
@@ -33,7 +32,7 @@ struct BlockParams256 {
   typename V::Bits scales[4], mins[4];  // as in Scales256
   typename V::Floats d, minus_dmin;
 
-  [[gnu::always_inline]] explicit BlockParams256(const Lanes<V>& lanes) {
+  explicit BlockParams256(const Lanes<V>& lanes) {
     const Scales256<V> of = F::scales(lanes);
     for (int c = 0; c < 256 / F::kGroup / 4; ++c) {
       scales[c] = of.scales[c];
@@ -46,16 +45,15 @@ struct BlockParams256 {
 
 // One block's step of the accumulators: `sum` and `min` are S and M of arithmetic.md.
 template <class F, class Floats>
-[[gnu::always_inline]] inline Floats add_block(Floats acc, Floats d_x, Floats d, Floats sum, Floats minus_dmin,
-                                               Floats min) {
+inline Floats add_block(Floats acc, Floats d_x, Floats d, Floats sum, Floats minus_dmin, Floats min) {
   if constexpr (F::kHasMin) return Floats::fma(d_x, Floats::fma(d, sum, minus_dmin * min), acc);
   return Floats::fma(d * d_x, sum, acc);
 }
 
 // The same for block j of eight, formats of 32 values; `sum`: of the products of (code - bias).
 template <class V, class F, class Floats = typename V::Floats>
-[[gnu::always_inline]] inline Floats add_small_block(Floats acc, const ActivationBlock32x8& x, int j, Floats d,
-                                                     Floats m, typename V::Bits sum) {
+inline Floats add_small_block(Floats acc, const ActivationBlock32x8& x, int j, Floats d, Floats m,
+                              typename V::Bits sum) {
   acc = Floats::fma(d * Floats::set(x.d[j]), V::to_floats(sum), acc);
   if constexpr (F::kHasMin)
     acc = Floats::fma(m * Floats::set(-x.d[j]), V::to_floats(V::load_splat4(x.minus_sums + j)), acc);

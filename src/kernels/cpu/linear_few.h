@@ -18,21 +18,20 @@ namespace tessera::kernels::cpu {
 // What a panel's work is overlapped with: reading the next one, the thread's next tile after the last. Of neighbours:
 // distant rows ask along themselves.
 template <class V>
-[[gnu::always_inline]] inline const std::byte* after_panel(const LinearTile& tile, PanelPlace place) {
+inline const std::byte* after_panel(const LinearTile& tile, PanelPlace place) {
   const int next = place.first + V::kRows;
   return next < tile.n_rows ? tile.weights + next * tile.row_bytes : tile.next;
 }
 
 template <class V, class Rows>
-[[gnu::always_inline]] inline Lanes<V> lanes_of_few(const Rows& rows, int64_t offset, int64_t n_bytes,
-                                                    const std::byte* ahead) {
+inline Lanes<V> lanes_of_few(const Rows& rows, int64_t offset, int64_t n_bytes, const std::byte* ahead) {
   if constexpr (V::kDistantRows) return rows.distant_lanes(offset, n_bytes);
   return rows.lanes(offset, n_bytes, ahead);
 }
 
 // Asks for what lies at `offset` of the panel's rows a second time, spread over the codes.
 template <class V, int k4, int64_t kBytes, class Rows>
-[[gnu::always_inline]] inline void fetch_next_blocks(typename V::Bits& codes, const Rows& rows, int64_t offset) {
+inline void fetch_next_blocks(typename V::Bits& codes, const Rows& rows, int64_t offset) {
   constexpr int kEach = 64 / V::kRows;  // vectors of codes
   if constexpr (k4 % kEach == 0) fetch_near<V, kBytes>(codes, rows.row[k4 / kEach] + offset);
 }
@@ -48,8 +47,8 @@ class FewSums {
   // The codes of values 4 k4 .. 4 k4 + 3; x: the tokens' activations. When a sum is complete, take.template
   // operator()<t>(sum).
   template <int k4, class Activation, class Take>
-  [[gnu::always_inline]] void add(Bits codes, const Activation* x, Take&& take) {
-    unroll<T>([&]<int t>() __attribute__((always_inline)) {
+  void add(Bits codes, const Activation* x, Take&& take) {
+    unroll_flat<T>([&]<int t>() {
       const Bits q = V::load_splat4(x[t].q + 4 * k4);
       if constexpr (kWords) {
         const Bits pairs = V::multiply_pairs(codes, q);
@@ -58,8 +57,7 @@ class FewSums {
         sums_[t] = V::template dot<kWide<F>>(k4 % kSteps == 0 ? V::zero() : sums_[t], codes, q);
       }
     });
-    if constexpr (k4 % kSteps == kSteps - 1)
-      unroll<T>([&]<int t>() __attribute__((always_inline)) { take.template operator()<t>(sums_[t]); });
+    if constexpr (k4 % kSteps == kSteps - 1) unroll_flat<T>([&]<int t>() { take.template operator()<t>(sums_[t]); });
   }
 
  private:
@@ -77,8 +75,8 @@ struct Few256 {
 
   // T tokens from x on.
   template <int T>
-  [[gnu::always_inline]] static void panel(const PanelRows<V, F>& rows, const ActivationView& x, int token,
-                                           const std::byte* ahead, Floats (&acc)[T]) {
+  static void panel(const PanelRows<V, F>& rows, const ActivationView& x, int token, const std::byte* ahead,
+                    Floats (&acc)[T]) {
     const Activation* of_block = x.blocks256 + token;
     for (int64_t b = 0; b < x.k / 256; ++b, of_block += x.m, ahead += V::kRows * kBytes)
       block(rows, b * kBytes, ahead, of_block, acc);
@@ -88,32 +86,30 @@ struct Few256 {
   static constexpr int kGroups = 256 / F::kGroup;
 
   template <int T>
-  [[gnu::always_inline]] static void block(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead,
-                                           const Activation* x, Floats (&acc)[T]) {
+  static void block(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead, const Activation* x,
+                    Floats (&acc)[T]) {
     using Sums = FewSums<V, F, F::kGroup / 4, T>;
     const Lanes<V> lanes = lanes_of_few<V>(rows, offset, kBytes, ahead);
     const BlockParams256<V, F> params(lanes);
     Sums sums;
     Bits totals[T], weighed[T];
-    unroll<T>([&]<int t>() __attribute__((always_inline)) { totals[t] = weighed[t] = V::zero(); });
+    unroll_flat<T>([&]<int t>() { totals[t] = weighed[t] = V::zero(); });
     constexpr bool kMinsFirst = F::kHasMin && T < kGroups / 4;  // sums of theirs take fewer registers than they do
     if constexpr (kMinsFirst) weigh(params.mins, x, weighed);
-    for_each_code_vector<V, F>(
-        lanes, [&]<int k4>(Bits codes) __attribute__((always_inline)) {
-          constexpr int g = k4 / (F::kGroup / 4);
-          fetch_next_blocks<V, k4, kBytes>(codes, rows, offset + kBytes);
-          sums.template add<k4>(
-              codes, x, [&]<int t>(Bits sum) __attribute__((always_inline)) {
-                const Bits scale = GroupSums<V, F>::template scale<g % 4>(params.scales[g / 4]);
-                if constexpr (Sums::kWords)
-                  totals[t] = V::dot_words(totals[t], sum, scale);
-                else
-                  totals[t] = V::add(totals[t], V::multiply(sum, scale));
-              });
-        });
+    for_each_code_vector<V, F>(lanes, [&]<int k4>(Bits codes) {
+      constexpr int g = k4 / (F::kGroup / 4);
+      fetch_next_blocks<V, k4, kBytes>(codes, rows, offset + kBytes);
+      sums.template add<k4>(codes, x, [&]<int t>(Bits sum) {
+        const Bits scale = GroupSums<V, F>::template scale<g % 4>(params.scales[g / 4]);
+        if constexpr (Sums::kWords)
+          totals[t] = V::dot_words(totals[t], sum, scale);
+        else
+          totals[t] = V::add(totals[t], V::multiply(sum, scale));
+      });
+    });
     if constexpr (F::kHasMin && !kMinsFirst) weigh(params.mins, x, weighed);
     if constexpr (kBiasLeft<V, F> != 0) weigh(params.scales, x, weighed);
-    unroll<T>([&]<int t>() __attribute__((always_inline)) {
+    unroll_flat<T>([&]<int t>() {
       Floats min;
       if constexpr (F::kHasMin)
         min = V::to_floats(weighed[t]);
@@ -125,10 +121,10 @@ struct Few256 {
 
   // Per token: the sum over all groups of a byte of theirs times the sum of the activations.
   template <int T>
-  [[gnu::always_inline]] static void weigh(const Bits (&bytes)[4], const Activation* x, Bits (&total)[T]) {
-    unroll<kGroups / 4>([&]<int c>() __attribute__((always_inline)) {
+  static void weigh(const Bits (&bytes)[4], const Activation* x, Bits (&total)[T]) {
+    unroll_flat<kGroups / 4>([&]<int c>() {
       const Bits low = V::low_pair_signed(bytes[c]), high = V::high_pair_signed(bytes[c]);
-      unroll<T>([&]<int t>() __attribute__((always_inline)) {
+      unroll_flat<T>([&]<int t>() {
         const int16_t* sums = (F::kGroup == 32 ? x[t].sums32 : x[t].sums16) + 4 * c;
         total[t] = V::dot_words(total[t], low, V::load_splat4(sums));
         total[t] = V::dot_words(total[t], high, V::load_splat4(sums + 2));
@@ -146,8 +142,8 @@ struct Few32 {
   static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);  // of a step
 
   template <int T>
-  [[gnu::always_inline]] static void panel(const PanelRows<V, F>& rows, const ActivationView& x, int token,
-                                           const std::byte* ahead, Floats (&acc)[T]) {
+  static void panel(const PanelRows<V, F>& rows, const ActivationView& x, int token, const std::byte* ahead,
+                    Floats (&acc)[T]) {
     const Activation* of_step = x.blocks32 + token;
     const int64_t n_blocks = x.k / 32, n_whole = n_blocks / 8 * 8;
     std::optional<PaddedTail<V, F>> tail;
@@ -161,34 +157,31 @@ struct Few32 {
 
  private:
   template <int T>
-  [[gnu::always_inline]] static void step(const PanelRows<V, F>& rows, int64_t offset, int n_blocks,
-                                          const std::byte* ahead, const Activation* x, Floats (&acc)[T]) {
+  static void step(const PanelRows<V, F>& rows, int64_t offset, int n_blocks, const std::byte* ahead,
+                   const Activation* x, Floats (&acc)[T]) {
     using Sums = FewSums<V, F, 8, T>;
     const Lanes<V> lanes = lanes_of_few<V>(rows, offset, kBytes, ahead);
     const PanelScales32<V, F> scales(rows, offset, lanes);
     Sums sums;
     Bits of_block[T];
-    for_each_code_vector<V, F>(
-        lanes, [&]<int k4>(Bits codes) __attribute__((always_inline)) {
-          constexpr int j = k4 / 8;
-          fetch_next_blocks<V, k4, kBytes>(codes, rows, offset + kBytes);
-          if constexpr (Sums::kWords && k4 % 8 == 0)
-            unroll<T>([&]<int t>() __attribute__((always_inline)) { of_block[t] = V::zero(); });
-          sums.template add<k4>(
-              codes, x, [&]<int t>(Bits sum) __attribute__((always_inline)) {
-                of_block[t] = Sums::kWords ? V::dot_words(of_block[t], sum, V::splat32(0x00010001)) : sum;
-              });
-          if (k4 % 8 == 7 && j < n_blocks) add_blocks<j>(scales, x, of_block, acc);
-        });
+    for_each_code_vector<V, F>(lanes, [&]<int k4>(Bits codes) {
+      constexpr int j = k4 / 8;
+      fetch_next_blocks<V, k4, kBytes>(codes, rows, offset + kBytes);
+      if constexpr (Sums::kWords && k4 % 8 == 0) unroll_flat<T>([&]<int t>() { of_block[t] = V::zero(); });
+      sums.template add<k4>(codes, x, [&]<int t>(Bits sum) {
+        of_block[t] = Sums::kWords ? V::dot_words(of_block[t], sum, V::splat32(0x00010001)) : sum;
+      });
+      if (k4 % 8 == 7 && j < n_blocks) add_blocks<j>(scales, x, of_block, acc);
+    });
   }
 
   // Block j of T tokens: from its sums to the accumulators.
   template <int j, int T>
-  [[gnu::always_inline]] static void add_blocks(const PanelScales32<V, F>& scales, const Activation* x,
-                                                const Bits (&sums)[T], Floats (&acc)[T]) {
+  static void add_blocks(const PanelScales32<V, F>& scales, const Activation* x, const Bits (&sums)[T],
+                         Floats (&acc)[T]) {
     Floats d, m;
     scales.template load<j>(d, m);
-    unroll<T>([&]<int t>() __attribute__((always_inline)) {
+    unroll_flat<T>([&]<int t>() {
       Bits sum = sums[t];
       if constexpr (kBiasLeft<V, F> != 0) sum = V::add(sum, group_start<V, F, 1>(x[t], j));
       acc[t] = add_small_block<V, F>(acc[t], x[t], j, d, m, sum);
@@ -217,22 +210,22 @@ class FewTokens {
   // T tokens from t on or, if half as many are enough, these. Those past the last one are computed from whatever lies
   // there (ActivationView) and not kept. Returns how many.
   template <int T>
-  [[gnu::always_inline]] static int most_tokens(const LinearTile& tile, const PanelRows<V, F>& rows, PanelPlace place,
-                                                const std::byte* ahead, int t) {
+  static int most_tokens(const LinearTile& tile, const PanelRows<V, F>& rows, PanelPlace place, const std::byte* ahead,
+                         int t) {
     if constexpr (T > 1)
       if (2 * (tile.n_tokens - t) <= T) return most_tokens<T / 2>(tile, rows, place, ahead, t);
     tokens<T>(tile, rows, place, ahead, t);
     return T;
   }
   template <int T>
-  [[gnu::noinline]] static void tokens(const LinearTile& tile, const PanelRows<V, F>& rows, PanelPlace place,
-                                       const std::byte* ahead, int t) {
+  [[gnu::noinline, gnu::flatten]] static void tokens(const LinearTile& tile, const PanelRows<V, F>& rows,
+                                                     PanelPlace place, const std::byte* ahead, int t) {
     Floats acc[T];
     for (Floats& of_token : acc) of_token = Floats::zero();
     Driver::panel(rows, tile.x, t, ahead, acc);
     for (int i = 0; i < T && t + i < tile.n_tokens; ++i) store(acc[i], tile, place, t + i);
   }
-  [[gnu::always_inline]] static void store(Floats acc, const LinearTile& tile, PanelPlace place, int token) {
+  static void store(Floats acc, const LinearTile& tile, PanelPlace place, int token) {
     if constexpr (!V::kDistantRows) return acc.store(tile.out + tile.sums.of(place.first, token));
     float lanes[V::kRows];
     acc.store(lanes);

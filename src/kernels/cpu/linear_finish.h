@@ -42,7 +42,7 @@ template <class Floats, typename T, typename Store>
 
 // `n_rows` rows from `row` on, as far as the tile has them.
 template <class Floats>
-void finish(const LinearTile& tile, int row, int n_rows, int token, int n_tokens) {
+[[gnu::noinline]] void finish(const LinearTile& tile, int row, int n_rows, int token, int n_tokens) {
   if (!tile.output && !tile.bias) return;
   const int end = row + n_rows < tile.n_rows ? row + n_rows : tile.n_rows;
   const DType dtype = tile.output ? tile.output->dtype : DType::kF32;

@@ -80,7 +80,7 @@ class MatrixTile {
   // Panel p times n_sets sets of tokens from t on. A last set of fewer tokens than the registers have rows begins among
   // those of the set before it.
   template <int n_sets>
-  void multiply(int p, int t) {
+  [[gnu::noinline, gnu::flatten]] void multiply(int p, int t) {
     const int last = tile_.n_tokens - n_rows_, base = std::min(t, last), second = std::min(t + n_rows_, last);
     const Microtile& before = microtiles_[newest_];
     newest_ ^= 1;
@@ -91,21 +91,20 @@ class MatrixTile {
             .end = (n_sets == 2 ? second : base) + n_rows_ - base,
             .second = n_sets == 2 ? second - base : kMatrixTokens,
             .slot = newest_};
-    sums_.template multiply<n_sets>(
-        panels_[p], x_ + base, x_ + second, mine, before, [&](int part, int n_parts) __attribute__((always_inline)) {
-          fetch_activations(n_parts);
-          finish_part(before, part, n_parts);
-        });
+    sums_.template multiply<n_sets>(panels_[p], x_ + base, x_ + second, mine, before, [&](int part, int n_parts) {
+      fetch_activations(n_parts);
+      finish_part(before, part, n_parts);
+    });
   }
 
   // Asks for some of the next step's activations, all of them in as many parts as this step's products take.
-  [[gnu::always_inline]] void fetch_activations(int n_parts) {
+  void fetch_activations(int n_parts) {
     const int64_t n_lines = static_cast<int64_t>(S::kSets * kMatrixTokens * sizeof(Activation) / 64) / n_parts;
     for (int64_t i = 0; i < n_lines; i += n_panels_, next_x_ += 64) V::prefetch(next_x_);
   }
 
   // Part `part` of `n_parts` of a microtile's tokens get what this step adds to their values.
-  [[gnu::always_inline]] void finish_part(const Microtile& of, int part, int n_parts) {
+  void finish_part(const Microtile& of, int part, int n_parts) {
     const int n = of.end - of.begin, begin = of.begin + n * part / n_parts, end = of.begin + n * (part + 1) / n_parts;
     const int row = of.panel * V::kRows, token = of.base + begin;
     float* out = tile_.out + tile_.sums.of(row, token);

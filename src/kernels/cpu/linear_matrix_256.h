@@ -20,26 +20,26 @@ struct MatrixPanel256 {
   alignas(64) float d[16], minus_dmin[16];
 
   static constexpr int64_t kBytes = sizeof(typename F::Block);
-  [[gnu::always_inline]] void unpack(const PanelRows<V, F>& rows, int64_t block, int64_t, const std::byte* ahead) {
+  [[gnu::noinline, gnu::flatten]] void unpack(const PanelRows<V, F>& rows, int64_t block, int64_t,
+                                              const std::byte* ahead) {
     const Lanes<V> lanes = rows.lanes(block * kBytes, kBytes, ahead);
     const BlockParams256<V, F> params(lanes);
     params.d.store(d);
     if constexpr (F::kHasMin) {
       params.minus_dmin.store(minus_dmin);
-      unroll<16>([&]<int j>() __attribute__((always_inline)) {
+      unroll_flat<16>([&]<int j>() {
         constexpr int kOf = 16 * j / F::kGroup;
         const Bits byte = V::template shift_right32<8 * (kOf % 4)>(params.mins[kOf / 4]) & V::splat32(255);
         V::store(V::bf16_twice(byte), mins[j]);
       });
     }
     const Factors factors(params.scales);
-    for_each_code_vector<V, F>(
-        lanes, [&]<int k4>(Bits codes) __attribute__((always_inline)) {
-          constexpr int kOf = 4 * k4 / F::kGroup;
-          const Bits even = factors.template times<kOf, 0>(codes), odd = factors.template times<kOf, 1>(codes);
-          V::store(V::low_bytes(even, odd), low[k4]);
-          V::store(V::high_bytes(even, odd), high[k4]);
-        });
+    for_each_code_vector<V, F>(lanes, [&]<int k4>(Bits codes) {
+      constexpr int kOf = 4 * k4 / F::kGroup;
+      const Bits even = factors.template times<kOf, 0>(codes), odd = factors.template times<kOf, 1>(codes);
+      V::store(V::low_bytes(even, odd), low[k4]);
+      V::store(V::high_bytes(even, odd), high[k4]);
+    });
   }
 
  private:
@@ -48,8 +48,8 @@ struct MatrixPanel256 {
     static constexpr int kGroups = 256 / F::kGroup;
     alignas(64) unsigned char factor[kGroups][2][64], bias[F::kBias == 0 ? 1 : kGroups][2][64];
 
-    [[gnu::always_inline]] explicit Factors(const Bits (&scales)[4]) {
-      unroll<kGroups>([&]<int g>() __attribute__((always_inline)) {
+    explicit Factors(const Bits (&scales)[4]) {
+      unroll_flat<kGroups>([&]<int g>() {
         const Bits of[] = {V::template factor_of_even<g % 4>(scales[g / 4]),
                            V::template factor_of_odd<g % 4>(scales[g / 4])};
         for (int odd = 0; odd < 2; ++odd) {
@@ -59,7 +59,7 @@ struct MatrixPanel256 {
       });
     }
     template <int g, int odd>
-    [[gnu::always_inline]] Bits times(Bits codes) const {
+    Bits times(Bits codes) const {
       const Bits product = V::multiply_pairs(codes, V::load(factor[g][odd]));
       if constexpr (F::kBias == 0) return product;
       return V::subtract16(product, V::load(bias[g][odd]));
@@ -80,8 +80,8 @@ class MatrixSums256 {
 
   // The sums stay in registers; `before`'s leave to memory.
   template <int n_sets, class Between>
-  [[gnu::always_inline]] void multiply(const Panel& panel, const Activation* x, const Activation* second,
-                                       const Microtile& mine, const Microtile& before, Between&& between) {
+  void multiply(const Panel& panel, const Activation* x, const Activation* second, const Microtile& mine,
+                const Microtile& before, Between&& between) {
     constexpr int64_t kStride = sizeof(Activation);
     constexpr int kPieces = 256 / kPieceValues;
     if constexpr (F::kHasMin) {
@@ -93,7 +93,7 @@ class MatrixSums256 {
       V::template take_tile<2>(low_ + before.second);
       if constexpr (n_sets == 2) V::template dot_tiles_bf16<2, 5, 6>();
     }
-    unroll<kPieces>([&]<int i>() __attribute__((always_inline)) {
+    unroll_flat<kPieces>([&]<int i>() {
       V::template load_tile<4>(x->q + kPieceValues * i, kStride);
       V::template load_tile<6>(panel.low[kPieceValues / 4 * i], 64);
       V::template load_tile<7>(panel.high[kPieceValues / 4 * i], 64);
@@ -119,8 +119,8 @@ class MatrixSums256 {
 
   // Rows [begin, end); `x` and `out` are the first one's.
   template <bool kFirst>
-  [[gnu::always_inline]] void finish(const Panel& panel, const Microtile& of, int begin, int end, const Activation* x,
-                                     float* out, int64_t stride) const {
+  void finish(const Panel& panel, const Microtile& of, int begin, int end, const Activation* x, float* out,
+              int64_t stride) const {
     using Floats = typename V::Floats;
     const Floats d = Floats::load(panel.d), minus_dmin = Floats::load(panel.minus_dmin);
     for (int i = begin; i < end; ++i, ++x, out += stride) {
@@ -135,7 +135,7 @@ class MatrixSums256 {
  private:
   // Sums of values follow those of mins in a register.
   template <int tile>
-  [[gnu::always_inline]] static void take_for_low(float (*mins)[16], int32_t (*low)[16]) {
+  static void take_for_low(float (*mins)[16], int32_t (*low)[16]) {
     if constexpr (F::kHasMin)
       V::template take_tile<tile>(mins);
     else

@@ -15,7 +15,7 @@ struct MatrixPanel32 : Panel32<V, F> {  // with signed codes
   using Base = Panel32<V, F>;
   int n_blocks;
 
-  [[gnu::always_inline]] void unpack(const PanelRows<V, F>& rows, int64_t step, int64_t k, const std::byte* ahead) {
+  void unpack(const PanelRows<V, F>& rows, int64_t step, int64_t k, const std::byte* ahead) {
     const int64_t all = k / 32, first = 8 * step;
     n_blocks = all - first < 8 ? static_cast<int>(all - first) : 8;
     if (n_blocks == 8)
@@ -40,9 +40,9 @@ class MatrixSums32 {
 
   // The sums of the last four blocks stay in registers; `before`'s leave to memory.
   template <int n_sets, class Between>
-  [[gnu::always_inline]] void multiply(const Panel& panel, const Activation* x, const Activation*,
-                                       const Microtile& mine, const Microtile& before, Between&& between) {
-    unroll<8>([&]<int j>() __attribute__((always_inline)) {
+  void multiply(const Panel& panel, const Activation* x, const Activation*, const Microtile& mine,
+                const Microtile& before, Between&& between) {
+    unroll_flat<8>([&]<int j>() {
       constexpr int kSum = j % 4, kTokens = 4 + j % 2, kCodes = 6 + j % 2;
       V::template load_tile<kTokens>(x->q + 32 * j, sizeof(Activation));
       V::template load_tile<kCodes>(panel.codes.at[8 * j], 64);
@@ -53,22 +53,22 @@ class MatrixSums32 {
   }
 
   void store_last(const Microtile& of) {
-    unroll<4>([&]<int j>() __attribute__((always_inline)) { V::template take_tile<j>(sums_[of.slot][j + 4]); });
+    unroll_flat<4>([&]<int j>() { V::template take_tile<j>(sums_[of.slot][j + 4]); });
   }
 
   // Rows [begin, end); `x` and `out` are the first one's.
   template <bool kFirst>
-  [[gnu::always_inline]] void finish(const Panel& panel, const Microtile& of, int begin, int end, const Activation* x,
-                                     float* out, int64_t stride) const {
+  void finish(const Panel& panel, const Microtile& of, int begin, int end, const Activation* x, float* out,
+              int64_t stride) const {
     using Floats = typename V::Floats;
     for (int i = begin; i < end; ++i, ++x, out += stride) {
       Floats acc = kFirst ? Floats::zero() : Floats::load(out);
-      const auto add = [&](int j) __attribute__((always_inline)) {
+      const auto add = [&](int j) {
         acc = add_small_block<V, F>(acc, *x, j, Floats::load(panel.d[j]), Floats::load(panel.m[j]),
                                     V::load(sums_[of.slot][j][i]));
       };
       if (panel.n_blocks == 8)
-        unroll<8>([&]<int j>() __attribute__((always_inline)) { add(j); });
+        unroll_flat<8>([&]<int j>() { add(j); });
       else
         for (int j = 0; j < panel.n_blocks; ++j) add(j);
       acc.store(out);

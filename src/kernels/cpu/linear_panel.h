@@ -24,22 +24,21 @@ struct PanelCodes {
   alignas(64) unsigned char at[64][4 * V::kRows];
 
   template <class F>
-  [[gnu::always_inline]] void unpack(const Lanes<V>& lanes) {
+  void unpack(const Lanes<V>& lanes) {
     typename V::Bits even;
-    for_each_code_vector<V, F>(
-        lanes, [&]<int k4>(typename V::Bits codes) __attribute__((always_inline)) {
-          if constexpr (V::kProducts == Products::kTokenPairs) {
-            if constexpr (k4 % 2 == 0) {
-              even = codes;
-            } else {
-              V::interleave(even, codes);
-              V::store(even, at[k4 - 1]);
-              V::store(codes, at[k4]);
-            }
-          } else {
-            V::store(codes, at[k4]);
-          }
-        });
+    for_each_code_vector<V, F>(lanes, [&]<int k4>(typename V::Bits codes) {
+      if constexpr (V::kProducts == Products::kTokenPairs) {
+        if constexpr (k4 % 2 == 0) {
+          even = codes;
+        } else {
+          V::interleave(even, codes);
+          V::store(even, at[k4 - 1]);
+          V::store(codes, at[k4]);
+        }
+      } else {
+        V::store(codes, at[k4]);
+      }
+    });
   }
 };
 
@@ -58,15 +57,13 @@ struct Panel256 {
 
   // `ahead`: as many bytes to fetch meanwhile.
   static constexpr int64_t kBytes = sizeof(typename F::Block);
-  [[gnu::always_inline]] void unpack(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead) {
+  [[gnu::noinline, gnu::flatten]] void unpack(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead) {
     const Lanes<V> lanes = rows.lanes(offset, kBytes, ahead);
     codes.template unpack<F>(lanes);
     const BlockParams256<V, F> params(lanes);
-    unroll<kGroups / 4>([&]<int c>() __attribute__((always_inline)) {
+    unroll<kGroups / 4>([&]<int c>() {
       if constexpr (!Sums::kScalePairs)
-        unroll<4>([&]<int byte>() __attribute__((always_inline)) {
-          V::store(Sums::template scale<byte>(params.scales[c]), scales[4 * c + byte]);
-        });
+        unroll<4>([&]<int byte>() { V::store(Sums::template scale<byte>(params.scales[c]), scales[4 * c + byte]); });
       if constexpr (kPairs) {
         V::store(V::low_pair_signed(params.scales[c]), scale_pairs[2 * c]);
         V::store(V::high_pair_signed(params.scales[c]), scale_pairs[2 * c + 1]);
@@ -90,28 +87,27 @@ struct Multiply256 {
 
   // One block of R panels and T tokens; x[t] and out + t kTileRows are the tokens'. `first`: out holds nothing yet.
   template <int R, int T>
-  static void run(const Panel* panels, int, bool first, const Activation* x, float* out) {
+  [[gnu::noinline, gnu::flatten]] static void run(const Panel* panels, int, bool first, const Activation* x,
+                                                  float* out) {
     asm volatile("" : : : "memory");  // keeps the panels' scales out of registers that the sums need
     Bits scaled[R][T];
-    for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) { scaled[r][t] = V::zero(); });
+    for_each<R, T>([&]<int r, int t>() { scaled[r][t] = V::zero(); });
     Panel::Sums::scaled_groups(panels, x, scaled);
     // Rows at once: more sums of mins beside those of values do not fit the registers.
     constexpr int kRows = (F::kHasMin || Panel::Sums::kUnbiasAtEnd) && R % 2 == 0 ? 2 : R;
-    unroll<R / kRows>([&]<int i>() __attribute__((always_inline)) {
-      finish<kRows>(panels + i * kRows, first, x, scaled + i * kRows, out + i * kRows * V::kRows);
-    });
+    unroll<R / kRows>(
+        [&]<int i>() { finish<kRows>(panels + i * kRows, first, x, scaled + i * kRows, out + i * kRows * V::kRows); });
   }
 
  private:
   // The sums of a block's R panels and T tokens, with what makes values of them, go to `out`.
   template <int R, int T>
-  [[gnu::always_inline]] static void finish(const Panel* panels, bool first, const Activation* x, Bits (*scaled)[T],
-                                            float* out) {
+  static void finish(const Panel* panels, bool first, const Activation* x, Bits (*scaled)[T], float* out) {
     Bits sums[R][T], mins[R][T];
     if constexpr (Panel::Sums::kUnbiasAtEnd)
       dot_pairs([&](int r, int p) { return V::load(panels[r].scale_pairs[p]); }, x, sums);
     if constexpr (F::kHasMin) dot_pairs([&](int r, int p) { return V::load(panels[r].mins[p]); }, x, mins);
-    for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
+    for_each<R, T>([&]<int r, int t>() {
       float* to = out + t * kTileRows + r * V::kRows;
       if constexpr (Panel::Sums::kUnbiasAtEnd)
         scaled[r][t] = V::subtract(scaled[r][t], V::template shift_left32<__builtin_ctz(F::kBias)>(sums[r][t]));
@@ -126,18 +122,14 @@ struct Multiply256 {
   // Per row and token: the sum over all groups of a word of the panel times the token's sum. What is loaded serves all
   // rows or all tokens: else loads would take longer than the products.
   template <int R, int T, class Load>
-  [[gnu::always_inline]] static void dot_pairs(const Load& load, const Activation* x, Bits (&total)[R][T]) {
-    for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) { total[r][t] = V::zero(); });
-    unroll<Panel::kGroups / 2>([&]<int p>() __attribute__((always_inline)) {
+  static void dot_pairs(const Load& load, const Activation* x, Bits (&total)[R][T]) {
+    for_each<R, T>([&]<int r, int t>() { total[r][t] = V::zero(); });
+    unroll<Panel::kGroups / 2>([&]<int p>() {
       Bits of_token[T];
-      unroll<T>([&]<int t>() __attribute__((always_inline)) {
-        of_token[t] = V::load_splat4((F::kGroup == 32 ? x[t].sums32 : x[t].sums16) + 2 * p);
-      });
-      unroll<R>([&]<int r>() __attribute__((always_inline)) {
+      unroll<T>([&]<int t>() { of_token[t] = V::load_splat4((F::kGroup == 32 ? x[t].sums32 : x[t].sums16) + 2 * p); });
+      unroll<R>([&]<int r>() {
         const Bits of_rows = load(r, p);
-        unroll<T>([&]<int t>() __attribute__((always_inline)) {
-          total[r][t] = V::dot_words(total[r][t], of_rows, of_token[t]);
-        });
+        unroll<T>([&]<int t>() { total[r][t] = V::dot_words(total[r][t], of_rows, of_token[t]); });
       });
     });
   }
@@ -150,11 +142,11 @@ struct Panel32 {
   alignas(64) float m[8][V::kRows];
 
   static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);
-  [[gnu::always_inline]] void unpack(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead) {
+  [[gnu::noinline, gnu::flatten]] void unpack(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead) {
     const Lanes<V> lanes = rows.lanes(offset, kBytes, ahead);
     codes.template unpack<F>(lanes);
     const PanelScales32<V, F> scales(rows, offset, lanes);
-    unroll<8>([&]<int j>() __attribute__((always_inline)) {
+    unroll<8>([&]<int j>() {
       typename V::Floats of_d, of_m;
       scales.template load<j>(of_d, of_m);
       of_d.store(d[j]);
@@ -172,22 +164,21 @@ struct Multiply32 {
 
   // Up to eight blocks of R panels and T tokens.
   template <int R, int T>
-  static void run(const Panel* panels, int n_blocks, bool first, const Activation* x, float* out) {
+  [[gnu::noinline, gnu::flatten]] static void run(const Panel* panels, int n_blocks, bool first, const Activation* x,
+                                                  float* out) {
     asm volatile("" : : : "memory");  // keeps the panels' scales out of registers that the sums need
     Floats acc[R][T];
-    for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
-      acc[r][t] = first ? Floats::zero() : Floats::load(out + t * kTileRows + r * V::kRows);
-    });
+    for_each<R, T>(
+        [&]<int r, int t>() { acc[r][t] = first ? Floats::zero() : Floats::load(out + t * kTileRows + r * V::kRows); });
     for (int j = 0; j < n_blocks; ++j) {
       Bits sums[R][T];
       GroupSums<V, F>::template group<8, 1>(panels, x, 8 * j, j, sums);
-      for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
+      for_each<R, T>([&]<int r, int t>() {
         acc[r][t] = add_small_block<V, F>(acc[r][t], x[t], j, Floats::load(panels[r].d[j]),
                                           Floats::load(panels[r].m[j]), sums[r][t]);
       });
     }
-    for_each<R, T>([&]<int r, int t>()
-                       __attribute__((always_inline)) { acc[r][t].store(out + t * kTileRows + r * V::kRows); });
+    for_each<R, T>([&]<int r, int t>() { acc[r][t].store(out + t * kTileRows + r * V::kRows); });
   }
 };
 

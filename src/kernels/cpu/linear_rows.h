@@ -37,16 +37,14 @@ struct BlockRows {
   const std::byte* row[V::kRows];
 
   BlockRows() = default;
-  [[gnu::always_inline]] BlockRows(const LinearTile& tile, PanelPlace place) {
+  BlockRows(const LinearTile& tile, PanelPlace place) {
     for (int r = 0; r < V::kRows; ++r) row[r] = tile.weights + place.row(tile, r) * tile.row_bytes;
   }
   // n_bytes of each row from `offset` on; of rows far apart.
-  [[gnu::always_inline]] Lanes<V> lanes(int64_t offset, int64_t n_bytes, const std::byte* ahead) const {
+  Lanes<V> lanes(int64_t offset, int64_t n_bytes, const std::byte* ahead) const {
     return Lanes<V>(row, offset, n_bytes, ahead);
   }
-  [[gnu::always_inline]] Lanes<V> distant_lanes(int64_t offset, int64_t n_bytes) const {
-    return Lanes<V>(row, offset, n_bytes);
-  }
+  Lanes<V> distant_lanes(int64_t offset, int64_t n_bytes) const { return Lanes<V>(row, offset, n_bytes); }
 };
 
 template <class V, class F>
@@ -60,7 +58,7 @@ template <class V, class Block>
 struct PaddedBlocks {
   alignas(64) std::byte bytes[V::kRows][8 * sizeof(Block)] = {};
 
-  [[gnu::always_inline]] PaddedBlocks(const BlockRows<V, Block>& from, int64_t first_block, int64_t end_block) {
+  PaddedBlocks(const BlockRows<V, Block>& from, int64_t first_block, int64_t end_block) {
     constexpr int64_t kBytes = sizeof(Block);
     for (int r = 0; r < V::kRows; ++r)
       __builtin_memcpy(bytes[r], from.row[r] + first_block * kBytes,
@@ -73,7 +71,7 @@ struct PaddedTail {
   PaddedBlocks<V, typename F::Block> blocks;
   PanelRows<V, F> rows;
 
-  [[gnu::always_inline]] PaddedTail(const PanelRows<V, F>& from, int64_t first_block, int64_t end_block)
+  PaddedTail(const PanelRows<V, F>& from, int64_t first_block, int64_t end_block)
       : blocks(from, first_block, end_block) {
     for (int r = 0; r < V::kRows; ++r) rows.row[r] = blocks.bytes[r];
   }
@@ -86,11 +84,11 @@ template <class V, class F>
 class PanelScales32 {
  public:
   using Floats = typename V::Floats;
-  [[gnu::always_inline]] PanelScales32(const PanelRows<V, F>&, int64_t, const Lanes<V>& lanes) : lanes_(lanes) {}
+  PanelScales32(const PanelRows<V, F>&, int64_t, const Lanes<V>& lanes) : lanes_(lanes) {}
 
   // Of block j. `m` is left alone without kHasMin.
   template <int j>
-  [[gnu::always_inline]] void load(Floats& d, Floats& m) const {
+  void load(Floats& d, Floats& m) const {
     const auto words = F::d_and_m(lanes_, j);
     d = V::f16_low(words);
     if constexpr (F::kHasMin) m = V::f16_high(words);
@@ -102,7 +100,7 @@ class PanelScales32 {
 
 // Asks for the lines of kBytes from `from` on, which begin where what is read now ends, into the first cache.
 template <class V, int64_t kBytes>
-[[gnu::always_inline]] inline void fetch_near(typename V::Bits& x, const std::byte* from) {
+inline void fetch_near(typename V::Bits& x, const std::byte* from) {
   if constexpr (V::kFetchesNear)
     for (int64_t i = kBytes - 1; i >= 0; i -= 64) x = V::fetch_near(x, from + i);
 }

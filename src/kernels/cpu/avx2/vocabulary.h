@@ -39,7 +39,7 @@ struct Vocabulary {
   static Bits load(const void* p) { return {_mm256_loadu_si256(static_cast<const __m256i*>(p))}; }
   static void store(Bits x, void* p) { _mm256_storeu_si256(static_cast<__m256i*>(p), x.v); }
   template <class At>
-  [[gnu::always_inline]] static Bits load_quarters(const At& at) {
+  static Bits load_quarters(const At& at) {
     return {_mm256_inserti128_si256(_mm256_castsi128_si256(load16(at(0))), load16(at(1)), 1)};
   }
   static Bits load_splat16(const void* p) { return {_mm256_broadcastsi128_si256(load16(p))}; }
@@ -49,7 +49,7 @@ struct Vocabulary {
     return {_mm256_set1_epi32(x)};
   }
   template <class Value>
-  [[gnu::always_inline]] static Bits set_quarters(const Value& value) {
+  static Bits set_quarters(const Value& value) {
     return {_mm256_setr_epi64x(static_cast<long long>(value(0)), 0, static_cast<long long>(value(1)), 0)};
   }
 

@@ -50,7 +50,7 @@ struct Vocabulary {
   static void store(Bits x, void* p) { _mm512_storeu_si512(p, x.v); }
   // Quarter q: the 16 bytes at at(q).
   template <class At>
-  [[gnu::always_inline]] static Bits load_quarters(const At& at) {
+  static Bits load_quarters(const At& at) {
     const __m256i ab = _mm256_inserti128_si256(_mm256_castsi128_si256(load16(at(0))), load16(at(1)), 1);
     const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(load16(at(2))), load16(at(3)), 1);
     return {_mm512_inserti64x4(_mm512_castsi256_si512(ab), cd, 1)};
@@ -63,7 +63,7 @@ struct Vocabulary {
   }
   // Quarter q: the 8 bytes of value(q), then zeros.
   template <class Value>
-  [[gnu::always_inline]] static Bits set_quarters(const Value& value) {
+  static Bits set_quarters(const Value& value) {
     const auto low = [&](int q) { return static_cast<long long>(value(q)); };
     return {_mm512_setr_epi64(low(0), 0, low(1), 0, low(2), 0, low(3), 0)};
   }

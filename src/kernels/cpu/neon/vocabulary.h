@@ -57,7 +57,7 @@ struct Vocabulary {
     for (int i = 0; i < 4; ++i) vst1q_u8(static_cast<uint8_t*>(p) + 16 * i, x.q[i]);
   }
   template <class At>
-  [[gnu::always_inline]] static Bits load_quarters(const At& at) {
+  static Bits load_quarters(const At& at) {
     return {{load16(at(0), 0), load16(at(1), 0), load16(at(2), 0), load16(at(3), 0)}};
   }
   static Bits load_splat16(const void* p) { return Bits::all(load16(p, 0)); }
@@ -67,7 +67,7 @@ struct Vocabulary {
     return splat32(x);
   }
   template <class Value>
-  [[gnu::always_inline]] static Bits set_quarters(const Value& value) {
+  static Bits set_quarters(const Value& value) {
     const auto low = [](uint64_t x) { return vcombine_u8(vcreate_u8(x), vcreate_u8(0)); };
     return {{low(value(0)), low(value(1)), low(value(2)), low(value(3))}};
   }

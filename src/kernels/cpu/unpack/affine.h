@@ -24,12 +24,12 @@ struct UnpackAffine {
   static constexpr bool kHasMin = true;
 
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
     Bits before = V::zero();  // the dword before these four
-    unroll<2 * bits>([&]<int i>() __attribute__((always_inline)) {
+    unroll_flat<2 * bits>([&]<int i>() {
       const auto x = lanes.sixteen(16 * i);
       constexpr int kBegin = 32 * i / bits, kEnd = 32 * (i + 1) / bits;  // the vectors that end in these dwords
-      unroll<kEnd - kBegin>([&]<int j>() __attribute__((always_inline)) {
+      unroll_flat<kEnd - kBegin>([&]<int j>() {
         constexpr int k4 = kBegin + j, kBit = 4 * bits * k4 - 128 * i;
         if constexpr (bits == 4)
           use.template operator()<k4>(four_nibbles<kBit % 32 / 16>(x.at[kBit / 32]));
@@ -43,7 +43,7 @@ struct UnpackAffine {
  private:
   // The bits from `bit` on at the low end of each dword. Less than 0: they begin in `before`.
   template <int bit>
-  [[gnu::always_inline]] static Bits bits_from(Bits before, const Sixteen<V>& x) {
+  static Bits bits_from(Bits before, const Sixteen<V>& x) {
     constexpr int kShift = (bit + 32) % 32;
     const Bits first = bit < 0 ? before : x.at[bit < 0 ? 0 : bit / 32];
     if constexpr (kShift == 0) {
@@ -55,7 +55,7 @@ struct UnpackAffine {
     }
   }
   // Four values at the low end of each dword to its four bytes.
-  [[gnu::always_inline]] static Bits spread(Bits x) {
+  static Bits spread(Bits x) {
     if constexpr (bits == 8) return x;
     constexpr uint32_t kOne = kMaxCode, kTwo = (1u << (2 * bits)) - 1;
     const Bits twos =
@@ -65,7 +65,7 @@ struct UnpackAffine {
   }
   // The same for the lower or the upper half of each dword: each byte twice, its low nibble, then its high one.
   template <int half>
-  [[gnu::always_inline]] static Bits four_nibbles(Bits x) {
+  static Bits four_nibbles(Bits x) {
     const Bits twice = order_bytes<V, 0x01010000 + 0x02020202 * half>(x);
     const Bits high = V::template shift_right<4>(twice) & V::splat32(0x0f000f00);
     return V::and_or(twice, V::splat32(0x000f000f), high);

@@ -17,22 +17,21 @@ struct UnpackIQ4XS {
   static constexpr bool kHasMin = false;
 
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
     const Bits levels = V::load_splat16(kIQ4Codes);
-    unroll<8>([&]<int g>() __attribute__((always_inline)) {
+    unroll_flat<8>([&]<int g>() {
       const auto x = lanes.sixteen(offsetof(Block, qs) + 16 * g);
-      unroll<8>([&]<int c>() __attribute__((always_inline)) {
-        use.template operator()<8 * g + c>(V::lookup(levels, nibbles<V, c / 4>(x.at[c % 4])));
-      });
+      unroll_flat<8>(
+          [&]<int c>() { use.template operator()<8 * g + c>(V::lookup(levels, nibbles<V, c / 4>(x.at[c % 4]))); });
     });
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) {
+  static Scales256<V> scales(const Lanes<V>& lanes) {
     const auto header = lanes.sixteen(0);
     Scales256<V> out;
     out.d = header.at[0];
     // Scale 4 i + b: bits 3..0 from nibble 4 i + b of scales_l, 5..4 from bits 2 b + 8 i + 1 .. of scales_h.
     const Bits pairs = V::template shift_right32<16>(header.at[0]);
-    unroll<2>([&]<int i>() __attribute__((always_inline)) {
+    unroll_flat<2>([&]<int i>() {
       const Bits twice = order_bytes<V, 0x01010000 + 0x02020202 * i>(header.at[1]);  // bytes of scales_l
       const Bits even = twice & V::splat32(0x000f000f);
       Bits scale = V::and_or(V::template shift_right<4>(twice), V::splat32(0x0f000f00), even);

@@ -22,7 +22,7 @@ namespace tessera::kernels::cpu {
 
 // d, dmin and quant/scales_6bit.h, the first sixteen bytes.
 template <class V>
-[[gnu::always_inline]] inline Scales256<V> scales_of_header(const Lanes<V>& lanes) {
+inline Scales256<V> scales_of_header(const Lanes<V>& lanes) {
   const auto header = lanes.sixteen(0);
   const auto &a = header.at[1], &b = header.at[2], &c = header.at[3];
   const auto low6 = V::splat8(0x3f), high2 = V::splat8(0x30);
@@ -38,13 +38,12 @@ template <class V>
 // use<k4>(codes) for 4-bit codes in four runs of 32 bytes from `qs` on, run r: values 64 r .. 64 r + 31 in the low
 // nibbles, the 32 after them in the high ones.
 template <class V, class Use>
-[[gnu::always_inline]] inline void nibbles_of_runs(const Lanes<V>& lanes, int64_t qs, Use&& use) {
-  unroll<4>([&]<int run>() __attribute__((always_inline)) {
+inline void nibbles_of_runs(const Lanes<V>& lanes, int64_t qs, Use&& use) {
+  unroll_flat<4>([&]<int run>() {
     const Sixteen<V> x[] = {lanes.sixteen(qs + 32 * run), lanes.sixteen(qs + 32 * run + 16)};
-    unroll<2>([&]<int high>() __attribute__((always_inline)) {
-      unroll<8>([&]<int c>() __attribute__((always_inline)) {
-        use.template operator()<16 * run + 8 * high + c>(nibbles<V, high>(x[c / 4].at[c % 4]));
-      });
+    unroll_flat<2>([&]<int high>() {
+      unroll_flat<8>(
+          [&]<int c>() { use.template operator()<16 * run + 8 * high + c>(nibbles<V, high>(x[c / 4].at[c % 4])); });
     });
   });
 }
@@ -57,10 +56,10 @@ struct UnpackQ4K {
   static constexpr bool kHasMin = true;
 
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
     nibbles_of_runs<V>(lanes, offsetof(Block, qs), use);
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) { return scales_of_header<V>(lanes); }
+  static Scales256<V> scales(const Lanes<V>& lanes) { return scales_of_header<V>(lanes); }
 };
 
 template <class V>
@@ -71,23 +70,20 @@ struct UnpackQ5K {
   static constexpr bool kHasMin = true;
 
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
     const Sixteen<V> qh[] = {lanes.sixteen(offsetof(Block, qh)), lanes.sixteen(offsetof(Block, qh) + 16)};
-    nibbles_of_runs<V>(
-        lanes, offsetof(Block, qs), [&]<int k4>(Bits low) __attribute__((always_inline)) {
-          const Bits high = move_bits<V, k4 / 8, 4>(qh[k4 % 8 / 4].at[k4 % 4]);  // bit j: group j
-          use.template operator()<k4>(V::and_or(high, V::splat8(16), low));
-        });
+    nibbles_of_runs<V>(lanes, offsetof(Block, qs), [&]<int k4>(Bits low) {
+      const Bits high = move_bits<V, k4 / 8, 4>(qh[k4 % 8 / 4].at[k4 % 4]);  // bit j: group j
+      use.template operator()<k4>(V::and_or(high, V::splat8(16), low));
+    });
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) { return scales_of_header<V>(lanes); }
+  static Scales256<V> scales(const Lanes<V>& lanes) { return scales_of_header<V>(lanes); }
 };
 
 // Values 128 half + 32 j + 16 part .. + 15, j = 0..3, come from the same bytes.
 template <class F>
-[[gnu::always_inline]] inline void for_each_part(F&& f) {
-  unroll<2>([&]<int part>() __attribute__((always_inline)) {
-    unroll<2>([&]<int half>() __attribute__((always_inline)) { f.template operator()<part, half>(); });
-  });
+inline void for_each_part(F&& f) {
+  unroll_flat<2>([&]<int part>() { unroll_flat<2>([&]<int half>() { f.template operator()<part, half>(); }); });
 }
 
 template <class V>
@@ -98,18 +94,18 @@ struct UnpackQ6K {
   static constexpr bool kHasMin = false;
 
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
-    for_each_part([&]<int part, int half>() __attribute__((always_inline)) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
+    for_each_part([&]<int part, int half>() {
       constexpr int64_t kLow = offsetof(Block, ql) + 64 * half + 16 * part;
       const Sixteen<V> ql[] = {lanes.sixteen(kLow), lanes.sixteen(kLow + 32)};
       const auto qh = lanes.sixteen(offsetof(Block, qh) + 32 * half + 16 * part);
-      for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
+      for_each_flat<4, 4>([&]<int j, int c>() {
         const Bits low = nibbles<V, j / 2>(ql[j % 2].at[c]), high = move_bits<V, 2 * j, 4>(qh.at[c]);
         use.template operator()<32 * half + 8 * j + 4 * part + c>(V::and_or(high, V::splat8(0x30), low));
       });
     });
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) {
+  static Scales256<V> scales(const Lanes<V>& lanes) {
     const auto scales = lanes.sixteen(offsetof(Block, scales)), tail = lanes.sixteen(sizeof(Block) - 16);
     return {.scales = {scales.at[0], scales.at[1], scales.at[2], scales.at[3]},
             .mins = {},
@@ -125,15 +121,15 @@ struct UnpackQ2K {
   static constexpr bool kHasMin = true;
 
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
-    for_each_part([&]<int part, int half>() __attribute__((always_inline)) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
+    for_each_part([&]<int part, int half>() {
       const auto qs = lanes.sixteen(offsetof(Block, qs) + 32 * half + 16 * part);
-      for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
+      for_each_flat<4, 4>([&]<int j, int c>() {
         use.template operator()<32 * half + 8 * j + 4 * part + c>(move_bits<V, 2 * j, 0>(qs.at[c]) & V::splat8(3));
       });
     });
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) {
+  static Scales256<V> scales(const Lanes<V>& lanes) {
     const auto bytes = lanes.sixteen(offsetof(Block, scales));
     Scales256<V> out;
     for (int c = 0; c < 4; ++c) {
@@ -153,21 +149,21 @@ struct UnpackQ3K {
   static constexpr bool kHasMin = false;
 
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
-    for_each_part([&]<int part, int half>() __attribute__((always_inline)) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
+    for_each_part([&]<int part, int half>() {
       const auto qs = lanes.sixteen(offsetof(Block, qs) + 32 * half + 16 * part);
       const auto hmask = lanes.sixteen(offsetof(Block, hmask) + 16 * part);  // bit j: values from 32 j on
-      for_each<4, 4>([&]<int j, int c>() __attribute__((always_inline)) {
+      for_each_flat<4, 4>([&]<int j, int c>() {
         const Bits low = move_bits<V, 2 * j, 0>(qs.at[c]) & V::splat8(3);
         const Bits high = move_bits<V, 4 * half + j, 2>(hmask.at[c]);
         use.template operator()<32 * half + 8 * j + 4 * part + c>(V::and_or(high, V::splat8(4), low));
       });
     });
   }
-  [[gnu::always_inline]] static Scales256<V> scales(const Lanes<V>& lanes) {
+  static Scales256<V> scales(const Lanes<V>& lanes) {
     const auto twelve = lanes.sixteen(offsetof(Block, scales) - 4);
     Scales256<V> out;
-    unroll<4>([&]<int c>() __attribute__((always_inline)) {
+    unroll_flat<4>([&]<int c>() {
       const Bits low = nibbles<V, c / 2>(twelve.at[1 + c % 2]), high = move_bits<V, 2 * c, 4>(twelve.at[3]);
       out.scales[c] = V::subtract8(V::and_or(high, V::splat8(0x30), low), V::splat8(32));
     });

@@ -30,21 +30,21 @@ class Lanes {
 
   // `row`: where V::kRows rows begin; n_bytes of each from `offset` on will be read. `ahead`: what to ask for
   // meanwhile, as many bytes; any address will do.
-  [[gnu::always_inline]] Lanes(const std::byte* const* row, int64_t offset, int64_t n_bytes, const std::byte* ahead)
+  Lanes(const std::byte* const* row, int64_t offset, int64_t n_bytes, const std::byte* ahead)
       : row_(row), offset_(offset), ahead_(ahead), n_lines_((V::kRows * n_bytes + 63) / 64) {}
   // Rows far apart.
-  [[gnu::always_inline]] Lanes(const std::byte* const* row, int64_t offset, int64_t n_bytes)
+  Lanes(const std::byte* const* row, int64_t offset, int64_t n_bytes)
       : row_(row), offset_(offset), lines_of_row_((n_bytes + 63) / 64), n_lines_(V::kRows * lines_of_row_) {}
 
   // The bytes from `at` on.
-  [[gnu::always_inline]] Sixteen<V> sixteen(int64_t at) const {
+  Sixteen<V> sixteen(int64_t at) const {
     Sixteen<V> x;
     load<2>(at, x.at);
     V::transpose_quarters(x.at);
     return x;
   }
   // Bytes at .. at + 3 of each row; reads sixteen.
-  [[gnu::always_inline]] Bits dword(int64_t at) const {
+  Bits dword(int64_t at) const {
     Bits x[4];
     load<1>(at, x);
     return V::first_dwords(x);
@@ -52,7 +52,7 @@ class Lanes {
 
   // Part k4 of 64 of the requests that do not come with reading, after what made `codes`.
   template <int k4>
-  [[gnu::always_inline]] void ask(Bits& codes) const {
+  void ask(Bits& codes) const {
     for (int64_t i = (n_lines_ + 1) * k4 / 128; i < (n_lines_ + 1) * (k4 + 1) / 128; ++i) request(codes);
   }
 
@@ -61,19 +61,19 @@ class Lanes {
 
   // Rows c, c + 4 and so on in vector c.
   template <int n_requests>
-  [[gnu::always_inline]] void load(int64_t at, Bits (&x)[4]) const {
+  void load(int64_t at, Bits (&x)[4]) const {
     at += offset_;
     asm volatile("" : "+r"(at));  // else g++ reads a whole block first and then asks for all of the next one at once
-    unroll<4>([&]<int c>() __attribute__((always_inline)) {
-      x[c] = V::load_quarters([&](int q) __attribute__((always_inline)) { return row_[c + 4 * q] + at; });
+    unroll_flat<4>([&]<int c>() {
+      x[c] = V::load_quarters([&](int q) { return row_[c + 4 * q] + at; });
       if constexpr ((c + 1) % (4 / n_requests) == 0) request(x[c]);
     });
   }
-  [[gnu::always_inline]] void request(Bits& after) const {
+  void request(Bits& after) const {
     if (asked_ == n_lines_) return;
     after = V::fetch(after, line(asked_++));
   }
-  [[gnu::always_inline]] const std::byte* line(int64_t i) const {
+  const std::byte* line(int64_t i) const {
     if (lines_of_row_ == 0) return ahead_ + 64 * i;
     return row_[i / lines_of_row_] + offset_ + kBytesAhead + 64 * (i % lines_of_row_);
   }
@@ -88,7 +88,7 @@ class Lanes {
 
 // Bits of each byte moved from bit `from` to bit `to`; others hold anything.
 template <class V, int from, int to>
-[[gnu::always_inline]] inline typename V::Bits move_bits(typename V::Bits x) {
+inline typename V::Bits move_bits(typename V::Bits x) {
   if constexpr (from > to)
     return V::template shift_right<from - to>(x);
   else if constexpr (from < to)
@@ -99,13 +99,13 @@ template <class V, int from, int to>
 
 // Bytes of each dword in another order: byte i of `order` is the number of the one that comes to lie at i.
 template <class V, uint32_t order>
-[[gnu::always_inline]] inline typename V::Bits order_bytes(typename V::Bits x) {
+inline typename V::Bits order_bytes(typename V::Bits x) {
   return V::shuffle_bytes(x, V::quarters(order, order + 0x04040404, order + 0x08080808, order + 0x0c0c0c0c));
 }
 
 // The low or the high nibble of each byte.
 template <class V, bool high>
-[[gnu::always_inline]] inline typename V::Bits nibbles(typename V::Bits x) {
+inline typename V::Bits nibbles(typename V::Bits x) {
   if constexpr (high) x = V::template shift_right<4>(x);
   return x & V::splat8(15);
 }

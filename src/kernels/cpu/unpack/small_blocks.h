@@ -21,26 +21,24 @@ namespace tessera::kernels::cpu {
 
 // use<k4>(codes) for 4-bit codes: values 0..15 of a block in the low nibbles of qs, 16..31 in the high ones.
 template <class V, class Block, class Use>
-[[gnu::always_inline]] inline void nibbles_of_blocks(const Lanes<V>& lanes, Use&& use) {
-  unroll<8>([&]<int j>() __attribute__((always_inline)) {
+inline void nibbles_of_blocks(const Lanes<V>& lanes, Use&& use) {
+  unroll_flat<8>([&]<int j>() {
     const auto x = lanes.sixteen(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qs)));
-    unroll<8>([&]<int c>() __attribute__((always_inline)) {
-      use.template operator()<8 * j + c>(nibbles<V, c / 4>(x.at[c % 4]));
-    });
+    unroll_flat<8>([&]<int c>() { use.template operator()<8 * j + c>(nibbles<V, c / 4>(x.at[c % 4])); });
   });
 }
 
 // The same with bit 4 of value i at bit i of the word qh.
 template <class V, class Block, class Use>
-[[gnu::always_inline]] inline void five_bits_of_blocks(const Lanes<V>& lanes, Use&& use) {
+inline void five_bits_of_blocks(const Lanes<V>& lanes, Use&& use) {
   using Bits = typename V::Bits;
   const Bits sixteen = V::quarters(0x00101000, 0x10, 0x10, 0);  // at 1, 2, 4 and 8
-  unroll<8>([&]<int j>() __attribute__((always_inline)) {
+  unroll_flat<8>([&]<int j>() {
     const auto x = lanes.sixteen(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qs)));
     const Bits qh = lanes.dword(static_cast<int64_t>(j * sizeof(Block) + offsetof(Block, qh)));
-    unroll<4>([&]<int byte>() __attribute__((always_inline)) {
+    unroll_flat<4>([&]<int byte>() {
       const Bits eight = order_bytes<V, 0x01010101 * byte>(qh);
-      unroll<2>([&]<int high>() __attribute__((always_inline)) {
+      unroll_flat<2>([&]<int high>() {
         constexpr int c = 2 * byte + high;
         const Bits own = move_bits<V, 4 * high, 0>(eight) & V::splat32(0x08040201);
         use.template operator()<8 * j + c>(nibbles<V, c / 4>(x.at[c % 4]) | V::lookup(sixteen, own));
@@ -57,7 +55,7 @@ struct SmallBlocks {
   static constexpr int kBias = bias, kMaxCode = max_code;
   static constexpr bool kHasMin = has_min;
 
-  [[gnu::always_inline]] static Bits d_and_m(const Lanes<V>& lanes, int j) {
+  static Bits d_and_m(const Lanes<V>& lanes, int j) {
     static_assert(offsetof(Block, d) == 0 && sizeof(Block) >= 16);  // what lanes.dword reads
     return lanes.dword(j * static_cast<int64_t>(sizeof(Block)));
   }
@@ -66,7 +64,7 @@ struct SmallBlocks {
 template <class V>
 struct UnpackQ4_0 : SmallBlocks<V, quant::Q4_0, 8, 15, false> {
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
     nibbles_of_blocks<V, quant::Q4_0>(lanes, use);
   }
 };
@@ -74,7 +72,7 @@ struct UnpackQ4_0 : SmallBlocks<V, quant::Q4_0, 8, 15, false> {
 template <class V>
 struct UnpackQ4_1 : SmallBlocks<V, quant::Q4_1, 0, 15, true> {
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
     nibbles_of_blocks<V, quant::Q4_1>(lanes, use);
   }
 };
@@ -82,7 +80,7 @@ struct UnpackQ4_1 : SmallBlocks<V, quant::Q4_1, 0, 15, true> {
 template <class V>
 struct UnpackQ5_0 : SmallBlocks<V, quant::Q5_0, 16, 31, false> {
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
     five_bits_of_blocks<V, quant::Q5_0>(lanes, use);
   }
 };
@@ -90,7 +88,7 @@ struct UnpackQ5_0 : SmallBlocks<V, quant::Q5_0, 16, 31, false> {
 template <class V>
 struct UnpackQ5_1 : SmallBlocks<V, quant::Q5_1, 0, 31, true> {
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
     five_bits_of_blocks<V, quant::Q5_1>(lanes, use);
   }
 };
@@ -98,12 +96,11 @@ struct UnpackQ5_1 : SmallBlocks<V, quant::Q5_1, 0, 31, true> {
 template <class V>
 struct UnpackQ8_0 : SmallBlocks<V, quant::Q8_0, 128, 255, false> {
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
-    unroll<16>([&]<int i>() __attribute__((always_inline)) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
+    unroll_flat<16>([&]<int i>() {
       constexpr int64_t kAt = i / 2 * sizeof(quant::Q8_0) + offsetof(quant::Q8_0, qs) + i % 2 * 16;
       const auto x = lanes.sixteen(kAt);
-      unroll<4>([&]<int c>()
-                    __attribute__((always_inline)) { use.template operator()<4 * i + c>(V::flip_sign(x.at[c])); });
+      unroll_flat<4>([&]<int c>() { use.template operator()<4 * i + c>(V::flip_sign(x.at[c])); });
     });
   }
 };
@@ -111,11 +108,10 @@ struct UnpackQ8_0 : SmallBlocks<V, quant::Q8_0, 128, 255, false> {
 template <class V>
 struct UnpackIQ4NL : SmallBlocks<V, quant::IQ4_NL, 128, 255, false> {
   template <class Use>
-  [[gnu::always_inline]] static void codes(const Lanes<V>& lanes, Use&& use) {
+  static void codes(const Lanes<V>& lanes, Use&& use) {
     const auto levels = V::load_splat16(kIQ4Codes);
     nibbles_of_blocks<V, quant::IQ4_NL>(
-        lanes, [&]<int k4>(typename V::Bits x)
-                   __attribute__((always_inline)) { use.template operator()<k4>(V::lookup(levels, x)); });
+        lanes, [&]<int k4>(typename V::Bits x) { use.template operator()<k4>(V::lookup(levels, x)); });
   }
 };
 
