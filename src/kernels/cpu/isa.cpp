@@ -47,7 +47,7 @@ Isa best_isa() {
 std::span<const Isa> available_isas() {
   static const std::vector<Isa> isas = [] {
     std::vector<Isa> all(std::begin(kAll), std::end(kAll));
-    std::erase_if(all, [](Isa isa) { return !runs_here(isa); });
+    std::erase_if(all, [](Isa isa) { return !is_built(isa) || !runs_here(isa); });
     return all;
   }();
   return isas;

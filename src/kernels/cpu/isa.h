@@ -15,10 +15,12 @@ enum class Isa {
   kAmx,     // the same with AMX's tile registers (int8 and bf16 products)
 };
 
-// The best this machine runs. TESSERA_ISA=scalar|neon|i8mm|avx2|avx512|amx forces another one that it runs; anything
-// else in the variable is ignored.
+// Whether this build has its kernels (TESSERA_ISAS in CMakeLists.txt).
+bool is_built(Isa isa);
+// The best of those that this machine runs. TESSERA_ISA=scalar|neon|i8mm|avx2|avx512|amx forces another one that it
+// runs; anything else in the variable is ignored.
 Isa best_isa();
-// Every instruction set this machine runs, slowest first; tests loop over them.
+// Every instruction set that this build has and this machine runs, slowest first; tests loop over them.
 std::span<const Isa> available_isas();
 std::string_view name_of(Isa isa);
 

@@ -48,25 +48,38 @@ struct IsaKernels {
 
 constexpr IsaKernels kTable[] = {
     {Isa::kScalar, &scalar::kLinearKernels, &scalar::kFloatKernels, &scalar::kLimitKernels},
-#if defined(__x86_64__)
+#ifdef TESSERA_HAS_avx2
     {Isa::kAvx2, &avx2::kLinearKernels, &avx2::kFloatKernels, &avx2::kLimitKernels},
+#endif
+#ifdef TESSERA_HAS_avx512
     {Isa::kAvx512, &avx512::kLinearKernels, &avx512::kFloatKernels, &avx512::kLimitKernels},
+#endif
+#if defined(TESSERA_HAS_amx) && defined(TESSERA_HAS_avx512)
     {Isa::kAmx, &amx::kLinearKernels, &avx512::kFloatKernels, &amx::kLimitKernels},  // tiles: linears only
-#elif defined(__aarch64__)
+#endif
+#ifdef TESSERA_HAS_neon
     {Isa::kNeon, &neon::kLinearKernels, &neon::kFloatKernels, &neon::kLimitKernels},
+#endif
+#ifdef TESSERA_HAS_i8mm
     {Isa::kI8mm, &i8mm::kLinearKernels, &i8mm::kFloatKernels, &i8mm::kLimitKernels},
 #endif
 };
 
-const IsaKernels& kernels_of(Isa isa) {
+const IsaKernels* find(Isa isa) {
   for (const IsaKernels& row : kTable)
-    if (row.isa == isa) return row;
-  CHECK(false);  // available_isas() named one that this build lacks
-  return kTable[0];
+    if (row.isa == isa) return &row;
+  return nullptr;
+}
+
+const IsaKernels& kernels_of(Isa isa) {
+  const IsaKernels* found = find(isa);
+  CHECK(found);
+  return *found;
 }
 
 }  // namespace
 
+bool is_built(Isa isa) { return find(isa) != nullptr; }
 const LinearKernels& linear_kernels(Isa isa) { return *kernels_of(isa).linear; }
 const FloatKernels& float_kernels(Isa isa) { return *kernels_of(isa).floats; }
 const LimitKernels& limit_kernels(Isa isa) { return *kernels_of(isa).limits; }
