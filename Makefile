@@ -55,12 +55,11 @@ tsan: setup
 	@cmake --build --preset tsan --target $(addsuffix _test,$(THREADED))
 	@tools/run_tests.py build/tsan --only $(shell echo $(THREADED) | tr ' ' ,) --filter='-$(EMULATED)'
 
-# The kernels and what they stand on for AArch64, by cross compiler, run by qemu; not the GPU emulators, which would
-# emulate an emulator.
+# The CPU's kernels and what they stand on for AArch64, by cross compiler, run by qemu.
 aarch64: setup
 	@cmake --preset aarch64 >/dev/null
 	@cmake --build --preset aarch64 --target base_test quant_test ops_test kernels_test
-	@tools/run_tests.py build/aarch64 --emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu' --filter='-$(EMULATED)'
+	@tools/run_tests.py build/aarch64 --emulator 'qemu-aarch64 -L /usr/aarch64-linux-gnu'
 
 tidy: setup
 	@cmake --preset clang >/dev/null
