@@ -133,7 +133,8 @@ struct Few256 {
   }
 };
 
-// Formats of 32 values, eight blocks of each row at a time.
+// Formats of 32 values, eight blocks of each row at a time. Where the last step has fewer, those of zeros add 0 to sums
+// that are never -0: they begin at 0, and what is added are multiples of the smallest float.
 template <class V, class F>
 struct Few32 {
   using Bits = typename V::Bits;
@@ -150,15 +151,14 @@ struct Few32 {
     if (n_whole < n_blocks) tail.emplace(rows, n_whole, n_blocks);
     for (int64_t b = 0; b < n_blocks; b += 8, of_step += x.m, ahead += V::kRows * kBytes) {
       const bool whole = b < n_whole;
-      step(whole ? rows : tail->rows, whole ? b / 8 * kBytes : 0, whole ? 8 : static_cast<int>(n_blocks - b), ahead,
-           of_step, acc);
+      step(whole ? rows : tail->rows, whole ? b / 8 * kBytes : 0, ahead, of_step, acc);
     }
   }
 
  private:
   template <int T>
-  static void step(const PanelRows<V, F>& rows, int64_t offset, int n_blocks, const std::byte* ahead,
-                   const Activation* x, Floats (&acc)[T]) {
+  static void step(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead, const Activation* x,
+                   Floats (&acc)[T]) {
     using Sums = FewSums<V, F, 8, T>;
     const Lanes<V> lanes = lanes_of_few<V>(rows, offset, kBytes, ahead);
     const PanelScales32<V, F> scales(rows, offset, lanes);
@@ -171,7 +171,7 @@ struct Few32 {
       sums.template add<k4>(codes, x, [&]<int t>(Bits sum) {
         of_block[t] = Sums::kWords ? V::dot_words(of_block[t], sum, V::splat32(0x00010001)) : sum;
       });
-      if (k4 % 8 == 7 && j < n_blocks) add_blocks<j>(scales, x, of_block, acc);
+      if constexpr (k4 % 8 == 7) add_blocks<j>(scales, x, of_block, acc);
     });
   }
 
