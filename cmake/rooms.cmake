@@ -45,6 +45,14 @@ set(wanted ${TESSERA_ISAS})
 if(TESSERA_ISAS STREQUAL "native")
   include(cmake/native_isas.cmake)  # sets `wanted`
 endif()
+foreach(isa ${wanted})  # those of other processors may be named, too
+  if(NOT DEFINED TESSERA_ISA_${isa})
+    message(FATAL_ERROR "TESSERA_ISAS: expected avx2, avx512, amx, neon, i8mm or native, found ${isa}")
+  endif()
+endforeach()
+if("amx" IN_LIST wanted AND NOT "avx512" IN_LIST wanted)
+  message(FATAL_ERROR "TESSERA_ISAS: amx needs the kernels of avx512")
+endif()
 if(TESSERA_ISAS)
   foreach(isa ${isas})
     if(NOT isa IN_LIST wanted)
@@ -53,12 +61,13 @@ if(TESSERA_ISAS)
   endforeach()
 endif()
 
-# Kernels become one function at the end, where they say [[gnu::flatten]].
+# How kernels are compiled beside what every source gets.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # A loop over blocks whose last step is a short one would be compiled twice, for whole steps and for that one.
-  set(TESSERA_INLINING -fno-split-loops)
+  set(TESSERA_KERNEL_FLAGS -fno-split-loops)
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
-  set(TESSERA_INLINING "SHELL:-mllvm -inline-threshold=100000")  # clang's flatten looks one call deep
+  # [[gnu::flatten]] of clang looks one call deep.
+  set(TESSERA_KERNEL_FLAGS "SHELL:-mllvm -inline-threshold=100000")
 endif()
 
 # Adds the per_isa sources of a room to its library, as one object library per instruction set.
@@ -77,7 +86,7 @@ function(tessera_per_isa target folder)
     endif()
     add_library(${target}_${isa} OBJECT ${sources_of_isa})
     tessera_settings(${target}_${isa})
-    target_compile_options(${target}_${isa} PRIVATE -fno-exceptions ${TESSERA_ISA_${isa}} ${TESSERA_INLINING})
+    target_compile_options(${target}_${isa} PRIVATE -fno-exceptions ${TESSERA_ISA_${isa}} ${TESSERA_KERNEL_FLAGS})
     target_compile_definitions(${target}_${isa} PRIVATE
       TESSERA_ISA=${isa} TESSERA_VOCABULARY="${parent}/${words}/vocabulary.h")
     if(TESSERA_SANITIZE MATCHES "undefined")

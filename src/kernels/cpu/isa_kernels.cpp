@@ -54,7 +54,7 @@ constexpr IsaKernels kTable[] = {
 #ifdef TESSERA_HAS_avx512
     {Isa::kAvx512, &avx512::kLinearKernels, &avx512::kFloatKernels, &avx512::kLimitKernels},
 #endif
-#if defined(TESSERA_HAS_amx) && defined(TESSERA_HAS_avx512)
+#ifdef TESSERA_HAS_amx
     {Isa::kAmx, &amx::kLinearKernels, &avx512::kFloatKernels, &amx::kLimitKernels},  // tiles: linears only
 #endif
 #ifdef TESSERA_HAS_neon
