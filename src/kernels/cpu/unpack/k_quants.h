@@ -83,7 +83,7 @@ struct UnpackQ5K {
 // Values 128 half + 32 j + 16 part .. + 15, j = 0..3, come from the same bytes.
 template <class F>
 inline void for_each_part(F&& f) {
-  unroll_flat<2>([&]<int part>() { unroll_flat<2>([&]<int half>() { f.template operator()<part, half>(); }); });
+  for_each_flat<2, 2>(f);
 }
 
 template <class V>
