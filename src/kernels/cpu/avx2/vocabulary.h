@@ -21,8 +21,8 @@ struct Vocabulary {
   using Floats = F32x8;
   using ExactFloats = F32x16;
   static constexpr int kRows = 8;
-  // Two tokens, two vectors of rows: 4 registers of dots, 4 of scaled sums, the rest for codes and products.
-  static constexpr int kTokens = 2;
+  // Three tokens, two vectors of rows: six registers of words, six of scaled sums, the rest for codes and products.
+  static constexpr int kTokens = 3;
   static constexpr int kRowVectors = 2;
   static constexpr int kFewTokens = 4, kLeastPanelTokens = 5;
   static constexpr bool kFetchesNear = false;
