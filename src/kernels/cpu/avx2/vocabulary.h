@@ -106,13 +106,12 @@ struct Vocabulary {
   static Bits high_pair(Bits x) { return shuffle_bytes(x, each_dword(0x80038002, 0x00040004)); }
   static Bits low_pair_signed(Bits x) { return pair_signed(low_pair(x)); }
   static Bits high_pair_signed(Bits x) { return pair_signed(high_pair(x)); }
-  // Two products sum up in a word, which holds 2 * 128 * 127: wide codes are taken less their bias of 128, as signed
-  // bytes, their signs moved to the activations (never -128).
+  // Two products sum up in a word, which holds 2 * 128 * 127: wide codes are signed, their signs are moved to the
+  // activations (never -128).
   template <bool kWide>
   static Bits dot(Bits acc, Bits codes, Bits x) {
     if constexpr (!kWide) return dot_words(acc, multiply_pairs(codes, x), splat16(1));
-    const Bits w = flip_sign(codes);
-    return dot_words(acc, multiply_pairs(abs8(w), {_mm256_sign_epi8(x.v, w.v)}), splat16(1));
+    return dot_words(acc, multiply_pairs(abs8(codes), {_mm256_sign_epi8(x.v, codes.v)}), splat16(1));
   }
   // Words: the products of two unsigned codes and signed bytes, summed.
   static Bits multiply_pairs(Bits codes, Bits x) { return {_mm256_maddubs_epi16(codes.v, x.v)}; }

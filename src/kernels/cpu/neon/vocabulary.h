@@ -128,10 +128,9 @@ struct Vocabulary {
   static Bits high_pair(Bits x) { return shuffle_bytes(x, pair_pattern(2)); }
   static Bits low_pair_signed(Bits x) { return pair_signed(low_pair(x)); }
   static Bits high_pair_signed(Bits x) { return pair_signed(high_pair(x)); }
-  // Codes up to 127 are the same signed; wide ones are taken less their bias of 128.
+  // Codes up to 127 are the same signed; wide ones are signed.
   template <bool kWide>
   static Bits dot(Bits acc, Bits codes, Bits x) {
-    if constexpr (kWide) codes = flip_sign(codes);
     Bits out;
     for (int i = 0; i < 4; ++i)
       out.q[i] = vreinterpretq_u8_s32(
@@ -162,7 +161,6 @@ struct Vocabulary {
   // acc + the products of two rows of eight codes and two tokens, row by row.
   template <bool kWide>
   static Bits dot_pairs(Bits acc, Bits codes, Bits x) {
-    if constexpr (kWide) codes = flip_sign(codes);
     Bits out;
     for (int i = 0; i < 4; ++i)
       out.q[i] = vreinterpretq_u8_s32(

@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/affine_groups.h"
 #include "kernels/cpu/unpack/lanes.h"
+#include "kernels/cpu/unpack/scales.h"
 #include "kernels/cpu/unroll.h"
 
 namespace tessera::kernels::cpu {
@@ -56,7 +57,7 @@ struct UnpackAffine {
   }
   // Four values at the low end of each dword to its four bytes.
   static Bits spread(Bits x) {
-    if constexpr (bits == 8) return x;
+    if constexpr (bits == 8) return wide_from_unsigned<V>(x);
     constexpr uint32_t kOne = kMaxCode, kTwo = (1u << (2 * bits)) - 1;
     const Bits twos =
         V::and_or(V::template shift_left32<16 - 2 * bits>(x), V::splat32(kTwo << 16), x & V::splat32(kTwo));

@@ -18,7 +18,7 @@ struct UnpackIQ4XS {
 
   template <class Use>
   static void codes(const Lanes<V>& lanes, Use&& use) {
-    const Bits levels = V::load_splat16(kIQ4Codes);
+    const Bits levels = wide_from_unsigned<V>(V::load_splat16(kIQ4Codes));
     unroll_flat<8>([&]<int g>() {
       const auto x = lanes.sixteen(offsetof(Block, qs) + 16 * g);
       unroll_flat<8>(

@@ -2,7 +2,7 @@
 //
 // The contract of an unpacker F of 256 values, shared by all drivers:
 //   codes(lanes, use)  use.template operator()<k4>(codes) for k4 = 0..63, those of a group one after the other: values
-//                      4 k4 .. 4 k4 + 3 of each row as unsigned codes; value = code - kBias
+//                      4 k4 .. 4 k4 + 3 of each row as unsigned codes; value = code - kBias. Wide ones: unpack/scales.h
 //   scales(lanes)      see unpack/scales.h
 //   kGroup             values that share a scale, 16 or 32
 //   kBias              a power of two, or 0

@@ -15,8 +15,19 @@ struct Scales256 {
 template <class F>
 inline constexpr bool kWide = F::kMaxCode > 63;
 
-// What is left of a format's bias after V::dot: a vocabulary without unsigned-by-signed dwords takes wide codes, whose
-// bias is 128, as signed bytes.
+// Wide codes, whose bias is 128, as V::dot takes them: unsigned, or less their bias. From either form.
+template <class V>
+inline typename V::Bits wide_from_unsigned(typename V::Bits codes) {
+  if constexpr (V::kSignedWide) return V::flip_sign(codes);
+  return codes;
+}
+template <class V>
+inline typename V::Bits wide_from_signed(typename V::Bits codes) {
+  if constexpr (V::kSignedWide) return codes;
+  return V::flip_sign(codes);
+}
+
+// What is left of a format's bias after V::dot.
 template <class V, class F>
 inline constexpr int kBiasLeft = (kWide<F> and V::kSignedWide) ? 0 : F::kBias;
 

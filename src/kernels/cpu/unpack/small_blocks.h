@@ -100,7 +100,7 @@ struct UnpackQ8_0 : SmallBlocks<V, quant::Q8_0, 128, 255, false> {
     unroll_flat<16>([&]<int i>() {
       constexpr int64_t kAt = i / 2 * sizeof(quant::Q8_0) + offsetof(quant::Q8_0, qs) + i % 2 * 16;
       const auto x = lanes.sixteen(kAt);
-      unroll_flat<4>([&]<int c>() { use.template operator()<4 * i + c>(V::flip_sign(x.at[c])); });
+      unroll_flat<4>([&]<int c>() { use.template operator()<4 * i + c>(wide_from_signed<V>(x.at[c])); });
     });
   }
 };
@@ -109,7 +109,7 @@ template <class V>
 struct UnpackIQ4NL : SmallBlocks<V, quant::IQ4_NL, 128, 255, false> {
   template <class Use>
   static void codes(const Lanes<V>& lanes, Use&& use) {
-    const auto levels = V::load_splat16(kIQ4Codes);
+    const auto levels = wide_from_unsigned<V>(V::load_splat16(kIQ4Codes));
     nibbles_of_blocks<V, quant::IQ4_NL>(
         lanes, [&]<int k4>(typename V::Bits x) { use.template operator()<k4>(V::lookup(levels, x)); });
   }
