@@ -26,13 +26,12 @@ struct LimitImpl {
   static void dots(int64_t n) {
     Bits acc[kChains];
     unroll<kChains>([&]<int c>() __attribute__((always_inline)) {
-      acc[c] = V::zero();
-      V::keep(acc[c]);  // equal chains would be computed once
+      acc[c] = V::keep(V::zero());  // equal chains would be computed once
     });
     Bits codes = V::splat8(3), x = V::splat8(5);
     for (int64_t i = 0; i < n; ++i) {
       unroll<kChains>([&]<int c>() __attribute__((always_inline)) {
-        V::keep(codes);  // a new value to the compiler: no product may serve twice, not even a part of one
+        codes = V::keep(codes);  // a new value to the compiler: no product may serve twice, not even a part of one
         acc[c] = V::template dot<false>(acc[c], codes, x);
       });
     }
@@ -50,7 +49,7 @@ struct LimitImpl {
       unroll<kChains>([&]<int c>() __attribute__((always_inline)) {
         Bits words = V::zero();
         unroll<kWordSteps>([&]<int k>() __attribute__((always_inline)) {
-          V::keep(codes);
+          codes = V::keep(codes);
           words = V::add_words(words, V::multiply_pairs(codes, x));
         });
         acc[c] = V::dot_words(acc[c], words, ones);
@@ -78,13 +77,12 @@ struct LimitImpl {
   static void fmas(int64_t n) {
     Floats acc[kChains];
     unroll<kChains>([&]<int c>() __attribute__((always_inline)) {
-      acc[c] = Floats::zero();
-      V::keep(acc[c]);
+      acc[c] = V::keep(Floats::zero());
     });
     Floats a = Floats::set(0.5f), b = Floats::set(0.25f);
     for (int64_t i = 0; i < n; ++i) {
-      V::keep(a);
-      V::keep(b);
+      a = V::keep(a);
+      b = V::keep(b);
       unroll<kChains>([&]<int c>() __attribute__((always_inline)) { acc[c] = Floats::fma(a, b, acc[c]); });
     }
     unroll<kChains>([&]<int c>() __attribute__((always_inline)) { V::keep(acc[c]); });

@@ -104,7 +104,7 @@ struct Few256 {
         if constexpr (Sums::kWords)
           totals[t] = V::dot_words(totals[t], sum, scale);
         else
-          totals[t] = V::add(totals[t], V::multiply(sum, scale));
+          totals[t] = add_up<T>(totals[t], V::multiply(sum, scale));
       });
     });
     if constexpr (F::kHasMin && !kMinsFirst) weigh(params.mins, x, weighed);
@@ -117,6 +117,13 @@ struct Few256 {
         totals[t] = V::subtract(totals[t], V::template shift_left32<__builtin_ctz(kBiasLeft<V, F>)>(weighed[t]));
       acc[t] = add_block<F>(acc[t], Floats::set(x[t].d), params.d, V::to_floats(totals[t]), params.minus_dmin, min);
     });
+  }
+
+  // Of several tokens, where it is written: g++ would keep some groups' products, spilled, and add them up in pairs.
+  template <int T>
+  static Bits add_up(Bits total, Bits product) {
+    const Bits sum = V::add(total, product);
+    return T == 1 ? sum : V::keep(sum);
   }
 
   // Per token: the sum over all groups of a byte of theirs times the sum of the activations.

@@ -42,8 +42,8 @@ template <class V, int n_k4, int R, int T, class Panel, class Activation, class 
     unroll<kUnrolled>([&]<int k>() __attribute__((always_inline)) {
       typename V::Bits w[R];
       unroll<R>([&]<int r>() __attribute__((always_inline)) {
-        w[r] = V::load(panels[r].codes.at[k4 + k]);
-        V::keep(w[r]);  // g++ would load it again for each token, and run out of loads before multiplies
+        // g++ would load it again for each token, and run out of loads before multiplies.
+        w[r] = V::keep(V::load(panels[r].codes.at[k4 + k]));
       });
       unroll<T>([&]<int t>() __attribute__((always_inline)) {
         const auto q = V::load_splat4(x[t].q + 4 * (k4 + k));

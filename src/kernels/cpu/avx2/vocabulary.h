@@ -116,8 +116,8 @@ struct Vocabulary {
   // Words: the products of two unsigned codes and signed bytes, summed.
   static Bits multiply_pairs(Bits codes, Bits x) { return {_mm256_maddubs_epi16(codes.v, x.v)}; }
   // Kept where they are: g++ would compute all products first, which no registers can hold, and then add them up.
-  static Bits add_words(Bits a, Bits b) { return kept({_mm256_add_epi16(a.v, b.v)}); }
-  static Bits dot_words(Bits acc, Bits a, Bits b) { return kept(add(acc, {_mm256_madd_epi16(a.v, b.v)})); }
+  static Bits add_words(Bits a, Bits b) { return keep(Bits{_mm256_add_epi16(a.v, b.v)}); }
+  static Bits dot_words(Bits acc, Bits a, Bits b) { return keep(add(acc, {_mm256_madd_epi16(a.v, b.v)})); }
 
   // --- across vectors ---
   static void transpose_quarters(Bits (&x)[4]) {
@@ -159,12 +159,14 @@ struct Vocabulary {
   // Inlined early: g++ takes a function that only prefetches for one without effect and drops its calls.
   [[gnu::always_inline]] static void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
-  static void keep(Bits& x) { asm volatile("" : "+x"(x.v)); }
-  static Bits kept(Bits x) {
-    keep(x);
+  static Bits keep(Bits x) {
+    asm volatile("" : "+x"(x.v));
     return x;
   }
-  static void keep(Floats& x) { asm volatile("" : "+x"(x.v)); }
+  static Floats keep(Floats x) {
+    asm volatile("" : "+x"(x.v));
+    return x;
+  }
 
  private:
   static __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }

@@ -177,9 +177,15 @@ struct Vocabulary {
   // Inlined early: g++ takes a function that only prefetches for one without effect and drops its calls.
   [[gnu::always_inline]] static void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
-  // The value counts as used and as changed to the compiler.
-  static void keep(Bits& x) { asm volatile("" : "+v"(x.v)); }
-  static void keep(Floats& x) { asm volatile("" : "+v"(x.v)); }
+  // `x`, which counts as used and as changed to the compiler: it is computed where this is written.
+  static Bits keep(Bits x) {
+    asm volatile("" : "+v"(x.v));
+    return x;
+  }
+  static Floats keep(Floats x) {
+    asm volatile("" : "+v"(x.v));
+    return x;
+  }
 
  private:
   static __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
