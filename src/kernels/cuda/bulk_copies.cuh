@@ -3,8 +3,8 @@
 // Addresses and sizes are multiples of 16.
 //
 //   TileCopies   a tile for a whole block, one a stage. Callers commit and wait for groups of asynchronous copies and
-//                then meet at sync_block, as for copies of their own; wait() adds what the copy engine needs. Bulk
-//                copies write as the tensor cores read, so nothing is fenced.
+//                then meet(), as for copies of their own; wait() adds what the copy engine needs. Bulk copies write as
+//                the tensor cores read, so nothing is fenced.
 //   RowCopies    a few rows for one warp, a ring of its own: of weights, which no other block reads
 #pragma once
 
@@ -21,25 +21,33 @@ constexpr int copies_bytes(int n_stages) { return (n_stages * 8 + 15) / 16 * 16;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
 template <int kStages, int kThreads>
 struct TileCopies {
-  Shared<uint64_t> barriers;  // of the stages
+  Shared<uint64_t> full, read;  // of the stages
 
   // By all threads, before any copy.
-  TESSERA_DEVICE explicit TileCopies(Shared<uint8_t> memory) : barriers(cast<uint64_t>(memory)) {
+  TESSERA_DEVICE explicit TileCopies(Shared<uint8_t> memory) : full(cast<uint64_t>(memory)), read(full + kStages) {
     if (thread() == 0) {
-      for (int i = 0; i < kStages; ++i) Barrier(barriers + i).init(1);
+      for (int i = 0; i < kStages; ++i) Barrier(full + i).init(1), Barrier(read + i).init(kThreads / kWarp);
       Barrier::fence_init();
     }
     sync_block();
   }
-  // By all threads: `bytes`, a multiple of 16 kThreads, into stage `stage`.
-  TESSERA_DEVICE void start(Shared<uint8_t> to, Global<const uint8_t> from, int bytes, int stage) const {
+  // By all threads: `bytes`, a multiple of 16 kThreads, into stage `stage`, its (use + 1)-th copy, when all warps have
+  // released the one before.
+  TESSERA_DEVICE void start(Shared<uint8_t> to, Global<const uint8_t> from, int bytes, int stage, int use) const {
     if (thread() != 0) return;
-    const Barrier barrier(barriers + stage);
+    if (use > 0) Barrier(read + stage).wait(use - 1);
+    const Barrier barrier(full + stage);
     barrier.announce(bytes);
     barrier.copy(to, from, bytes);
   }
+  // Warps need not wait for each other.
+  TESSERA_DEVICE void meet() const {}
   // Until the copy into a stage has arrived that is the (use + 1)-th.
-  TESSERA_DEVICE void wait(int stage, int use) const { Barrier(barriers + stage).wait(use); }
+  TESSERA_DEVICE void wait(int stage, int use) const { Barrier(full + stage).wait(use); }
+  // By all lanes of a warp, when it has read a stage.
+  TESSERA_DEVICE void release(int stage) const {
+    if (lane() == 0) Barrier(read + stage).arrive();
+  }
 };
 
 template <int kStages, int kRows>
@@ -75,10 +83,13 @@ struct RowCopies {
 template <int kStages, int kThreads>
 struct TileCopies {
   TESSERA_DEVICE explicit TileCopies(Shared<uint8_t>) {}
-  TESSERA_DEVICE void start(Shared<uint8_t> to, Global<const uint8_t> from, int bytes, int) const {
+  TESSERA_DEVICE void start(Shared<uint8_t> to, Global<const uint8_t> from, int bytes, int, int) const {
     for (int at = 16 * thread(); at < bytes; at += 16 * kThreads) copy_async16(to + at, from + at);
   }
+  // All have released what they read before.
+  TESSERA_DEVICE void meet() const { sync_block(); }
   TESSERA_DEVICE void wait(int, int) const {}
+  TESSERA_DEVICE void release(int) const {}
 };
 
 template <int kStages, int kRows>

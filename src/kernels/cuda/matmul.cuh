@@ -31,7 +31,7 @@ struct MatmulShape {
   static constexpr int kWarpBytes = kUnits * U::kStageBytes;
   using Copies = TileCopies<kStages, kThreads>;
   static constexpr int kRings = kStages * kTileBytes + kWarps * kWarpBytes;
-  static constexpr int kSharedBytes = kRings + copies_bytes(kStages);
+  static constexpr int kSharedBytes = kRings + copies_bytes(2 * kStages);
   static constexpr int kBlocks = kWarps == 4 ? 4 : 1;  // of a multiprocessor, as far as registers go
   // Products on their way out: (tokens, rows of the block and 4) floats, with which the four tokens and eight rows of
   // a warp fall into different banks; and the scales of the tokens.
@@ -61,7 +61,8 @@ struct MatmulStreams {
   TESSERA_DEVICE void copy_tokens(int step) const {
     if (step >= n_steps) return;
     const Address from = tiles + uint64_t{static_cast<uint32_t>(step)} * tile_stride;
-    copies.start(tile_place(step), global<const uint8_t>(from), S::kTileBytes, step % S::kStages);
+    copies.start(tile_place(step), global<const uint8_t>(from), S::kTileBytes, step % S::kStages,
+                 step / S::kStages);
   }
 };
 
@@ -193,7 +194,7 @@ matmul_kernel(MatmulWork work) {
           w = QuadPair<F, S::kUnit>::fetch(streams.unit_place(unit), rows, first_unit + unit, args.x.k);
         now.unpack(w, in_unit, slice);
       }
-      sync_block();  // the products of the step before the last have been made
+      streams.copies.meet();
       streams.copies.wait(step % S::kStages, step / S::kStages);
       warpgroup_arrive();
       TESSERA_UNROLL
@@ -203,7 +204,8 @@ matmul_kernel(MatmulWork work) {
       streams.copy_weights(step + S::kAhead);
       streams.copy_tokens(step + S::kAhead);
       commit_copies();
-      warpgroup_wait<1>();  // the registers of the step before are free
+      warpgroup_wait<1>();  // the registers of the step before are free, and its stage
+      if (step > 0) streams.copies.release((step - 1) % S::kStages);
       if (S::kMayEndWithin && step + 1 >= streams.n_steps) {
         wait_for_sums(acc);  // where two ways meet: else ptxas has products made one by one
         break;
