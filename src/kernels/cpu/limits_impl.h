@@ -76,9 +76,7 @@ struct LimitImpl {
 
   static void fmas(int64_t n) {
     Floats acc[kChains];
-    unroll<kChains>([&]<int c>() __attribute__((always_inline)) {
-      acc[c] = V::keep(Floats::zero());
-    });
+    unroll<kChains>([&]<int c>() __attribute__((always_inline)) { acc[c] = V::keep(Floats::zero()); });
     Floats a = Floats::set(0.5f), b = Floats::set(0.25f);
     for (int64_t i = 0; i < n; ++i) {
       a = V::keep(a);

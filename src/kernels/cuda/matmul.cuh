@@ -61,8 +61,7 @@ struct MatmulStreams {
   TESSERA_DEVICE void copy_tokens(int step) const {
     if (step >= n_steps) return;
     const Address from = tiles + uint64_t{static_cast<uint32_t>(step)} * tile_stride;
-    copies.start(tile_place(step), global<const uint8_t>(from), S::kTileBytes, step % S::kStages,
-                 step / S::kStages);
+    copies.start(tile_place(step), global<const uint8_t>(from), S::kTileBytes, step % S::kStages, step / S::kStages);
   }
 };
 
