@@ -13,7 +13,8 @@ struct LimitImpl {
   using Floats = typename V::Floats;
   // Enough chains to hide the latency of two instructions a cycle; as many registers as the set has to spare.
   static constexpr int kChains = V::kRegisters / 2;
-  static constexpr int kWordSteps = 8;
+  // Vectors of products that a chain adds up before they are widened: a word holds those of 4-bit codes.
+  static constexpr int kVectors = V::kProducts == Products::kWords ? 8 : 1;
 
   static void read(const std::byte* bytes, int64_t n_bytes, int n_streams) {
     const int64_t stretch = n_bytes / n_streams;
@@ -28,31 +29,19 @@ struct LimitImpl {
     unroll<kChains>([&]<int c>() __attribute__((always_inline)) {
       acc[c] = V::keep(V::zero());  // equal chains would be computed once
     });
-    Bits codes = V::splat8(3), x = V::splat8(5);
-    for (int64_t i = 0; i < n; ++i) {
-      unroll<kChains>([&]<int c>() __attribute__((always_inline)) {
-        codes = V::keep(codes);  // a new value to the compiler: no product may serve twice, not even a part of one
-        acc[c] = V::template dot<false>(acc[c], codes, x);
-      });
-    }
-    unroll<kChains>([&]<int c>() __attribute__((always_inline)) { V::keep(acc[c]); });
-  }
-
-  // Where products are summed in words: of codes so narrow that a word holds sixteen of them, so eight vectors of
-  // products take one instruction that widens them.
-  static void word_dots(int64_t n) {
-    Bits acc[kChains];
-    unroll<kChains>([&]<int c>() __attribute__((always_inline)) { acc[c] = V::zero(); });
-    Bits codes = V::splat8(3), ones = V::splat16(1);
+    Bits codes = V::splat8(3);
     const Bits x = V::splat8(5);
     for (int64_t i = 0; i < n; ++i) {
       unroll<kChains>([&]<int c>() __attribute__((always_inline)) {
         Bits words = V::zero();
-        unroll<kWordSteps>([&]<int k>() __attribute__((always_inline)) {
-          codes = V::keep(codes);
-          words = V::add_words(words, V::multiply_pairs(codes, x));
+        unroll<kVectors>([&]<int>() __attribute__((always_inline)) {
+          codes = V::keep(codes);  // a new value to the compiler: no product may serve twice, not even a part of one
+          if constexpr (kVectors > 1)
+            words = V::add_words(words, V::multiply_pairs(codes, x));
+          else
+            acc[c] = V::template dot<false>(acc[c], codes, x);
         });
-        acc[c] = V::dot_words(acc[c], words, ones);
+        if constexpr (kVectors > 1) acc[c] = V::dot_words(acc[c], words, V::splat16(1));
       });
     }
     unroll<kChains>([&]<int c>() __attribute__((always_inline)) { V::keep(acc[c]); });
@@ -90,12 +79,8 @@ struct LimitImpl {
     LimitKernels table = {.read = read,
                           .dots = dots,
                           .fmas = fmas,
-                          .ops_per_dot_round = kChains * 4 * V::kRows * 2,
+                          .ops_per_dot_round = kChains * kVectors * 4 * V::kRows * 2,
                           .ops_per_fma_round = kChains * Floats::kLanes * 2};
-    if constexpr (V::kProducts == Products::kWords) {
-      table.dots = word_dots;
-      table.ops_per_dot_round *= kWordSteps;
-    }
     if constexpr (V::kProducts == Products::kMatrix) {
       table.dots = tile_dots;
       table.ops_per_dot_round = 4 * 16 * 16 * 64 * 2;
