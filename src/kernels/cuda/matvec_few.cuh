@@ -95,7 +95,7 @@ matvec_few_kernel(PartWork work) {
   const auto memory = shared_memory();
   const BlockRows rows(work);
   const WarpRows mine(work, rows);
-  PartStream<F> stream(work, rows, mine, memory + warp() * work.warp_bytes);
+  PartStream<F, kTokens> stream(work, rows, mine, memory + warp() * work.warp_bytes);
   stream.fill(work.is_paced);  // weights do not depend on the launch before
   wait_for_previous();
   let_next_start();  // attention after it reads what earlier launches wrote, and does not wait for that (words.cuh)
@@ -110,7 +110,7 @@ matvec_few_kernel(PartWork work) {
     QuarterInput<F> x[kTokens];
     TESSERA_UNROLL
     for (int t = 0; t < kTokens; ++t) x[t] = load_input<F>(work, min_of(t, work.args.x.m - 1), part);
-    for (int row = mine.begin; row < mine.end; row += S::kRows) {
+    for (int row = mine.template first_stage<S::kRows, kTokens>(); row < mine.end; row += S::kRows) {
       stream.wait();
       float products[kSums];
       TESSERA_UNROLL
@@ -122,7 +122,8 @@ matvec_few_kernel(PartWork work) {
       }
       const float sum = sum_over_lanes(products);
       const int at = row + row_of_stage;
-      if (stores && at < mine.end) sums[(token * rows.n * work.weights_of_row + at) * work.n_parts + part] = sum;
+      if (stores && at >= mine.begin && at < mine.end)
+        sums[(token * rows.n * work.weights_of_row + at) * work.n_parts + part] = sum;
       sync_warp();  // all lanes have read the stage
       stream.copy_next();
     }

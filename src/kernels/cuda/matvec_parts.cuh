@@ -95,6 +95,12 @@ struct BlockRows {
 // What one warp does of them: of rows of weights `begin` to `end` the part `part`, and those warps_of_row after it.
 struct WarpRows {
   int part, begin, end;
+  // Where stages of kRows begin. Of several tokens the one that has fewer comes first: a stage at the end takes as long
+  // to multiply with few rows as with all. Of one token it comes last, so that the first copies have much to ask for.
+  template <int kRows, int kTokens>
+  TESSERA_DEVICE int first_stage() const {
+    return kTokens == 1 ? begin : begin - ((begin - end) & (kRows - 1));
+  }
   TESSERA_DEVICE WarpRows(const PartWork& work, const BlockRows& rows) {
     const int team = quotient(warp(), work.warps_of_row);
     part = warp() - team * work.warps_of_row.value;
@@ -105,7 +111,7 @@ struct WarpRows {
 
 // The parts of rows on their way to one warp. Lane r has row r of each stage; what differs from stage to stage is
 // worked out anew where a job, the rows or a part end, and only there.
-template <typename F>
+template <typename F, int kTokens>
 class PartStream {
   using S = PartShape<F>;
   static constexpr int kLeads = 4;  // kept of a stage, a word each
@@ -121,7 +127,7 @@ class PartStream {
         stage_bytes_(S::stage_bytes(of.row_stride)),
         row_bytes_(static_cast<int>(row_bytes<F>(of.args.x.k))),
         part_(mine.part),
-        row_(mine.begin),
+        row_(mine.template first_stage<S::kRows, kTokens>()),
         copies_(memory + S::kStages * S::stage_bytes(of.row_stride)) {}
   // Starts the copies of all stages. is_paced: each when the one before has arrived. That keeps the memory as busy, but
   // not so full of requests that what the launch before this one reads and writes has to queue behind them.
@@ -161,20 +167,20 @@ class PartStream {
   TESSERA_DEVICE bool is_paired() const { return work_.weights_of_row == 2; }
   TESSERA_DEVICE int step() const { return (is_paired() ? S::kRows / 2 : S::kRows) * row_bytes_; }
 
-  // The rows of the next stage from the n-th on, of which none is there.
-  TESSERA_DEVICE void clear_rows(int n) const {
-    const auto rows = ring_ + (filled_ * stage_bytes_ + n * stride_);
+  // Rows `from` to `to` of the next stage, which are not there.
+  TESSERA_DEVICE void clear_rows(int from, int to) const {
+    const auto rows = ring_ + (filled_ * stage_bytes_ + from * stride_);
     TESSERA_LOOP
-    for (int at = lane(); at < (S::kRows - n) * stride_ / 16; at += kWarp) cast<Words4>(rows)[at] = Words4{};
+    for (int at = lane(); at < (to - from) * stride_ / 16; at += kWarp) cast<Words4>(rows)[at] = Words4{};
     Barrier::fence_writes();
   }
   // Finds the lane's row of the next stage, and how many stages go on from there in the same way.
   TESSERA_DEVICE void find_rows() {
-    if (row_ >= mine_.end) row_ = mine_.begin, part_ += work_.warps_of_row.value;
+    if (row_ >= mine_.end) row_ = mine_.template first_stage<S::kRows, kTokens>(), part_ += work_.warps_of_row.value;
     const bool is_over = part_ >= work_.n_parts || mine_.begin >= mine_.end;
     const int mine = row_ + lane();
     bytes_ = 0, left_ = is_over ? 1 << 30 : 1;
-    if (!is_over && lane() < S::kRows && mine < mine_.end) {
+    if (!is_over && lane() < S::kRows && mine >= mine_.begin && mine < mine_.end) {
       const int offset = part_ * work_.units_of_part * S::kUnitBytes;
       const JobList::Place at = work_.rows.find(first_row_ + (is_paired() ? mine / 2 : mine));
       const LinearJob& job = work_.args.jobs[at.job];
@@ -187,7 +193,8 @@ class PartStream {
     TESSERA_UNROLL
     for (int step = 1; step < S::kRows; step *= 2) left_ = min_of(left_, shuffle_xor(left_, step));
     left_ = shuffle(left_, 0);
-    if (!is_over && row_ + S::kRows > mine_.end) clear_rows(mine_.end - row_);
+    const int from = kTokens == 1 ? mine_.end - row_ : 0, to = kTokens == 1 ? S::kRows : mine_.begin - row_;
+    if (!is_over && from < to) clear_rows(from, to);
     row_ += is_over ? 0 : left_ * S::kRows;
   }
 
