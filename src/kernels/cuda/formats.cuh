@@ -7,15 +7,16 @@
 //   quad   the 256 or 64 values of a unit, n slices, shared by four lanes the way the tensor cores deal out a row of a
 //   matrix: of each
 //          32 values, lane t has 4t .. 4t + 3 and 16 + 4t .. 16 + 4t + 3 (two words of codes, `low` and `high`).
-//            fetch_quad<n>(row, lead, t, n_slices)   what lane t needs of the unit that begins `lead` bytes after
-//            `row`,
-//                                                    a multiple of 16; of slices from n_slices on the scales are 0
+//            fetch_quad<n, step>(row, lead, t, n_slices, first)
+//                                            what lane t needs of the unit that begins `lead` bytes after `row`, a
+//                                            multiple of 16; of slices from n_slices on the scales are 0. Scales of
+//                                            formats of 32 values are those of slices first, first + step, ...
 //            codes(quad, s)                  its two words of slice s
 //            codes_in_place(quad, s)         where kOddShift is not 0: the same, unsigned and, of odd slices, shifted
-//            left
-//                                            by so much
-//          With int8 activations, of formats of 256 values: integer_scale(quad, i) of the i-th part that has its own
-//          scale, offset_word(quad), d(quad), dmin(quad); of those of 32: scale(quad, s), and signed codes.
+//                                            left by so much
+//          With int8 activations, of formats of 256 values: integer_scales(quad), words with a byte for each part that
+//          has its own scale, offset_word(quad), d(quad), dmin(quad); of those of 32: scale(quad, i), the i-th that was
+//          fetched, and signed codes.
 //          With f16 activations: half_scales(quad, s) of the two words, half_min(quad, s): two equal f16 in a word,
 //          kHalfWeight times what they stand for.
 //   quarter  of packed formats: 64 of the 256 values of a unit, one lane's work with few tokens: sixteen values at a

@@ -30,8 +30,8 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
   struct Quad {
     uint32_t words[n][kHalves], d[n];
   };
-  template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int n_slices) {
+  template <int n, int step = 1, typename P>
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int n_slices, int first = 0) {
     constexpr int kBytes = sizeof(BlockType);
     static_assert(kBytes % 4 == 2);  // every second block begins at a multiple of 4 from the first
     const RowWords<2, P> codes[2] = {{row, lead + 2 + 4 * t}, {row, lead + kBytes + 2 + 4 * t}};
@@ -41,14 +41,17 @@ struct PackedSlice : Packed<BlockType, 2, 32, 1, bias, false, true, code_factor>
       const int pair = s / 2 * 2 * kBytes;
       TESSERA_UNROLL
       for (int i = 0; i < kHalves; ++i) out.words[s][i] = codes[s % 2].word(pair + 16 * i);
-      const uint32_t d = load_u16(row + lead + s * kBytes);  // of no slice: bytes of the unit still, but any
-      out.d[s] = d & (s < n_slices ? ~0u : 0u);
+    }
+    TESSERA_UNROLL
+    for (int s = 0; s < n; s += step) {
+      const uint32_t d = load_u16(row + (lead + first * kBytes) + s * kBytes);  // of no slice: any bytes of the unit
+      out.d[s / step] = d & (first + s < n_slices ? ~0u : 0u);
     }
     return out;
   }
   template <int n>
-  TESSERA_DEVICE static float scale(const Quad<n>& q, int s) {
-    return float_of_f16(static_cast<uint16_t>(q.d[s]));
+  TESSERA_DEVICE static float scale(const Quad<n>& q, int i) {
+    return float_of_f16(static_cast<uint16_t>(q.d[i]));
   }
   template <int n>
   TESSERA_DEVICE static Words2 half_scales(const Quad<n>& q, int s) {

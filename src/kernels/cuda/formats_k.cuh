@@ -55,9 +55,7 @@ struct KWithMins : Packed<Block, 16, 256, 1, 0, true, false> {
       header = KHeader::of(in), own = own_scales_and_mins(in, t);
     }
   };
-  TESSERA_DEVICE static int32_t integer_scale(const QuadBase& q, int s) {
-    return static_cast<int32_t>(permute_bytes(q.header.scales[s / 4], 0, 0x4440 + static_cast<uint32_t>(s % 4)));
-  }
+  TESSERA_DEVICE static const auto& integer_scales(const QuadBase& q) { return q.header.scales; }
   // The mins of slices 2t and 2t + 1, twice each: one for each 16 values.
   TESSERA_DEVICE static uint32_t offset_word(const QuadBase& q) { return permute_bytes(q.own, 0, 0x3322); }
   TESSERA_DEVICE static float d(const QuadBase& q) { return float_of_f16(static_cast<uint16_t>(q.header.d)); }
@@ -123,8 +121,8 @@ struct Q4K : KWithMins<quant::Q4_K> {
   struct Quad : QuadBase {
     uint32_t low[4][2];  // (run, half)
   };
-  template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int) {
+  template <int n, int = 1, typename P>
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int, int = 0) {
     const auto block = row + lead;
     const RowWords<16, P> words(block, 4 * t);
     Quad<n> out;
@@ -184,8 +182,8 @@ struct Q5K : KWithMins<quant::Q5_K> {
   struct Quad : QuadBase {
     uint32_t high[2], low[4][2];
   };
-  template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int) {
+  template <int n, int = 1, typename P>
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int, int = 0) {
     const auto block = row + lead;
     const RowWords<16, P> words(block, 4 * t);
     Quad<n> out;

@@ -43,8 +43,8 @@ struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
     uint32_t scales[4], d;
     uint32_t own_scales;  // scales 4t .. 4t + 3
   };
-  template <int n, typename P>
-  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int) {
+  template <int n, int = 1, typename P>
+  TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int, int = 0) {
     const RowWords<2, P> block(row, lead), words(row, lead + 4 * t);
     Quad<n> out;
     TESSERA_UNROLL
@@ -61,9 +61,7 @@ struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
     const auto low = q.low[s / 4][s % 2], high = q.high[s / 4];
     return {{join(low[0], high[0], s), join(low[1], high[1], s)}};
   }
-  TESSERA_DEVICE static int32_t integer_scale(const Quad<kUnitSlices>& q, int i) {
-    return signed_byte(q.scales[i / 4], i % 4);
-  }
+  TESSERA_DEVICE static const auto& integer_scales(const Quad<kUnitSlices>& q) { return q.scales; }
   TESSERA_DEVICE static uint32_t offset_word(const Quad<kUnitSlices>& q) { return q.own_scales; }
   TESSERA_DEVICE static float d(const Quad<kUnitSlices>& q) { return float_of_f16(static_cast<uint16_t>(q.d)); }
   TESSERA_DEVICE static float dmin(const Quad<kUnitSlices>&) { return 0; }

@@ -3,7 +3,7 @@
 // the caches, once for each block.
 //
 // How it is dealt out, and what a reader is: matvec_tiles.cuh. A reader's product of 16 rows, 32 values and 8 tokens is
-// one mma; what is integer in a block of 256 values stays so.
+// one mma, or of 4 tokens a half of two (Columns); what is integer in a block of 256 values stays so.
 #pragma once
 
 #include "kernels/cuda/launch.cuh"
@@ -34,6 +34,7 @@ TESSERA_DEVICE void copy_stages(const TileWork& work, const TileBlock& block, co
 template <typename F, int kTokens>
 class TileReader {
   using S = TileShape<F, kTokens>;
+  using C = Columns<kTokens>;
 
  public:
   TESSERA_DEVICE TileReader(const TileWork& work, const TileBlock& block, const StageMemory& memory)
@@ -66,21 +67,20 @@ class TileReader {
     first_unit_ = block_.first_unit(work_, pass) + before;
     n_units_ =
         min_of(work_.units_of_part, block_.n_units(work_, pass) - before);  // 0 or less: the piece has fewer parts
-    x_.load(work_.args.x, min_of(first_unit_, work_.n_units - 1));
+    x_.load(work_.args.x, min_of(first_unit_, work_.n_units - 1), mine_);
   }
   // Of the team's tile, if it has rows.
   TESSERA_DEVICE void multiply(const Stage& stage) const {
     const int last = block_.n_weights - 1 - stage.row - team_ * kTileRows;
     if (n_units_ <= 0 || last < 0) return;
-    const auto place =
-        cast<float>(memory_.ring + work_.n_slots * work_.slot_bytes) +
-        ((stage.sum_slot * work_.n_readers + warp()) * S::kTileFloats + mine_.quarter * 2 * kTileRows + mine_.row);
-    TileSums<kTokens> acc = {};
-    if (stage.pass > 0) for_sums<kTokens>(acc, [&](int at, float& sum) { sum = place[at]; });
+    const auto place = cast<float>(memory_.ring + work_.n_slots * work_.slot_bytes) +
+                       (stage.sum_slot * work_.n_readers + warp()) * S::kTileFloats;
+    TileSums<kTokens> acc;
+    if (stage.pass > 0) acc.load(place, mine_);
     TESSERA_UNROLL
     for (int u = 0; u < S::kPartUnits; ++u)
-      if (u < n_units_) multiply_unit(fetch(stage, last, u), x_, u, acc);
-    for_sums<kTokens>(acc, [&](int at, float sum) { store_for_others(place + at, sum); });
+      if (u < n_units_) multiply_unit(fetch(stage, last, u), x_, u, C(mine_).sum_side, acc);
+    acc.store(place, mine_);
   }
   // The u-th unit of the part, of the lane's two rows; rows past the last one repeat it.
   TESSERA_DEVICE QuadPair<F, kUnitValues> fetch(const Stage& stage, int last, int u) const {
@@ -90,9 +90,9 @@ class TileReader {
       const int row = team_ * kTileRows + min_of(mine_.row + 8 * i, last);
       const int lead = memory_.leads[stage.slot * work_.stage_rows + row];
       const int before = (part_of_piece_ * work_.units_of_part + u) * S::U::kBytes;
-      out.row[i] = F::template fetch_quad<kUnitSlices>(
+      out.row[i] = F::template fetch_quad<kUnitSlices, C::kSides>(
           memory_.ring + (stage.slot * work_.slot_bytes + row * work_.row_stride), lead + before, mine_.quarter,
-          work_.args.x.k / kSlice - (first_unit_ + u) * kUnitSlices);
+          work_.args.x.k / kSlice - (first_unit_ + u) * kUnitSlices, C(mine_).sum_side);
     }
     return out;
   }
@@ -166,8 +166,9 @@ int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure)
 template <typename F>
 int matvec_int8(Device& device, const LinearArgs& args, Failure* failure) {
   if (args.parts == 0) return fail(failure, "matvec: no place for what blocks leave for each other");
-  if (args.x.m <= kTileTokens) return launch_matvec_int8<F, 8>(device, args, failure);
-  return launch_matvec_int8<F, 16>(device, args, failure);
+  if (args.x.m <= kTileTokens / 2) return launch_matvec_int8<F, kTileTokens / 2>(device, args, failure);
+  if (args.x.m <= kTileTokens) return launch_matvec_int8<F, kTileTokens>(device, args, failure);
+  return launch_matvec_int8<F, 2 * kTileTokens>(device, args, failure);
 }
 
 }  // namespace tessera::kernels::cuda

@@ -14,7 +14,7 @@ namespace tessera::kernels::cuda {
 
 inline constexpr int kMostReaders = 11, kMostSlots = 4, kMostSplits = 4;
 
-// kTokens: 8 or 16 tokens at most.
+// kTokens: 4, 8 or 16 tokens at most.
 template <typename F, int kTokens>
 struct TileShape {
   using U = Unit<F, kUnitValues>;

@@ -25,7 +25,8 @@
 //   dot4                    c + four products of signed bytes; dot4_unsigned: the first's are unsigned
 //   dot2                    two products of a's signed halves with b's two lowest bytes, unsigned
 //   load_matrices; mma_f16, mma_bf16   the tensor cores' 16 x 8 x 16 product with f32 sums
-//   mma_int8_32, _16        their 16 x 8 x 32 (16) product of signed bytes; mma_unsigned_32: the first's are unsigned
+//   mma_int8_32, _16        their 16 x 8 x 32 (16) product of signed bytes, added; mma_unsigned_32: the first's are
+//                           unsigned
 //   transpose_matrix        an 8 x 8 matrix of 16-bit elements, a word a lane as mma has its sums, turned over
 //   multiply_tile           a warpgroup's product with a tile in shared memory (warpgroup.cuh)
 //   atomic_add, _min, _or   on words of shared or global memory; fence: writes before it are seen before those after it

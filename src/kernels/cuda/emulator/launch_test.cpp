@@ -188,7 +188,7 @@ TEST_F(EmulatedLaunch, MatrixProductOfBytes) {
       };
       const auto row = [&](int r, int first) { return word([&](int j) { return a(r, first + p + j); }); };
       const auto column = [&](int first) { return word([&](int j) { return b(first + p + j, g); }); };
-      int32_t d[4];
+      int32_t d[4] = {lane(), 0, -7, 0};
       if (kind.is_unsigned)
         mma_unsigned_32(d, row(g, 0), row(g + 8, 0), row(g, 16), row(g + 8, 16), column(0), column(16));
       else if (depth == 32)
@@ -199,7 +199,7 @@ TEST_F(EmulatedLaunch, MatrixProductOfBytes) {
     }));
     for (int r = 0; r < 16; ++r)
       for (int column = 0; column < 8; ++column) {
-        int32_t sum = 0;
+        int32_t sum = column % 2 ? 0 : r < 8 ? 4 * r + column / 2 : -7;  // what it is added to
         for (int i = 0; i < depth; ++i) sum += a(r, i) * b(i, column);
         EXPECT_EQ(out[static_cast<size_t>(r * 8 + column)], sum) << r << ", " << column << " of " << depth;
       }

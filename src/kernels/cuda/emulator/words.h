@@ -274,12 +274,10 @@ void mma_bytes_32(int32_t (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t
   FragmentA rows[4];
   FragmentB columns[2][4];
   gather_fragments(a, b0, b1, rows, columns, site);
-  for (uint32_t e = 0; e < 4; ++e) {
-    d[e] = 0;
+  for (uint32_t e = 0; e < 4; ++e)
     for (uint32_t j = 0; j < 4; ++j)
       for (uint32_t half = 0; half < 2; ++half)
         d[e] = kDot(rows[j].word[2 * half + e / 2], columns[e % 2][j].word[half], d[e]);
-  }
 }
 inline void mma_int8_32(int32_t (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1,
                         const Site& site = Site::current()) {
