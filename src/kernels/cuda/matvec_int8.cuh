@@ -13,18 +13,18 @@ namespace tessera::kernels::cuda {
 
 // By the copying warp: all stages, each when its slot has been read.
 TESSERA_DEVICE void copy_stages(const TileWork& work, const TileBlock& block, const StageMemory& memory) {
-  Stage ahead;
+  Stage ahead(work);
   TESSERA_LOOP
   for (int i = 0; i < work.n_slots; ++i) {  // weights do not depend on the launch before
     // Paced, each when the one before has arrived: see PartStream::fill.
     if (work.is_paced && i > 0 && ahead.pass < work.n_passes) Barrier(memory.copies.full + (i - 1)).wait(0);
     copy_stage(work, block, memory, ahead);
-    ahead.next(work, block);
+    ahead.next(work);
   }
   wait_for_previous();
   let_next_start();  // attention after it reads what earlier launches wrote, and does not wait for that (words.cuh)
   TESSERA_LOOP
-  for (Stage stage; ahead.pass < work.n_passes; stage.next(work, block), ahead.next(work, block)) {
+  for (Stage stage(work); ahead.pass < work.n_passes; stage.next(work), ahead.next(work)) {
     Barrier(memory.copies.read + stage.slot).wait(stage.use);
     copy_stage(work, block, memory, ahead);
   }
@@ -47,16 +47,17 @@ class TileReader {
   // All stages; and of each, when the next one has been multiplied, its share of adding them up.
   TESSERA_DEVICE void run() {
     Adder<F, S> adder(work_, block_, memory_);
+    Stage last(work_);
     TESSERA_LOOP
-    for (Stage stage;; stage.next(work_, block_)) {
-      const bool is_first = stage.pass + stage.row == 0, is_over = stage.pass == work_.n_passes;
-      if (stage.row == 0 && !is_over) load_input(stage.pass);
+    for (Stage stage(work_);; last = stage, stage.next(work_)) {
+      const bool is_first = stage.use + stage.slot == 0, is_over = stage.pass == work_.n_passes;
+      if (stage.is_first_of_pass(work_) && !is_over) load_input(stage.pass);
       if (!is_over) {
         Barrier(memory_.copies.full + stage.slot).wait(stage.use);
         multiply(stage);
         Barrier(memory_.copies.read + stage.slot).arrive();
       }
-      if (!is_first) adder.add_next();
+      if (!is_first) adder.add(last);
       if (is_over) break;
     }
   }

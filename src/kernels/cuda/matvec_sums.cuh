@@ -130,29 +130,27 @@ class Adder {
         n_items_(work.n_teams * work.args.x.m * kGroupsOfTile),
         turn_(warp()) {}
 
-  // The next stage, if it is of the last pass.
-  TESSERA_DEVICE void add_next() {
-    if (stage_.pass + 1 == work_.n_passes) {
-      TESSERA_LOOP
-      for (; turn_ * kWarp < n_items_; turn_ += work_.n_readers) {
-        Barrier(memory_.copies.read + stage_.slot).wait(stage_.use);
-        add(turn_ * kWarp + lane());
-      }
-      turn_ -= (n_items_ + kWarp - 1) / kWarp;
-      while (turn_ < 0) turn_ += work_.n_readers;
+  // Of the stage after the one before, if it is of the last pass.
+  TESSERA_DEVICE void add(const Stage& stage) {
+    if (stage.pass + 1 < work_.n_passes) return;
+    TESSERA_LOOP
+    for (; turn_ * kWarp < n_items_; turn_ += work_.n_readers) {
+      Barrier(memory_.copies.read + stage.slot).wait(stage.use);
+      add(stage, turn_ * kWarp + lane());
     }
-    stage_.next(work_, block_);
+    turn_ -= (n_items_ + kWarp - 1) / kWarp;
+    while (turn_ < 0) turn_ += work_.n_readers;
   }
 
  private:
   // Item (team, token, four rows of weights).
-  TESSERA_DEVICE void add(int item) const {
+  TESSERA_DEVICE void add(const Stage& stage, int item) const {
     int token = item / kGroupsOfTile, team = 0;
     while (token >= work_.args.x.m) token -= work_.args.x.m, ++team;
-    const int in_tile = item % kGroupsOfTile * kRowsOfLane, row = stage_.row + team * kTileRows + in_tile;
+    const int in_tile = item % kGroupsOfTile * kRowsOfLane, row = stage.row + team * kTileRows + in_tile;
     if (item >= n_items_ || row >= block_.n_weights) return;
     const int n_units = block_.n_units(work_, 0), n_parts = work_.units_of_part == 1 ? n_units : (n_units + 1) / 2;
-    const int reader = stage_.sum_slot * work_.n_readers + team * work_.parts_of_piece.value;
+    const int reader = stage.sum_slot * work_.n_readers + team * work_.parts_of_piece.value;
     const auto sums = cast<const float>(memory_.ring + work_.n_slots * work_.slot_bytes) +
                       (reader * S::kTileFloats + token * kTileRows + in_tile);
     add_rows<F, S>(work_, block_, sums, n_parts, row, token);
@@ -161,7 +159,6 @@ class Adder {
   const TileWork& work_;
   const TileBlock& block_;
   const StageMemory& memory_;
-  Stage stage_;
   int n_items_, turn_;  // the warp's items of the next stage: from turn_ kWarp on
 };
 

@@ -53,7 +53,7 @@ struct TileWork {
   int32_t n_readers, n_teams, n_pieces, n_passes;  // a block has n_passes pieces, one after the other
   Divisor parts_of_piece, n_splits;
   BlockRanges ranges;  // of rows, each for n_splits blocks
-  int32_t stage_rows, alignment, row_stride, slot_bytes, n_slots, n_sum_slots;
+  int32_t stage_rows, last_row, alignment, row_stride, slot_bytes, n_slots, n_sum_slots;
   int32_t most_weights;     // rows of weights of a range, a multiple of 4
   Divisor groups_of_range;  // of four of them
   bool is_paced;
@@ -87,10 +87,11 @@ struct TileWork {
         ranges = BlockRanges(rows.n(), min_of_sizes(most_blocks / splits * rounds, rows.n()));
         groups_of_range = divisor_of(pieces_of(ranges.most() * weights_of_row, 4));
         most_weights = groups_of_range.value * 4;
+        last_row = (pieces_of(most_weights, stage_rows) - 1) * stage_rows;
         if (splits == 1 || left_words() * sizeof(uint32_t) <= kMatvecPartsBytes) break;
       }
       for (n_slots = kMostSlots; n_slots >= 2; --n_slots) {
-        n_sum_slots = n_passes > 1 ? pieces_of(most_weights, stage_rows) : n_slots + 2;
+        n_sum_slots = n_passes > 1 ? last_row / stage_rows + 1 : n_slots + 2;
         if (bytes<S>() <= shared_bytes) return true;
       }
       if (n_passes == 1 || ranges.most() == 1) return false;
@@ -149,16 +150,16 @@ struct StageMemory {
 };
 
 // One stage after the other: rows of weights from `row` on, of the block's piece `pass`; where it lies, for the
-// `use`-th time, and where the readers' sums of it do.
+// `use`-th time, and where the readers' sums of it do. The last rows come first, as they may be few: that stage is
+// there the sooner, while at the end one with few rows would take as long to multiply as one with all.
 struct Stage {
-  int pass = 0, row = 0, slot = 0, use = 0, sum_slot = 0;
-  TESSERA_DEVICE void next(const TileWork& work, const TileBlock& block) {
-    row += work.stage_rows;
+  int pass = 0, row, slot = 0, use = 0, sum_slot = 0;
+  TESSERA_DEVICE explicit Stage(const TileWork& work) : row(work.last_row) {}
+  TESSERA_DEVICE bool is_first_of_pass(const TileWork& work) const { return row == work.last_row; }
+  TESSERA_DEVICE void next(const TileWork& work) {
+    row = is_first_of_pass(work) ? 0 : row + work.stage_rows;
+    if (is_first_of_pass(work)) ++pass;
     if (++sum_slot == work.n_sum_slots) sum_slot = 0;
-    if (row >= block.n_weights) {
-      row = 0, ++pass;
-      if (work.n_passes > 1) sum_slot = 0;
-    }
     if (++slot == work.n_slots) slot = 0, ++use;
   }
 };
