@@ -11,28 +11,32 @@
 
 namespace tessera::kernels::cuda {
 
-// Leaves a float for another block.
+// Leaves a float, or four at a multiple of 16, for another block.
 TESSERA_DEVICE void leave_float(Global<uint32_t> place, float value) { leave_word(place, ~bits_of_float(value)); }
+TESSERA_DEVICE void leave_floats(Global<uint32_t> place, const float (&x)[4]) {
+  leave_words(place, {~bits_of_float(x[0]), ~bits_of_float(x[1]), ~bits_of_float(x[2]), ~bits_of_float(x[3])});
+}
 
-// Takes n floats that others leave, when all are there: x[i] from place(i). Asked for all at once. Where only n_there
-// of them are left the others are 0.
+// Takes n times four floats that others leave, when all are there: x[i] from place(i) on, multiples of 16. Asked for
+// all at once. Where only n_there times four of them are left the others are 0.
 template <int n, typename Place>
-TESSERA_DEVICE void take_floats(const Place& place, float (&x)[n], int n_there = n) {
-  uint32_t seen[n] = {};
+TESSERA_DEVICE void take_floats(const Place& place, float (&x)[n][4], int n_there = n) {
+  uint32_t seen[n][4];
   bool is_there = false;
   while (!is_there) {
     is_there = true;
     TESSERA_UNROLL
     for (int i = 0; i < n; ++i) {
-      seen[i] = i < n_there ? load_past_caches(place(i)) : ~0u;
-      is_there &= seen[i] != 0;
+      for (uint32_t& word : seen[i]) word = ~0u;
+      if (i < n_there) load_past_caches(place(i), seen[i]);
+      for (const uint32_t word : seen[i]) is_there &= word != 0;
     }
     if (!is_there) look_again();
   }
   TESSERA_UNROLL
   for (int i = 0; i < n; ++i) {
-    x[i] = float_of_bits(~seen[i]);
-    if (i < n_there) leave_word(place(i), 0);
+    for (int j = 0; j < 4; ++j) x[i][j] = float_of_bits(~seen[i][j]);
+    if (i < n_there) leave_words(place(i), {0, 0, 0, 0});
   }
 }
 
@@ -49,11 +53,11 @@ TESSERA_DEVICE void make_form_of_outputs(const LinearArgs& args, int n_warps, in
     TESSERA_LOOP
     for (int token = warp(); token < args.x.m; token += n_warps) {
       const int row = begin + 8 * lane();
-      float x[8];
+      float fours[2][4], x[8];
       const auto words = word_of_output(args, token, row);
-      take_floats([&](int i) { return words + i; }, x);
+      take_floats([&](int i) { return words + 4 * i; }, fours);
       TESSERA_UNROLL
-      for (int i = 0; i < 8; ++i) x[i] = rounded(x[i], args.jobs[0].out_element);
+      for (int i = 0; i < 8; ++i) x[i] = rounded(fours[i / 4][i % 4], args.jobs[0].out_element);
       quantize_eight(args.made, token, row, true, x);
     }
   }

@@ -79,18 +79,17 @@ TESSERA_DEVICE Global<uint32_t> left_by(const TileWork& work, const TileBlock& b
 
 // By a whole block, the last of those that have a piece of its rows: adds what they and it itself have left.
 TESSERA_DEVICE void add_pieces(const TileWork& work, const TileBlock& block, int n_threads) {
-  constexpr int kParts = kMostSplits * kRowsOfLane;
   const int n_groups = work.groups_of_range.value, stride = work.args.x.m * work.most_weights;
   TESSERA_LOOP
   for (int item = thread(); item < work.args.x.m * n_groups; item += n_threads) {
     const int token = quotient(item, work.groups_of_range), row = (item - token * n_groups) * kRowsOfLane;
     if (row >= block.n_weights) continue;
     const auto words = left_by(work, block, 0, token) + row;
-    float parts[kParts], sum[kRowsOfLane] = {};
-    take_floats([&](int i) { return words + (i / kRowsOfLane * stride + i % kRowsOfLane); }, parts,
-                work.n_splits.value * kRowsOfLane);
+    float parts[kMostSplits][kRowsOfLane], sum[kRowsOfLane] = {};
+    take_floats([&](int i) { return words + i * stride; }, parts, work.n_splits.value);
     TESSERA_UNROLL
-    for (int i = 0; i < kParts; ++i) sum[i % kRowsOfLane] += parts[i];
+    for (int i = 0; i < kMostSplits; ++i) TESSERA_UNROLL
+    for (int r = 0; r < kRowsOfLane; ++r) sum[r] += parts[i][r];
     store_rows(work, block, row, token, sum);
   }
 }
@@ -113,8 +112,7 @@ TESSERA_DEVICE void add_rows(const TileWork& work, const TileBlock& block, Share
     store_rows(work, block, row, token, sum);
   } else {
     const auto words = left_by(work, block, block.split, token) + row;
-    TESSERA_UNROLL
-    for (int r = 0; r < kRowsOfLane; ++r) leave_float(words + r, sum[r]);
+    leave_floats(words, sum);
   }
 }
 

@@ -31,11 +31,11 @@
 //   multiply_tile           a warpgroup's product with a tile in shared memory (warpgroup.cuh)
 //   atomic_add, _min, _or   on words of shared or global memory; fence: writes before it are seen before those after it
 //   load_past_caches        from where all multiprocessors see the same: for what an earlier launch wrote, before
-//                           wait_for_previous, and for words that others leave
+//                           wait_for_previous, and for words that others leave; one, or four at a multiple of 16
 //   leave_word              a word for another block of the launch, which loads it past the caches until it has
-//   changed;
-//                           nothing else that the block wrote is seen with it. Only what blocks before this one leave
-//                           may be waited for, as those after it may not run yet. look_again: between two looks
+//                           changed; nothing else that the block wrote is seen with it. Only what blocks before this
+//                           one leave may be waited for, as those after it may not run yet. leave_words: four of them,
+//                           at a multiple of 16, each seen by itself. look_again: between two looks
 //   let_next_start          the next launch may begin: it prefetches, and waits for this one to finish
 //   wait_for_previous       the launch before this one has finished and its writes are seen. Every thread of every
 //                           kernel comes here, or is sure that another block does, so that what finishes after a

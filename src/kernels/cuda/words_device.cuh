@@ -108,8 +108,19 @@ TESSERA_DEVICE uint32_t load_past_caches(const uint32_t* p) {
 TESSERA_DEVICE int32_t load_past_caches(const int32_t* p) {
   return static_cast<int32_t>(load_past_caches(cast<const uint32_t>(p)));
 }
+TESSERA_DEVICE void load_past_caches(const uint32_t* p, uint32_t (&words)[4]) {
+  asm volatile("ld.relaxed.gpu.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "l"(p)
+               : "memory");
+}
 TESSERA_DEVICE void leave_word(uint32_t* p, uint32_t word) {
   asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(word) : "memory");
+}
+TESSERA_DEVICE void leave_words(uint32_t* p, const uint32_t (&words)[4]) {
+  asm volatile("st.relaxed.gpu.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(words[0]), "r"(words[1]),
+               "r"(words[2]), "r"(words[3])
+               : "memory");
 }
 TESSERA_DEVICE void look_again() {}
 

@@ -129,7 +129,17 @@ inline void fence() {}
 
 inline int32_t load_past_caches(Global<const int32_t> p) { return *p; }
 inline uint32_t load_past_caches(Global<const uint32_t> p) { return *p; }
+struct alignas(16) FourWords {
+  uint32_t word[4];
+};
+inline void load_past_caches(Global<const uint32_t> p, uint32_t (&words)[4]) {
+  const FourWords four = *cast<const FourWords>(p);
+  std::copy_n(four.word, 4, words);
+}
 inline void leave_word(Global<uint32_t> p, uint32_t word) { *p = word; }
+inline void leave_words(Global<uint32_t> p, const uint32_t (&words)[4]) {
+  *cast<FourWords>(p) = FourWords{{words[0], words[1], words[2], words[3]}};
+}
 inline void look_again() { emulator::fault("waits for a word that no block before it has left"); }  // they have ended
 
 inline void wait_for_previous() {}
