@@ -59,6 +59,11 @@ TESSERA_DEVICE int32_t dot16_of(const Words4& a, const Words4& b, int32_t c) {
   return c;
 }
 
+// Bytes of one word's low nibbles and another one's high nibbles.
+TESSERA_DEVICE uint32_t low_and_high_nibbles(uint32_t low, uint32_t high) {
+  return choose_bits(kLowNibbles, low, high);
+}
+
 // f16 of bytes i and j of packed scales, less kZero. A byte c in the low bits of 1024.0 is 1024 + c.
 template <int kZero>
 TESSERA_DEVICE uint32_t halves_of_bytes(uint32_t word, int i, int j) {
@@ -91,6 +96,12 @@ struct RowWords {
   TESSERA_DEVICE RowWords(P row, int lead)
       : first(row + (kAlignment >= 4 ? lead : lead & ~3)),
         shift(kAlignment >= 4 ? 0 : 8 * (static_cast<uint32_t>(lead) & 3)) {}
+  // From `offset` bytes further on, a multiple of 4.
+  TESSERA_DEVICE RowWords from(int offset) const {
+    RowWords out = *this;
+    out.first = first + offset;
+    return out;
+  }
   TESSERA_DEVICE uint32_t aligned(int offset) const { return *cast<const uint32_t>(first + offset); }
   // The word at a multiple of 4 from the place.
   TESSERA_DEVICE uint32_t word(int offset) const {

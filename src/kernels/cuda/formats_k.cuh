@@ -167,8 +167,10 @@ struct Q5K : KWithMins<quant::Q5_K> {
             {load_words4(block + 16), load_words4(block + 32)},
             {load_words4(block + run), load_words4(block + run + 16)}};
   }
+  // The fifth bit of slice s is at s of a byte, and belongs at 4: one mask serves slices s and s + 4.
   TESSERA_DEVICE static uint32_t join(uint32_t low, uint32_t high, int s) {
-    return (low >> 4 * (s % 2) & 0x0f0f0f0fu) | (high >> s & 0x01010101u) << 4;
+    const uint32_t bits = opaque(high >> s % 4 & 0x11111111u);
+    return low_and_high_nibbles(low >> 4 * (s % 2), s < 4 ? bits << 4 : bits);
   }
   TESSERA_DEVICE static Slice<1> unpack(const Raw& raw, int s) {
     Slice<1> out;

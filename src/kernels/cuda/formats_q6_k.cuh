@@ -21,10 +21,11 @@ struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
     raw.d = load_u16(block + 208);
     return raw;
   }
+  // Of slices r and r + 2, which share words, the two high bits are at 2r and 2r + 4 of a byte, and belong at 4: one
+  // mask serves both.
   TESSERA_DEVICE static uint32_t join(uint32_t low, uint32_t high, int s) {
-    const int bits = 2 * (s % 4);  // the two high bits are at `bits` of a byte, and belong at 4
-    const uint32_t nibbles = low >> 4 * (s / 2 % 2), pairs = bits < 4 ? high << (4 - bits) : high >> (bits - 4);
-    return (nibbles & 0x0f0f0f0fu) | (pairs & 0x30303030u);
+    const uint32_t pairs = opaque(high >> 2 * (s % 2) & 0x33333333u);
+    return s % 4 < 2 ? low_and_high_nibbles(low, pairs << 4) : low_and_high_nibbles(low >> 4, pairs);
   }
   TESSERA_DEVICE static Slice<2> unpack(const Raw& raw, int s) {
     Slice<2> out;
@@ -45,7 +46,7 @@ struct Q6K : Packed<quant::Q6_K, 2, 256, 2, 32, false, false> {
   };
   template <int n, int = 1, typename P>
   TESSERA_DEVICE static Quad<n> fetch_quad(P row, int lead, int t, int, int = 0) {
-    const RowWords<2, P> block(row, lead), words(row, lead + 4 * t);
+    const RowWords<2, P> block(row, lead), words = block.from(4 * t);
     Quad<n> out;
     TESSERA_UNROLL
     for (int i = 0; i < 8; ++i) out.low[i / 4][i / 2 % 2][i % 2] = words.word(16 * i);

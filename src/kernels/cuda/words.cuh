@@ -5,8 +5,10 @@
 //   Global<T>, Shared<T>    pointers; global<T>(address) makes one of an Address, cast<T>(p) changes the type
 //   lane() warp() thread()  where this thread is; block_x() ... block_z(), n_blocks_x() ...
 //   once                    a value that is worked out here and kept: else nvcc, which takes an instruction or three
-//   for
-//                           cheaper than a register, may do it again wherever it is used
+//                           for cheaper than a register, may do it again wherever it is used
+//   opaque                  a value as it is, of which nvcc knows nothing: else it merges masks, one for each use,
+//   where
+//                           one of several uses is meant
 //   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes; any_of_warp: true if any lane's is
 //   lanes_where             a bit for each lane whose value is true; lowest_bit of a word that is not 0
 //   Barrier                 one of its own in shared memory; init(n), by one thread: n arrivals complete a phase

@@ -67,6 +67,10 @@ TESSERA_DEVICE T once(T value) {
     asm volatile("" : "+r"(value));
   return value;
 }
+TESSERA_DEVICE uint32_t opaque(uint32_t value) {
+  asm("" : "+r"(value));
+  return value;
+}
 TESSERA_DEVICE uint32_t lanes_where(bool value) { return __ballot_sync(0xffffffffu, value); }
 TESSERA_DEVICE int lowest_bit(uint32_t word) { return __ffs(static_cast<int>(word)) - 1; }
 TESSERA_DEVICE bool any_of_warp(bool value) { return __any_sync(0xffffffffu, value) != 0; }
@@ -151,6 +155,13 @@ TESSERA_DEVICE int32_t dot2(uint32_t a, uint32_t b) {
 // Bytes [shift / 8, shift / 8 + 4) of the eight in low, high.
 TESSERA_DEVICE uint32_t funnel_right(uint32_t low, uint32_t high, uint32_t shift) {
   return __funnelshift_r(low, high, shift);
+}
+
+// Bits of `a` where those of `where` are set, of `b` elsewhere: one instruction, which nvcc makes two of.
+TESSERA_DEVICE uint32_t choose_bits(uint32_t where, uint32_t a, uint32_t b) {
+  uint32_t out;
+  asm("lop3.b32 %0, %1, %2, %3, 0xca;" : "=r"(out) : "r"(where), "r"(a), "r"(b));
+  return out;
 }
 
 // Byte i of the result is byte (selector >> 4 i) % 8 of the eight in low, high.

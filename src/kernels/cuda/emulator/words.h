@@ -54,6 +54,8 @@ template <typename T>
 T once(T value) {
   return value;
 }
+inline uint32_t opaque(uint32_t value) { return value; }
+inline uint32_t choose_bits(uint32_t where, uint32_t a, uint32_t b) { return (a & where) | (b & ~where); }
 inline int block_x() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.x); }
 inline int block_y() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.y); }
 inline int block_z() { return static_cast<int>(emulator::this_thread().threadgroup_position_in_grid.z); }
