@@ -12,6 +12,7 @@
 //                                            multiple of 16; of slices from n_slices on the scales are 0. Scales of
 //                                            formats of 32 values are those of slices first, first + step, ...
 //            codes(quad, s)                  its two words of slice s
+//            unsigned_codes(quad, s)         where kSignedCodes: the same, 128 more
 //            codes_in_place(quad, s)         where kOddShift is not 0: the same, unsigned and, of odd slices, shifted
 //                                            left by so much
 //          With int8 activations, of formats of 256 values: integer_scales(quad), words with a byte for each part that
@@ -84,6 +85,14 @@ TESSERA_DEVICE void dequantize_slice(P row, int s, int k, float (&out)[kSlice]) 
   }
 }
 
+template <typename F, typename Quad>
+TESSERA_DEVICE Words2 unsigned_codes_of(const Quad& quad, int s) {
+  if constexpr (F::kSignedCodes)
+    return F::unsigned_codes(quad, s);
+  else
+    return F::codes(quad, s);
+}
+
 // Lane t's eight values of slice s as f16, kHalfWeight times themselves: words of values 4t, 4t + 1; 4t + 2, 4t + 3;
 // 16 + 4t, ...; 16 + 4t + 2, ...
 template <typename F, typename Quad>
@@ -91,19 +100,18 @@ TESSERA_DEVICE void half_values(const Quad& quad, int s, uint32_t (&out)[4]) {
   if constexpr (F::kIsFloat) {
     F::half_values(quad, s, out);
   } else {
-    const Words2 codes = F::codes(quad, s);
-    // A byte c in the low bits of 1024.0 is 1024 + c: signed codes are made unsigned first.
-    constexpr uint32_t kFlip = F::kSignedCodes ? 0x80808080u : 0;
+    const Words2 codes = unsigned_codes_of<F>(quad, s);
     constexpr uint32_t kMinus = f16x2(-1024 - (F::kSignedCodes ? 128 : F::kBias));
     const Words2 scales = F::half_scales(quad, s);
     TESSERA_UNROLL
     for (int half = 0; half < 2; ++half) {
       const uint32_t scale = scales.word[half];
-      const uint32_t four = codes.word[half] ^ kFlip;
       TESSERA_UNROLL
       for (int pair = 0; pair < 2; ++pair) {
-        // Two constants, of which an instruction holds one: in this order it is the selector.
-        const uint32_t centered = add_f16x2(permute_bytes(0x64646464u, four, pair ? 0x0706 : 0x0504), kMinus);
+        // A byte c in the low bits of 1024.0 is 1024 + c. Two constants, of which an instruction holds one: in this
+        // order it is the selector.
+        const uint32_t both = permute_bytes(0x64646464u, codes.word[half], pair ? 0x0706 : 0x0504);
+        const uint32_t centered = add_f16x2(both, kMinus);
         uint32_t& to = out[2 * half + pair];
         if constexpr (F::kHasMin)
           to = fma_f16x2(centered, scale, F::half_min(quad, s) ^ 0x80008000u);

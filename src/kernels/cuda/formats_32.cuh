@@ -94,6 +94,10 @@ struct Q8_0 : PackedSlice<quant::Q8_0, 0, 1> {
   TESSERA_DEVICE static Words2 codes(const Quad<n>& q, int s) {
     return {{q.words[s][0], q.words[s][1]}};
   }
+  template <int n>
+  TESSERA_DEVICE static Words2 unsigned_codes(const Quad<n>& q, int s) {
+    return {{q.words[s][0] ^ 0x80808080u, q.words[s][1] ^ 0x80808080u}};
+  }
   using CodeSums = NoSums;
   TESSERA_DEVICE static float product(const Quarter& q, const QuarterInput<Q8_0>& x) {
     float sum = 0;
@@ -119,11 +123,16 @@ struct Q4_0 : PackedSlice<quant::Q4_0, 8, 16> {
     out.min = 0;
     return out;
   }
-  // A nibble in the high bits of a byte is 16 times itself; with the sign flipped, 16 times 8 less.
+  // A nibble in the high bits of a byte is 16 times itself; with the sign flipped, 16 times 8 less. Both nibbles' signs
+  // are flipped at once.
   template <int n>
   TESSERA_DEVICE static Words2 codes(const Quad<n>& q, int s) {
-    constexpr uint32_t kHigh = 0xf0f0f0f0u, kFlip = 0x80808080u;
-    return {{(q.words[s][0] << 4 & kHigh) ^ kFlip, (q.words[s][0] & kHigh) ^ kFlip}};
+    const uint32_t flipped = opaque(q.words[s][0] ^ 0x88888888u);
+    return {{flipped << 4 & kHighNibbles, flipped & kHighNibbles}};
+  }
+  template <int n>
+  TESSERA_DEVICE static Words2 unsigned_codes(const Quad<n>& q, int s) {
+    return {{q.words[s][0] << 4 & kHighNibbles, q.words[s][0] & kHighNibbles}};
   }
   struct CodeSums {
     int32_t start[2];  // what the bias makes of the blocks' sums
