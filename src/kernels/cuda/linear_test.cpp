@@ -119,7 +119,7 @@ TEST_P(LinearOnDevice, MatvecOfLongRowsSharesThemAmongWarps) {
 }
 // More parts of a row than a block has warps.
 TEST_P(LinearOnDevice, MatvecOfRowsLongerThanAllWarpsTakeAtOnce) {
-  for (GgmlType type : {GgmlType::kQ4_K, GgmlType::kQ6_K, GgmlType::kQ8_0})
+  for (GgmlType type : {GgmlType::kQ4_K, GgmlType::kQ6_K, GgmlType::kQ8_0, GgmlType::kQ4_0})
     EXPECT_LE(error_of(type, 1, 7, 12 * 8 * 256 + 512, Form::kInt8), 3e-2) << static_cast<int>(type);
 }
 // Rows whose sums fill a block's shared memory more than once.

@@ -87,7 +87,7 @@ TESSERA_DEVICE void finish_rows(const PartWork& work, const BlockRows& rows, Sha
   }
 }
 
-template <typename F, int kTokens>
+template <typename F, int kTokens, bool is_whole>
 TESSERA_KERNEL(kMostWarps* kWarp, 1)
 matvec_few_kernel(PartWork work) {
   using S = PartShape<F>;
@@ -115,8 +115,8 @@ matvec_few_kernel(PartWork work) {
       float products[kSums];
       TESSERA_UNROLL
       for (int r = 0; r < S::kRows; ++r) {
-        const auto quarter = F::fetch_quarter(stream.row(r), stream.lead(r) + unit * S::kUnitBytes, lane() % 4,
-                                              min_of(n_slices, kUnitSlices));
+        const auto quarter = F::fetch_quarter(stream.row(r), lead_of<is_whole>(stream.lead(r)) + unit * S::kUnitBytes,
+                                              lane() % 4, is_whole ? kUnitSlices : min_of(n_slices, kUnitSlices));
         TESSERA_UNROLL
         for (int t = 0; t < kTokens; ++t) products[t * S::kRows + r] = F::product(quarter, x[t]);
       }
@@ -147,7 +147,10 @@ int launch_matvec_few(Device& device, const LinearArgs& args, Failure* failure) 
   shape.threads = work.n_warps * kWarp;
   shape.shared_bytes = work.ring_bytes() + work.sums_bytes(work.ranges.most());
   shape.blocks.x = work.ranges.n_blocks;
-  return launch(device, shape, matvec_few_kernel<F, kTokens>, work, failure);
+  if constexpr (F::kValues < kUnitValues) {
+    if (has_whole_units(args)) return launch(device, shape, matvec_few_kernel<F, kTokens, true>, work, failure);
+  }
+  return launch(device, shape, matvec_few_kernel<F, kTokens, false>, work, failure);
 }
 
 template <typename F>

@@ -31,7 +31,7 @@ TESSERA_DEVICE void copy_stages(const TileWork& work, const TileBlock& block, co
 }
 
 // A warp that multiplies.
-template <typename F, int kTokens>
+template <typename F, int kTokens, bool is_whole>
 class TileReader {
   using S = TileShape<F, kTokens>;
   using C = Columns<kTokens>;
@@ -89,11 +89,12 @@ class TileReader {
     TESSERA_UNROLL
     for (int i = 0; i < 2; ++i) {
       const int row = team_ * kTileRows + min_of(mine_.row + 8 * i, last);
-      const int lead = memory_.leads[stage.slot * work_.stage_rows + row];
+      const int lead = lead_of<is_whole>(memory_.leads[stage.slot * work_.stage_rows + row]);
       const int before = (part_of_piece_ * work_.units_of_part + u) * S::U::kBytes;
+      const int n_slices = is_whole ? kUnitSlices : work_.args.x.k / kSlice - (first_unit_ + u) * kUnitSlices;
       out.row[i] = F::template fetch_quad<kUnitSlices, C::kSides>(
           memory_.ring + (stage.slot * work_.slot_bytes + row * work_.row_stride), lead + before, mine_.quarter,
-          work_.args.x.k / kSlice - (first_unit_ + u) * kUnitSlices, C(mine_).sum_side);
+          n_slices, C(mine_).sum_side);
     }
     return out;
   }
@@ -107,7 +108,7 @@ class TileReader {
   TileInput<F, kTokens, S::kPartUnits> x_;
 };
 
-template <typename F, int kTokens>
+template <typename F, int kTokens, bool is_whole>
 TESSERA_KERNEL((kMostReaders + 1) * kWarp, 1)
 matvec_int8_kernel(TileWork work) {
   const int n_warps = work.n_readers + 1;
@@ -121,7 +122,7 @@ matvec_int8_kernel(TileWork work) {
   } else {
     wait_for_previous();
     let_next_start();
-    TileReader<F, kTokens>(work, block, memory).run();
+    TileReader<F, kTokens, is_whole>(work, block, memory).run();
   }
   if (!block.is_last(work)) return;
   if (work.n_splits.value > 1) {
@@ -161,7 +162,10 @@ int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure)
   shape.threads = (work.n_readers + 1) * kWarp;
   shape.shared_bytes = work.bytes<TileShape<F, kTokens>>();
   shape.blocks.x = work.ranges.n_blocks * work.n_splits.value;
-  return launch(device, shape, matvec_int8_kernel<F, kTokens>, work, failure);
+  if constexpr (F::kValues < kUnitValues) {
+    if (has_whole_units(args)) return launch(device, shape, matvec_int8_kernel<F, kTokens, true>, work, failure);
+  }
+  return launch(device, shape, matvec_int8_kernel<F, kTokens, false>, work, failure);
 }
 
 template <typename F>

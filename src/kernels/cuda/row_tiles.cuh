@@ -129,6 +129,18 @@ struct Unit {
   };
 };
 
+// Of formats of 32 values: all units of all rows have all their slices, and begin at multiples of 4. Kernels that are
+// told (is_whole) load a block's words at places that are known modulo 4.
+inline bool has_whole_units(const LinearArgs& args) {
+  Address rest = static_cast<Address>(args.x.k % kUnitValues);
+  for (int i = 0; i < args.n_jobs; ++i) rest |= (args.jobs[i].weight | args.jobs[i].gate) % 4;
+  return rest == 0;
+}
+template <bool is_whole>
+TESSERA_DEVICE int lead_of(int lead) {
+  return is_whole ? lead & ~3 : lead;
+}
+
 // The lane's quads of one unit: of rows lane / 4 and lane / 4 + 8 of the tile.
 template <typename F, int kValues>
 struct QuadPair {
