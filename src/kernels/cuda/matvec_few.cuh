@@ -110,7 +110,7 @@ matvec_few_kernel(PartWork work) {
     QuarterInput<F> x[kTokens];
     TESSERA_UNROLL
     for (int t = 0; t < kTokens; ++t) x[t] = load_input<F>(work, min_of(t, work.args.x.m - 1), part);
-    for (int row = mine.template first_stage<S::kRows, kTokens>(); row < mine.end; row += S::kRows) {
+    for (int row = stream.first_row(); row < mine.end; row += S::kRows) {
       stream.wait();
       float products[kSums];
       TESSERA_UNROLL
@@ -147,10 +147,9 @@ int launch_matvec_few(Device& device, const LinearArgs& args, Failure* failure) 
   shape.threads = work.n_warps * kWarp;
   shape.shared_bytes = work.ring_bytes() + work.sums_bytes(work.ranges.most());
   shape.blocks.x = work.ranges.n_blocks;
-  if constexpr (F::kValues < kUnitValues) {
-    if (has_whole_units(args)) return launch(device, shape, matvec_few_kernel<F, kTokens, true>, work, failure);
-  }
-  return launch(device, shape, matvec_few_kernel<F, kTokens, false>, work, failure);
+  return for_units<F>(args, [&](auto is_whole) {
+    return launch(device, shape, matvec_few_kernel<F, kTokens, is_whole.value>, work, failure);
+  });
 }
 
 template <typename F>

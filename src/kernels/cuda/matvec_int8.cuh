@@ -3,7 +3,8 @@
 // the caches, once for each block.
 //
 // How it is dealt out, and what a reader is: matvec_tiles.cuh. A reader's product of 16 rows, 32 values and 8 tokens is
-// one mma, or of 4 tokens a half of two (Columns); what is integer in a block of 256 values stays so.
+// one mma; with up to 4 tokens an mma has values with two scales (Columns). What is integer in a block of 256 values
+// stays so.
 #pragma once
 
 #include "kernels/cuda/launch.cuh"
@@ -162,10 +163,9 @@ int launch_matvec_int8(Device& device, const LinearArgs& args, Failure* failure)
   shape.threads = (work.n_readers + 1) * kWarp;
   shape.shared_bytes = work.bytes<TileShape<F, kTokens>>();
   shape.blocks.x = work.ranges.n_blocks * work.n_splits.value;
-  if constexpr (F::kValues < kUnitValues) {
-    if (has_whole_units(args)) return launch(device, shape, matvec_int8_kernel<F, kTokens, true>, work, failure);
-  }
-  return launch(device, shape, matvec_int8_kernel<F, kTokens, false>, work, failure);
+  return for_units<F>(args, [&](auto is_whole) {
+    return launch(device, shape, matvec_int8_kernel<F, kTokens, is_whole.value>, work, failure);
+  });
 }
 
 template <typename F>

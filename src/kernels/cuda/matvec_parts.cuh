@@ -95,12 +95,6 @@ struct BlockRows {
 // What one warp does of them: of rows of weights `begin` to `end` the part `part`, and those warps_of_row after it.
 struct WarpRows {
   int part, begin, end;
-  // Where stages of kRows begin. Of several tokens the one that has fewer comes first: a stage at the end takes as long
-  // to multiply with few rows as with all. Of one token it comes last, so that the first copies have much to ask for.
-  template <int kRows, int kTokens>
-  TESSERA_DEVICE int first_stage() const {
-    return kTokens == 1 ? begin : begin - ((begin - end) & (kRows - 1));
-  }
   TESSERA_DEVICE WarpRows(const PartWork& work, const BlockRows& rows) {
     const int team = quotient(warp(), work.warps_of_row);
     part = warp() - team * work.warps_of_row.value;
@@ -127,8 +121,13 @@ class PartStream {
         stage_bytes_(S::stage_bytes(of.row_stride)),
         row_bytes_(static_cast<int>(row_bytes<F>(of.args.x.k))),
         part_(mine.part),
-        row_(mine.template first_stage<S::kRows, kTokens>()),
+        row_(first_row()),
         copies_(memory + S::kStages * S::stage_bytes(of.row_stride)) {}
+  // Where stages of kRows begin. Of several tokens the one that has fewer comes first: a stage at the end takes as long
+  // to multiply with few rows as with all. Of one token it comes last, so that the first copies have much to ask for.
+  TESSERA_DEVICE int first_row() const {
+    return kTokens == 1 ? mine_.begin : mine_.begin - ((mine_.begin - mine_.end) & (S::kRows - 1));
+  }
   // Starts the copies of all stages. is_paced: each when the one before has arrived. That keeps the memory as busy, but
   // not so full of requests that what the launch before this one reads and writes has to queue behind them.
   TESSERA_DEVICE void fill(bool is_paced) {
@@ -176,7 +175,7 @@ class PartStream {
   }
   // Finds the lane's row of the next stage, and how many stages go on from there in the same way.
   TESSERA_DEVICE void find_rows() {
-    if (row_ >= mine_.end) row_ = mine_.template first_stage<S::kRows, kTokens>(), part_ += work_.warps_of_row.value;
+    if (row_ >= mine_.end) row_ = first_row(), part_ += work_.warps_of_row.value;
     const bool is_over = part_ >= work_.n_parts || mine_.begin >= mine_.end;
     const int mine = row_ + lane();
     bytes_ = 0, left_ = is_over ? 1 << 30 : 1;

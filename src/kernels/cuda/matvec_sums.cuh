@@ -128,7 +128,7 @@ class Adder {
         n_items_(work.n_teams * work.args.x.m * kGroupsOfTile),
         turn_(warp()) {}
 
-  // Of the stage after the one before, if it is of the last pass.
+  // Of each stage in turn: its sums are whole in the last pass.
   TESSERA_DEVICE void add(const Stage& stage) {
     if (stage.pass + 1 < work_.n_passes) return;
     TESSERA_LOOP

@@ -7,6 +7,8 @@
 // factors of an output.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/cuda/formats.cuh"
 #include "kernels/cuda/work_list.cuh"
 
@@ -135,6 +137,14 @@ inline bool has_whole_units(const LinearArgs& args) {
   Address rest = static_cast<Address>(args.x.k % kUnitValues);
   for (int i = 0; i < args.n_jobs; ++i) rest |= (args.jobs[i].weight | args.jobs[i].gate) % 4;
   return rest == 0;
+}
+// run(is_whole), which launches: std::true_type or std::false_type.
+template <typename F, typename Run>
+int for_units(const LinearArgs& args, const Run& run) {
+  if constexpr (F::kValues < kUnitValues) {
+    if (has_whole_units(args)) return run(std::true_type());
+  }
+  return run(std::false_type());
 }
 template <bool is_whole>
 TESSERA_DEVICE int lead_of(int lead) {

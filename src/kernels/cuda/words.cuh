@@ -6,6 +6,7 @@
 //   lane() warp() thread()  where this thread is; block_x() ... block_z(), n_blocks_x() ...
 //   once                    a value that is worked out here and kept: else nvcc, which takes an instruction or three
 //                           for cheaper than a register, may do it again wherever it is used
+//   choose_bits             (where, a, b) bits of a where those of `where` are set, of b elsewhere
 //   opaque                  a value as it is, of which nvcc knows nothing: else it merges masks, one for each use,
 //   where
 //                           one of several uses is meant
