@@ -13,6 +13,7 @@
 #include "kernels/cpu/linear_block.h"
 #include "kernels/cpu/linear_finish.h"
 #include "kernels/cpu/linear_group.h"
+#include "kernels/cpu/linear_requests.h"
 #include "kernels/cpu/linear_rows.h"
 #include "kernels/cpu/unroll.h"
 
@@ -55,10 +56,11 @@ struct Panel256 {
   alignas(64) int16_t mins[kGroups / 2][2 * V::kRows];  // pairs likewise
   alignas(64) float d[V::kRows], minus_dmin[V::kRows];
 
-  // `ahead`: as many bytes to fetch meanwhile.
   static constexpr int64_t kBytes = sizeof(typename F::Block);
+  using Requests = BlockRequests<V, kBytes>;
+  // `ahead`: Requests::of_panel.
   [[gnu::noinline, gnu::flatten]] void unpack(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead) {
-    const Lanes<V> lanes = rows.lanes(offset, kBytes, ahead);
+    const Lanes<V> lanes = rows.lanes(offset, Requests::kPanelBytes, ahead);
     codes.template unpack<F>(lanes);
     const BlockParams256<V, F> params(lanes);
     unroll<kGroups / 4>([&]<int c>() {
@@ -142,8 +144,9 @@ struct Panel32 {
   alignas(64) float m[8][V::kRows];
 
   static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);
+  using Requests = BlockRequests<V, kBytes>;
   [[gnu::noinline, gnu::flatten]] void unpack(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead) {
-    const Lanes<V> lanes = rows.lanes(offset, kBytes, ahead);
+    const Lanes<V> lanes = rows.lanes(offset, Requests::kPanelBytes, ahead);
     codes.template unpack<F>(lanes);
     const PanelScales32<V, F> scales(rows, offset, lanes);
     unroll<8>([&]<int j>() {
@@ -194,32 +197,35 @@ struct Step {
 template <class V, class M>
 struct TokenLoop {
   using Panel = typename M::Panel;
+  const LinearTile& tile;
+  const Panel* panels;
+  Step step;
+  const typename M::Activation* x;
+  typename Panel::Requests requests;
 
-  static void run_all(const LinearTile& tile, const Panel* panels, Step step, const typename M::Activation* x) {
-    for (int p = 0; p < kTileRows / V::kRows; p += V::kRowVectors)
-      run<V::kRowVectors, V::kTokens>(tile, panels + p, p * V::kRows, step, x, 0);
+  void run() {
+    for (int p = 0; p < kPanels<V>; p += V::kRowVectors) run<V::kRowVectors, V::kTokens>(p, 0);
   }
 
  private:
+  // R panels from p on, the tokens from t on.
   template <int R, int T>
-  static void run(const LinearTile& tile, const Panel* panels, int first_row, Step step,
-                  const typename M::Activation* x, int t) {
+  void run(int p, int t) {
+    const int first_row = p * V::kRows;
     const auto fits = [&] {  // four tokens are two and two rather than three and one
       const int left = tile.n_tokens - t;
       return left >= T && (T <= 2 || left != T + 1);
     };
     for (; fits(); t += T) {
+      requests.of_microtile();
       if (step.last) prefetch_output<V>(tile, first_row, R * V::kRows, t, T);
-      M::template run<R, T>(panels, step.n_blocks, step.first, x + t, tile.out + t * kTileRows + first_row);
+      M::template run<R, T>(panels + p, step.n_blocks, step.first, x + t, tile.out + t * kTileRows + first_row);
       if (step.last) finish<typename V::Floats>(tile, first_row, R * V::kRows, t, T);
     }
     if constexpr (T > 1)
-      if (t < tile.n_tokens) run<R, T - 1>(tile, panels, first_row, step, x, t);
+      if (t < tile.n_tokens) run<R, T - 1>(p, t);
   }
 };
-
-template <class V>
-inline constexpr int kPanels = kTileRows / V::kRows;
 
 // Formats of 256 values. tile.sums are kSumsOfTokens, here and below.
 template <class V, class F>
@@ -230,10 +236,11 @@ void panel_tile_256(const LinearTile& tile) {
   Panel panels[kPanels<V>];
   const int64_t n_blocks = tile.x.k / 256;
   const std::byte* ahead = tile.next;
-  for (int64_t b = 0; b < n_blocks; ++b, x += tile.x.m) {
-    for (int p = 0; p < kPanels<V>; ++p, ahead += V::kRows * Panel::kBytes)
-      panels[p].unpack(rows.of[p], b * Panel::kBytes, ahead);
-    TokenLoop<V, Multiply256<V, F>>::run_all(tile, panels, {1, b == 0, b + 1 == n_blocks}, x);
+  for (int64_t b = 0; b < n_blocks; ++b, x += tile.x.m, ahead += kTileRows * Panel::kBytes) {
+    const typename Panel::Requests requests(ahead, tile.n_tokens);
+    for (int p = 0; p < kPanels<V>; ++p) panels[p].unpack(rows.of[p], b * Panel::kBytes, requests.of_panel(p));
+    const Step step{1, b == 0, b + 1 == n_blocks};
+    TokenLoop<V, Multiply256<V, F>>{tile, panels, step, x, requests}.run();
   }
 }
 
@@ -246,15 +253,17 @@ void panel_tile_32(const LinearTile& tile) {
   Panel panels[kPanels<V>];
   const int64_t n_blocks = tile.x.k / 32;
   const std::byte* ahead = tile.next;
-  for (int64_t b = 0; b < n_blocks; b += 8, x += tile.x.m) {
+  for (int64_t b = 0; b < n_blocks; b += 8, x += tile.x.m, ahead += kTileRows * Panel::kBytes) {
+    const typename Panel::Requests requests(ahead, tile.n_tokens);
     const int n = n_blocks - b < 8 ? static_cast<int>(n_blocks - b) : 8;
-    for (int p = 0; p < kPanels<V>; ++p, ahead += V::kRows * Panel::kBytes) {
+    for (int p = 0; p < kPanels<V>; ++p) {
       if (n == 8)
-        panels[p].unpack(rows.of[p], b / 8 * Panel::kBytes, ahead);
+        panels[p].unpack(rows.of[p], b / 8 * Panel::kBytes, requests.of_panel(p));
       else
-        panels[p].unpack(PaddedTail<V, F>(rows.of[p], b, n_blocks).rows, 0, ahead);
+        panels[p].unpack(PaddedTail<V, F>(rows.of[p], b, n_blocks).rows, 0, requests.of_panel(p));
     }
-    TokenLoop<V, Multiply32<V, F>>::run_all(tile, panels, {n, b == 0, b + n == n_blocks}, x);
+    const Step step{n, b == 0, b + n == n_blocks};
+    TokenLoop<V, Multiply32<V, F>>{tile, panels, step, x, requests}.run();
   }
 }
 

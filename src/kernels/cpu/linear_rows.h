@@ -40,10 +40,11 @@ struct BlockRows {
   BlockRows(const LinearTile& tile, PanelPlace place) {
     for (int r = 0; r < V::kRows; ++r) row[r] = tile.weights + place.row(tile, r) * tile.row_bytes;
   }
-  // n_bytes of each row from `offset` on; of rows far apart.
-  Lanes<V> lanes(int64_t offset, int64_t n_bytes, const std::byte* ahead) const {
-    return Lanes<V>(row, offset, n_bytes, ahead);
+  // What lies from `offset` on, while n_ahead bytes for each row are asked for.
+  Lanes<V> lanes(int64_t offset, int64_t n_ahead, const std::byte* ahead) const {
+    return Lanes<V>(row, offset, n_ahead, ahead);
   }
+  // n_bytes of rows far apart.
   Lanes<V> distant_lanes(int64_t offset, int64_t n_bytes) const { return Lanes<V>(row, offset, n_bytes); }
 };
 

@@ -28,11 +28,11 @@ class Lanes {
  public:
   using Bits = typename V::Bits;
 
-  // `row`: where V::kRows rows begin; n_bytes of each from `offset` on will be read. `ahead`: what to ask for
-  // meanwhile, as many bytes; any address will do.
-  Lanes(const std::byte* const* row, int64_t offset, int64_t n_bytes, const std::byte* ahead)
-      : row_(row), offset_(offset), ahead_(ahead), n_lines_((V::kRows * n_bytes + 63) / 64) {}
-  // Rows far apart.
+  // `row`: where V::kRows rows begin, to be read from `offset` on. `ahead`: what to ask for meanwhile, n_ahead bytes
+  // for each row; any address will do.
+  Lanes(const std::byte* const* row, int64_t offset, int64_t n_ahead, const std::byte* ahead)
+      : row_(row), offset_(offset), ahead_(ahead), n_lines_((V::kRows * n_ahead + 63) / 64) {}
+  // Rows far apart, of which n_bytes of each will be read.
   Lanes(const std::byte* const* row, int64_t offset, int64_t n_bytes)
       : row_(row), offset_(offset), lines_of_row_((n_bytes + 63) / 64), n_lines_(V::kRows * lines_of_row_) {}
 

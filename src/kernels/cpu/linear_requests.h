@@ -1,0 +1,37 @@
+// What a tile of many tokens asks for while it works on a block: as many bytes as the block has of the weights that its
+// thread reads next. Panels ask for a third of them as they are unpacked, microtiles for the rest, each for its share:
+// asked for at once they do not fit the processor's queue of misses, which drops what it cannot hold, and memory idles
+// later.
+#pragma once
+
+#include "kernels/cpu/linear_kernels.h"
+
+namespace tessera::kernels::cpu {
+
+template <class V>
+inline constexpr int kPanels = kTileRows / V::kRows;
+
+template <class V, int64_t kBytes>
+class BlockRequests {
+ public:
+  static constexpr int64_t kPanelBytes = kBytes / 3;  // for each row
+
+  BlockRequests(const std::byte* from, int n_tokens)
+      : from_(from), n_microtiles_(kPanels<V> / V::kRowVectors * ((n_tokens + V::kTokens - 1) / V::kTokens)) {}
+
+  const std::byte* of_panel(int p) const { return from_ + p * V::kRows * kPanelBytes; }
+  // Before each microtile.
+  [[gnu::always_inline]] void of_microtile() {
+    constexpr int64_t kLines = (kTileRows * (kBytes - kPanelBytes) + 63) / 64;
+    const std::byte* rest = from_ + kTileRows * kPanelBytes;
+    for (const int64_t end = kLines * ++n_begun_ / n_microtiles_; n_asked_ < end; ++n_asked_)
+      __builtin_prefetch(rest + 64 * n_asked_);
+  }
+
+ private:
+  const std::byte* from_;
+  int n_microtiles_, n_begun_ = 0;
+  int64_t n_asked_ = 0;
+};
+
+}  // namespace tessera::kernels::cpu
