@@ -31,6 +31,7 @@ struct alignas(64) ActivationBlock256 {
   // How large sums of products with codes can become (linear_group.h):
   int16_t most_magnitude16;  // the largest sum of |q| over 16 values
   int16_t most_one_sided32;  // the largest sum of the positive values, or of minus the negative ones, over 32
+  int16_t most_one_sided8;   // the same over half of 16 values: those i with i % 4 < 2, or the others
 };
 static_assert(sizeof(ActivationBlock256) == 384);
 

@@ -211,17 +211,20 @@ struct WordSums {
     start_group<V, F, n_parts>(x, part, sums);
     Bits ones[R];
     unroll<R>([&]<int r>() __attribute__((always_inline)) { ones[r] = V::splat16(1); });
-    add_group<n_k4>(panels, x, k4, ones, sums);
+    add_group<n_k4, steps_in_word(n_k4)>(panels, x, k4, ones, sums);
   }
 
+  // Words add up whole groups where the activations allow it, or else as much as any activations allow.
   template <int R, int T, class Panel>
   [[gnu::always_inline]] static void scaled_groups(const Panel* panels, const ActivationBlock256* x,
                                                    Bits (&scaled)[R][T]) {
-    for (int g = 0; g < Panel::kGroups; ++g) {
-      Bits scales[R];
-      unroll<R>([&]<int r>() __attribute__((always_inline)) { scales[r] = V::load(panels[r].scales[g]); });
-      add_group<F::kGroup / 4>(panels, x, g * (F::kGroup / 4), scales, scaled);
+    constexpr int kVectors = F::kGroup / 4, kSteps = steps_in_word(kVectors);
+    if constexpr (kSteps < kVectors) {
+      bool fit = true;
+      for (int t = 0; t < T; ++t) fit &= group_fits_word(x[t]);
+      if (fit) return add_scaled_groups<kVectors>(panels, x, scaled);
     }
+    add_scaled_groups<kSteps>(panels, x, scaled);
   }
 
   // Vectors of codes whose products a word can add up: two per word and vector, each at most kMaxCode * 127.
@@ -232,11 +235,25 @@ struct WordSums {
   }
 
  private:
-  // sums += scales times the products.
-  template <int n_k4, int R, int T, class Panel, class Activation>
+  // A word adds up half of each 16 values.
+  static bool group_fits_word(const ActivationBlock256& x) {
+    return F::kMaxCode * (F::kGroup / 16) * x.most_one_sided8 <= 32767;
+  }
+
+  template <int kSteps, int R, int T, class Panel>
+  [[gnu::always_inline]] static void add_scaled_groups(const Panel* panels, const ActivationBlock256* x,
+                                                       Bits (&scaled)[R][T]) {
+    for (int g = 0; g < Panel::kGroups; ++g) {
+      Bits scales[R];
+      unroll<R>([&]<int r>() __attribute__((always_inline)) { scales[r] = V::load(panels[r].scales[g]); });
+      add_group<F::kGroup / 4, kSteps>(panels, x, g * (F::kGroup / 4), scales, scaled);
+    }
+  }
+
+  // sums += scales times the products, which words add up for kSteps vectors of codes.
+  template <int n_k4, int kSteps, int R, int T, class Panel, class Activation>
   [[gnu::always_inline]] static void add_group(const Panel* panels, const Activation* x, int k4,
                                                const Bits (&scales)[R], Bits (&sums)[R][T]) {
-    constexpr int kSteps = steps_in_word(n_k4);
     for (const int end = k4 + n_k4; k4 < end; k4 += kSteps) {
       Bits words[R][T];
       for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) { words[r][t] = V::zero(); });

@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/products.h"
+#include "kernels/cpu/unroll.h"
 
 namespace tessera::kernels::cpu {
 
@@ -13,11 +14,12 @@ struct Quantize {
 
   static void block256(const float* x, ActivationBlock256& out) {
     out.d = group<256>(x, out.q);
-    Floats most16 = Floats::zero(), most32 = Floats::zero();
-    for (int first = 0; first < 16; first += V::kRows) sixteenths(first, out, most16, most32);
+    Most most;
+    for (int first = 0; first < 16; first += V::kRows) sixteenths(first, out, most);
     for (int j = 0; j < 8; ++j) out.sums32[j] = static_cast<int16_t>(out.sums16[2 * j] + out.sums16[2 * j + 1]);
-    out.most_magnitude16 = static_cast<int16_t>(most16.max_lane());
-    out.most_one_sided32 = static_cast<int16_t>(most32.max_lane() / 2);
+    out.most_magnitude16 = static_cast<int16_t>(most.magnitude16.max_lane());
+    out.most_one_sided32 = static_cast<int16_t>(most.twice_one_sided32.max_lane() / 2);
+    out.most_one_sided8 = static_cast<int16_t>(most.twice_one_sided8.max_lane() / 2);
   }
 
   static void block32x8(const float* x, int n_groups, ActivationBlock32x8& out) {
@@ -31,26 +33,41 @@ struct Quantize {
   }
 
  private:
-  // Of V::kRows groups of 16 values from `first` on: their sums; the largest sums of magnitudes; of neighbours, the
-  // largest of twice the sum of the positive values, and of minus the negative ones.
-  [[gnu::always_inline]] static void sixteenths(int first, ActivationBlock256& out, Floats& most16, Floats& most32) {
+  // How large sums can become, as in ActivationBlock256.
+  struct Most {
+    Floats magnitude16 = Floats::zero(), twice_one_sided32 = Floats::zero(), twice_one_sided8 = Floats::zero();
+  };
+
+  // Of V::kRows groups of 16 values from `first` on.
+  [[gnu::always_inline]] static void sixteenths(int first, ActivationBlock256& out, Most& most) {
     // Quarter q of vector z holds group 4q + z, whose sum lands in lane 4q + z.
-    Bits dots[4], magnitudes[4];
-    for (int z = 0; z < 4; ++z) {
-      const Bits values = V::load_quarters([&](int quarter) { return out.q + 16 * (first + z + 4 * quarter); });
-      dots[z] = V::template dot<false>(V::zero(), V::splat8(1), values);
-      magnitudes[z] = V::template dot<false>(V::zero(), V::splat8(1), V::abs8(values));
-    }
-    const Bits sums = V::quarter_sums(dots), magnitude = V::quarter_sums(magnitudes);
+    Bits values[4];
+    for (int z = 0; z < 4; ++z)
+      values[z] = V::load_quarters([&](int quarter) { return out.q + 16 * (first + z + 4 * quarter); });
+    Bits sums[2], magnitudes[2];
+    unroll<2>([&]<int half>() __attribute__((always_inline)) {
+      const Bits ones = V::splat32(half == 0 ? 0x00000101 : 0x01010000);
+      Bits dots[4], of_magnitudes[4];
+      for (int z = 0; z < 4; ++z) {
+        dots[z] = V::template dot<false>(V::zero(), ones, values[z]);
+        of_magnitudes[z] = V::template dot<false>(V::zero(), ones, V::abs8(values[z]));
+      }
+      sums[half] = V::quarter_sums(dots);
+      magnitudes[half] = V::quarter_sums(of_magnitudes);
+      most.twice_one_sided8 = Floats::max(most.twice_one_sided8, twice_one_sided(sums[half], magnitudes[half]));
+    });
+    const Bits sum = V::add(sums[0], sums[1]), magnitude = V::add(magnitudes[0], magnitudes[1]);
     if constexpr (V::kProducts == Products::kMatrix)
-      V::store(V::bf16_parts(sums), out.bf16_sums + first);
+      V::store(V::bf16_parts(sum), out.bf16_sums + first);
     else
-      V::store(V::subtract(V::zero(), sums), out.minus_sums + first);
-    V::store_words(sums, out.sums16 + first);
-    most16 = Floats::max(most16, V::to_floats(magnitude));
-    // sum |q| + sum q, and sum |q| - sum q.
-    most32 = Floats::max(most32, V::to_floats(with_neighbour(magnitude)) + V::to_floats(with_neighbour(sums)).abs());
+      V::store(V::subtract(V::zero(), sum), out.minus_sums + first);
+    V::store_words(sum, out.sums16 + first);
+    most.magnitude16 = Floats::max(most.magnitude16, V::to_floats(magnitude));
+    most.twice_one_sided32 =
+        Floats::max(most.twice_one_sided32, twice_one_sided(with_neighbour(sum), with_neighbour(magnitude)));
   }
+  // The larger of sum |q| + sum q and sum |q| - sum q.
+  static Floats twice_one_sided(Bits sum, Bits magnitude) { return V::to_floats(magnitude) + V::to_floats(sum).abs(); }
   static Bits with_neighbour(Bits x) { return V::add(x, V::template shuffle_dwords<1, 0, 3, 2>(x)); }
 
   template <int n>

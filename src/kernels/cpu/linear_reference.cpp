@@ -109,6 +109,12 @@ void quantize_reference(const float* x, ActivationBlock256& out) {
     for (int i = begin; i < begin + 32; ++i) (out.q[i] > 0 ? positive : negative) += std::abs(out.q[i]);
     out.most_one_sided32 = std::max(out.most_one_sided32, static_cast<int16_t>(std::max(positive, negative)));
   }
+  for (int half = 0; half < 32; ++half) {
+    int positive = 0, negative = 0;
+    for (int i = half / 2 * 16; i < half / 2 * 16 + 16; ++i)
+      if (i % 4 / 2 == half % 2) (out.q[i] > 0 ? positive : negative) += std::abs(out.q[i]);
+    out.most_one_sided8 = std::max(out.most_one_sided8, static_cast<int16_t>(std::max(positive, negative)));
+  }
 }
 
 void quantize_reference(const float* x, int n_groups, ActivationBlock32x8& out) {
