@@ -1,0 +1,114 @@
+// One tile of a linear: a kernel alone, on one thread, weights and activations in a cache. Kernel and loops of nothing
+// but products take turns, and the fastest run of either counts: on a machine whose neighbours take half of the speed
+// from second to second, shares of the peak still repeat within a few percent.
+//   tile_bench [FORMAT...]    prints percent of the int8 peak, for rows of 2560 values and 1 to 192 tokens
+// TESSERA_ISA sets the instruction set.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <vector>
+
+#include "kernels/cpu/limits_kernels.h"
+#include "kernels/cpu/linear.h"
+#include "kernels/cpu/linear_kernels.h"
+#include "quant/format.h"
+
+namespace tessera::kernels::cpu {
+namespace {
+
+constexpr int64_t kK = 2560;
+constexpr int64_t kPeakRounds = 1000;
+constexpr int kTokens[] = {1, 2, 4, 8, 16, 64, 192};
+
+using Clock = std::chrono::steady_clock;
+
+template <typename F>
+void time(F&& run, Clock::duration& least) {
+  const auto start = Clock::now();
+  run();
+  least = std::min(least, Clock::now() - start);
+}
+
+// Blocks of random codes; the scales are whatever small numbers the bytes give.
+std::vector<std::byte> random_blocks(int64_t n_bytes) {
+  std::mt19937_64 rng(1);
+  std::vector<std::byte> out(static_cast<size_t>(n_bytes));
+  for (std::byte& byte : out) byte = static_cast<std::byte>(rng() & 0xbf);  // no f16 is infinite or NaN
+  return out;
+}
+
+class TileBench {
+ public:
+  explicit TileBench(Isa isa) : isa_(isa), kernels_(linear_kernels(isa)), limits_(limit_kernels(isa)) {
+    std::mt19937_64 rng(2);
+    std::normal_distribution<float> normal;
+    for (float& value : x_) value = normal(rng);
+  }
+
+  // Multiply-adds a second of a tile of m tokens, over those of the peak.
+  double share_of_peak(const FormatKernel& kernel, int m) {
+    const quant::Format& format = *quant::find_format(kernel.type);
+    const int n_rows = kernels_.int8_rows.of(m);
+    const LinearWeight weight{.format = &format, .n = n_rows, .k = kK};
+    const auto blocks = random_blocks(weight.bytes());
+    Activations x;
+    x.prepare(pool_, isa_, {.data = x_.data(), .m = m, .k = kK, .row_stride = kK}, weight.forms(Arithmetic::kInt8));
+    const LinearTile tile{.format = &format,
+                          .groups = {},
+                          .weights = blocks.data(),
+                          .row_bytes = weight.row_bytes(),
+                          .n_rows = n_rows,
+                          .next = blocks.data(),
+                          .x = x.view(),
+                          .n_tokens = m,
+                          .out = out_,
+                          .sums = n_rows > kTileRows ? sums_of_panels(m) : kSumsOfTokens,
+                          .bias = nullptr,
+                          .output = nullptr};
+    auto of_tile = Clock::duration::max(), of_peak = of_tile;
+    for (const auto end = Clock::now() + std::chrono::milliseconds(150); Clock::now() < end;) {
+      time([&] { limits_.dots(kPeakRounds); }, of_peak);
+      time([&] { kernel.run(tile); }, of_tile);
+    }
+    const auto peak =
+        static_cast<double>(kPeakRounds * limits_.ops_per_dot_round) / static_cast<double>(of_peak.count());
+    return static_cast<double>(2 * m * n_rows * kK) / static_cast<double>(of_tile.count()) / peak;
+  }
+
+ private:
+  Isa isa_;
+  const LinearKernels& kernels_;
+  const LimitKernels& limits_;
+  ThreadPool pool_{1};
+  std::vector<float> x_ = std::vector<float>(kTokens[std::size(kTokens) - 1] * kK);
+  alignas(64) float out_[kTileTokens * kMostTileRows];
+};
+
+}  // namespace
+}  // namespace tessera::kernels::cpu
+
+int main(int argc, char** argv) {
+  using namespace tessera;
+  using namespace tessera::kernels::cpu;
+  const std::vector<std::string_view> asked(argv + 1, argv + argc);
+  const Isa isa = best_isa();
+  const auto kernels = linear_kernels(isa).int8;
+  const auto name_of_kernel = [](const FormatKernel& kernel) { return quant::find_format(kernel.type)->name; };
+  for (const std::string_view name : asked)
+    if (std::none_of(kernels.begin(), kernels.end(), [&](auto& kernel) { return name_of_kernel(kernel) == name; })) {
+      fmt::print(stderr, "tile_bench: no int8 kernel of a format '{}'\n", name);
+      return 1;
+    }
+  static TileBench bench(isa);
+  fmt::print("{}, percent of the int8 peak\n{:8}", kernels::cpu::name_of(isa), "tokens");
+  for (const int m : kTokens) fmt::print("{:>8}", m);
+  for (const FormatKernel& kernel : kernels) {
+    const std::string_view name = name_of_kernel(kernel);
+    if (!asked.empty() && std::find(asked.begin(), asked.end(), name) == asked.end()) continue;
+    fmt::print("\n{:8}", name);
+    for (const int m : kTokens) fmt::print("{:>8.1f}", 100 * bench.share_of_peak(kernel, m));
+  }
+  fmt::print("\n");
+}
