@@ -22,16 +22,15 @@ class BlockRequests {
   const std::byte* of_panel(int p) const { return from_ + p * V::kRows * kPanelBytes; }
   // Before each microtile.
   [[gnu::always_inline]] void of_microtile() {
-    constexpr int64_t kLines = (kTileRows * (kBytes - kPanelBytes) + 63) / 64;
+    constexpr int kLines = (kTileRows * (kBytes - kPanelBytes) + 63) / 64;
     const std::byte* rest = from_ + kTileRows * kPanelBytes;
-    for (const int64_t end = kLines * ++n_begun_ / n_microtiles_; n_asked_ < end; ++n_asked_)
-      __builtin_prefetch(rest + 64 * n_asked_);
+    for (due_ += kLines; due_ > 0; due_ -= n_microtiles_) __builtin_prefetch(rest + 64 * n_asked_++);
   }
 
  private:
   const std::byte* from_;
-  int n_microtiles_, n_begun_ = 0;
-  int64_t n_asked_ = 0;
+  int n_microtiles_, n_asked_ = 0;
+  int due_ = 0;  // lines, times n_microtiles_
 };
 
 }  // namespace tessera::kernels::cpu
