@@ -8,8 +8,7 @@
 //                           for cheaper than a register, may do it again wherever it is used
 //   choose_bits             (where, a, b) bits of a where those of `where` are set, of b elsewhere
 //   opaque                  a value as it is, of which nvcc knows nothing: else it merges masks, one for each use,
-//   where
-//                           one of several uses is meant
+//                           where one of several uses is meant
 //   sync_block sync_warp    barriers; shuffle_xor, shuffle: values between lanes; any_of_warp: true if any lane's is
 //   lanes_where             a bit for each lane whose value is true; lowest_bit of a word that is not 0
 //   Barrier                 one of its own in shared memory; init(n), by one thread: n arrivals complete a phase
