@@ -104,17 +104,18 @@ void quantize_reference(const float* x, ActivationBlock256& out) {
     for (int i = begin; i < begin + 16; ++i) magnitude += std::abs(out.q[i]);
     out.most_magnitude16 = std::max(out.most_magnitude16, static_cast<int16_t>(magnitude));
   }
-  for (int begin = 0; begin < 256; begin += 32) {
+  const auto one_sided = [&](int begin, int end, auto counts) {
     int positive = 0, negative = 0;
-    for (int i = begin; i < begin + 32; ++i) (out.q[i] > 0 ? positive : negative) += std::abs(out.q[i]);
-    out.most_one_sided32 = std::max(out.most_one_sided32, static_cast<int16_t>(std::max(positive, negative)));
-  }
-  for (int half = 0; half < 32; ++half) {
-    int positive = 0, negative = 0;
-    for (int i = half / 2 * 16; i < half / 2 * 16 + 16; ++i)
-      if (i % 4 / 2 == half % 2) (out.q[i] > 0 ? positive : negative) += std::abs(out.q[i]);
-    out.most_one_sided8 = std::max(out.most_one_sided8, static_cast<int16_t>(std::max(positive, negative)));
-  }
+    for (int i = begin; i < end; ++i)
+      if (counts(i)) (out.q[i] > 0 ? positive : negative) += std::abs(out.q[i]);
+    return static_cast<int16_t>(std::max(positive, negative));
+  };
+  for (int begin = 0; begin < 256; begin += 32)
+    out.most_one_sided32 = std::max(out.most_one_sided32, one_sided(begin, begin + 32, [](int) { return true; }));
+  for (int begin = 0; begin < 256; begin += 16)
+    for (const int half : {0, 1})
+      out.most_one_sided8 =
+          std::max(out.most_one_sided8, one_sided(begin, begin + 16, [=](int i) { return i % 4 / 2 == half; }));
 }
 
 void quantize_reference(const float* x, int n_groups, ActivationBlock32x8& out) {
