@@ -10,13 +10,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <random>
 #include <vector>
 
 #include "base/huge_pages.h"
 #include "kernels/cpu/limits.h"
 #include "kernels/cpu/linear.h"
 #include "quant/format.h"
+#include "random_input.h"
 
 namespace tessera::kernels::cpu {
 namespace {
@@ -39,17 +39,12 @@ const Limits& limits() {
   return limits;
 }
 
-// Copies of one matrix of random codes, in pages as a model's file is mapped; the scales are whatever small numbers the
-// bytes give.
+// Copies of one matrix, in pages as a model's file is mapped.
 HugeBytes random_weights(int64_t matrix, int64_t n_copies) {
-  std::mt19937_64 rng(1);
   const auto bytes = static_cast<size_t>(matrix);
   HugeBytes out = allocate_huge(bytes * static_cast<size_t>(n_copies));
   if (!out) throw std::bad_alloc();
-  for (size_t i = 0; i + 8 <= bytes; i += 8) {
-    const uint64_t word = rng() & 0xbfbfbfbfbfbfbfbf;  // no f16 or bf16 of these bytes is infinite or NaN
-    std::memcpy(out.get() + i, &word, 8);
-  }
+  bench::fill_random_blocks(out.get(), bytes);
   for (size_t copy = 1; copy < static_cast<size_t>(n_copies); ++copy)
     std::memcpy(out.get() + copy * bytes, out.get(), bytes);
   return out;
@@ -68,10 +63,8 @@ void run_linear(benchmark::State& state, const LinearWeight& layout, Arithmetic 
   const int64_t matrix = layout.bytes();
   const int64_t n_copies = std::max<int64_t>(1, kRotatedBytes / matrix);
   const auto weights = random_weights(matrix, n_copies);
-  std::vector<float> x(static_cast<size_t>(m * kK)), out(static_cast<size_t>(m * kN));
-  std::mt19937_64 rng(2);
-  std::normal_distribution<float> normal;
-  for (float& value : x) value = normal(rng);
+  const std::vector<float> x = bench::normal_values(static_cast<size_t>(m * kK));
+  std::vector<float> out(static_cast<size_t>(m * kN));
   const Limits& limit = limits();
   int64_t copy = 0;
   Activations activations;

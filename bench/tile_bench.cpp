@@ -1,19 +1,20 @@
 // One tile of a linear: a kernel alone, on one thread, weights and activations in a cache. Kernel and loops of nothing
 // but products take turns, and the fastest run of either counts: on a machine whose neighbours take half of the speed
-// from second to second, shares of the peak still repeat within a few percent.
+// from second to second, shares of the peak repeat within some ten percent.
 //   tile_bench [FORMAT...]    prints percent of the int8 peak, for rows of 2560 values and 1 to 192 tokens
 // TESSERA_ISA sets the instruction set.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
-#include <random>
+#include <string_view>
 #include <vector>
 
 #include "kernels/cpu/limits_kernels.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/linear_kernels.h"
 #include "quant/format.h"
+#include "random_input.h"
 
 namespace tessera::kernels::cpu {
 namespace {
@@ -31,28 +32,17 @@ void time(F&& run, Clock::duration& least) {
   least = std::min(least, Clock::now() - start);
 }
 
-// Blocks of random codes; the scales are whatever small numbers the bytes give.
-std::vector<std::byte> random_blocks(int64_t n_bytes) {
-  std::mt19937_64 rng(1);
-  std::vector<std::byte> out(static_cast<size_t>(n_bytes));
-  for (std::byte& byte : out) byte = static_cast<std::byte>(rng() & 0xbf);  // no f16 is infinite or NaN
-  return out;
-}
-
 class TileBench {
  public:
-  explicit TileBench(Isa isa) : isa_(isa), kernels_(linear_kernels(isa)), limits_(limit_kernels(isa)) {
-    std::mt19937_64 rng(2);
-    std::normal_distribution<float> normal;
-    for (float& value : x_) value = normal(rng);
-  }
+  explicit TileBench(Isa isa) : isa_(isa), kernels_(linear_kernels(isa)), limits_(limit_kernels(isa)) {}
 
   // Multiply-adds a second of a tile of m tokens, over those of the peak.
   double share_of_peak(const FormatKernel& kernel, int m) {
     const quant::Format& format = *quant::find_format(kernel.type);
     const int n_rows = kernels_.int8_rows.of(m);
     const LinearWeight weight{.format = &format, .n = n_rows, .k = kK};
-    const auto blocks = random_blocks(weight.bytes());
+    std::vector<std::byte> blocks(static_cast<size_t>(weight.bytes()));
+    bench::fill_random_blocks(blocks.data(), blocks.size());
     Activations x;
     x.prepare(pool_, isa_, {.data = x_.data(), .m = m, .k = kK, .row_stride = kK}, weight.forms(Arithmetic::kInt8));
     const LinearTile tile{.format = &format,
@@ -64,7 +54,7 @@ class TileBench {
                           .x = x.view(),
                           .n_tokens = m,
                           .out = out_,
-                          .sums = n_rows > kTileRows ? sums_of_panels(m) : kSumsOfTokens,
+                          .sums = sums_of_tile(n_rows, m),
                           .bias = nullptr,
                           .output = nullptr};
     auto of_tile = Clock::duration::max(), of_peak = of_tile;
@@ -82,7 +72,7 @@ class TileBench {
   const LinearKernels& kernels_;
   const LimitKernels& limits_;
   ThreadPool pool_{1};
-  std::vector<float> x_ = std::vector<float>(kTokens[std::size(kTokens) - 1] * kK);
+  const std::vector<float> x_ = bench::normal_values(kTokens[std::size(kTokens) - 1] * kK);
   alignas(64) float out_[kTileTokens * kMostTileRows];
 };
 
@@ -101,14 +91,14 @@ int main(int argc, char** argv) {
       fmt::print(stderr, "tile_bench: no int8 kernel of a format '{}'\n", name);
       return 1;
     }
-  static TileBench bench(isa);
+  static TileBench tiles(isa);
   fmt::print("{}, percent of the int8 peak\n{:8}", kernels::cpu::name_of(isa), "tokens");
   for (const int m : kTokens) fmt::print("{:>8}", m);
   for (const FormatKernel& kernel : kernels) {
     const std::string_view name = name_of_kernel(kernel);
     if (!asked.empty() && std::find(asked.begin(), asked.end(), name) == asked.end()) continue;
     fmt::print("\n{:8}", name);
-    for (const int m : kTokens) fmt::print("{:>8.1f}", 100 * bench.share_of_peak(kernel, m));
+    for (const int m : kTokens) fmt::print("{:>8.1f}", 100 * tiles.share_of_peak(kernel, m));
   }
   fmt::print("\n");
 }

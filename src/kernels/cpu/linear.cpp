@@ -170,7 +170,7 @@ class TileRunner {
                 .x = from_token(x_, at.token),
                 .n_tokens = at.n_tokens,
                 .out = out,
-                .sums = at.n_rows > kTileRows ? sums_of_panels(at.n_tokens) : kSumsOfTokens,
+                .sums = sums_of_tile(at.n_rows, at.n_tokens),
                 .bias = weight.bias ? weight.bias + at.row : nullptr,
                 .output = output});
   }

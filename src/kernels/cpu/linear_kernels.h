@@ -45,7 +45,11 @@ struct SumsLayout {
   }
 };
 inline constexpr SumsLayout kSumsOfTokens = {.panel = 16, .token = kTileRows};  // a token's rows together
-constexpr SumsLayout sums_of_panels(int n_tokens) { return {.panel = 16 * int64_t{n_tokens}, .token = 16}; }
+// Of a tile: each panel's rows together if it has more than kTileRows.
+constexpr SumsLayout sums_of_tile(int n_rows, int n_tokens) {
+  if (n_rows <= kTileRows) return kSumsOfTokens;
+  return {.panel = 16 * int64_t{n_tokens}, .token = 16};
+}
 
 // Some rows of a weight (up to LinearKernels::int8_rows or kTileRows) times up to kTileTokens tokens.
 struct LinearTile {
@@ -58,7 +62,7 @@ struct LinearTile {
   ActivationView x;       // from the tile's first token on
   int n_tokens;
   float* out;                // 64-byte aligned: the sum of row r of token t lies at out[sums.of(r, t)]
-  SumsLayout sums;           // of `out`: kSumsOfTokens if there are no more than kTileRows rows
+  SumsLayout sums;           // of `out`: sums_of_tile
   const float* bias;         // (n_rows) or null
   const TileOutput* output;  // null: results, bias added, stay in `out`
 };
