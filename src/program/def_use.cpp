@@ -49,7 +49,7 @@ struct Visitor {
 
 void visit_slots(Node& node, SlotVisitor visit, void* context) {
   const Visitor visitor{visit, context};
-  std::visit([&](auto& n) { std::apply([&](auto&... fields) { (visitor(fields), ...); }, n.fields()); }, node);
+  std::visit([&](auto& n) { n.with_fields([&](auto&... fields) { (visitor(fields), ...); }); }, node);
 }
 
 void visit_chains(const Node& node, ChainVisitor visit, void* context) {

@@ -129,12 +129,10 @@ std::string to_text(const Node& node) {
   std::visit(
       [&](const auto& n) {
         printer.text = n.kName;
-        std::apply(
-            [&](const auto&... fields) {
-              [[maybe_unused]] size_t i = 0;
-              (printer.field(field_name(n.kFieldNames, i++), fields), ...);
-            },
-            n.fields());
+        n.with_fields([&](const auto&... fields) {
+          [[maybe_unused]] size_t i = 0;
+          (printer.field(field_name(n.kFieldNames, i++), fields), ...);
+        });
       },
       node);
   return std::move(printer.text);

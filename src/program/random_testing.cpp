@@ -9,7 +9,7 @@ namespace {
 template <typename N>
 Node make(Randomiser& random) {
   N out;
-  std::apply([&](auto&... fields) { (random.fill(fields), ...); }, out.fields());
+  out.with_fields([&](auto&... fields) { (random.fill(fields), ...); });
   return out;
 }
 

@@ -186,7 +186,7 @@ void expect_described(const Schema& schema, OurTable table, bool is_strict) {
 template <IsTable T>
 void expect_described(const Schema& schema, bool is_strict) {
   OurTable table{T::kName, T::kFieldNames, {}};
-  std::apply([&](const auto&... field) { (table.types.push_back(describe(field)), ...); }, T{}.fields());
+  T{}.with_fields([&](const auto&... field) { (table.types.push_back(describe(field)), ...); });
   expect_described(schema, std::move(table), is_strict);
 }
 
@@ -365,12 +365,10 @@ struct OurText {
   template <typename T>
   static std::string table(const T& t) {
     std::string text = "{";
-    std::apply(
-        [&](const auto&... f) {
-          [[maybe_unused]] size_t i = 0;
-          (append(text, field_name(T::kFieldNames, i++), f), ...);
-        },
-        t.fields());
+    t.with_fields([&](const auto&... f) {
+      [[maybe_unused]] size_t i = 0;
+      (append(text, field_name(T::kFieldNames, i++), f), ...);
+    });
     return text + "}";
   }
   template <typename F>

@@ -32,8 +32,8 @@ concept HasTwin = requires {
   typename Twin<T>::Table;
 };
 template <typename T>
-concept IsTable = requires(T& t) {
-  t.fields();
+concept IsTable = requires {
+  T::kFieldNames;
 };
 template <typename T>
 concept IsScalar = std::is_arithmetic_v<T> || std::is_enum_v<T>;
@@ -356,14 +356,12 @@ const TableCodec& table_codec() {
   static const TableCodec kCodec = [] {
     TableCodec codec{T::kName, T::kFieldNames, &kDefaults, {}};
     size_t id = 0;
-    std::apply(
-        [&]<typename... F>(const F&... field) {
-          [[maybe_unused]] const auto place = [](const auto& f) {
-            return reinterpret_cast<const char*>(&f) - reinterpret_cast<const char*>(&kDefaults);
-          };
-          ((codec.fields.push_back({id, place(field), &kFieldCodec<F>}), id += kIds<F>), ...);
-        },
-        kDefaults.fields());
+    kDefaults.with_fields([&]<typename... F>(const F&... field) {
+      [[maybe_unused]] const auto place = [](const auto& f) {
+        return reinterpret_cast<const char*>(&f) - reinterpret_cast<const char*>(&kDefaults);
+      };
+      ((codec.fields.push_back({id, place(field), &kFieldCodec<F>}), id += kIds<F>), ...);
+    });
     return codec;
   }();
   return kCodec;
