@@ -1,6 +1,5 @@
 #include "kernels/cpu/activations.h"
 
-#include <cstdlib>
 #include <new>
 
 #include "base/check.h"
@@ -37,18 +36,6 @@ void prefetch(const InputRows& x, int64_t token, int64_t begin) {
 ActivationForms ActivationForms::of(const quant::Format& format, Arithmetic arithmetic) {
   if (arithmetic == Arithmetic::kExact || !plain_unpack(format)) return {.floats = true};
   return {.blocks256 = format.block_values == 256, .blocks32 = format.block_values == 32};
-}
-
-void Activations::Buffer::Free::operator()(void* p) const { std::free(p); }
-
-void* Activations::Buffer::reserve_bytes(size_t bytes) {
-  if (bytes > capacity_) {
-    data_.reset();
-    data_.reset(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
-    CHECK(data_ != nullptr);
-    capacity_ = bytes;
-  }
-  return data_.get();
 }
 
 void Activations::prepare(ThreadPool& pool, Isa isa, const InputRows& x, ActivationForms forms) {

@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "base/dtype.h"
+#include "base/scratch_buffer.h"
 #include "base/thread_pool.h"
 #include "kernels/cpu/isa.h"
 #include "quant/format.h"
@@ -91,25 +91,8 @@ class Activations {
   const ActivationView& view() const { return view_; }
 
  private:
-  // 64-byte aligned bytes that only grow.
-  class Buffer {
-   public:
-    template <typename T>
-    T* reserve(int64_t n) {
-      return static_cast<T*>(reserve_bytes(static_cast<size_t>(n) * sizeof(T)));
-    }
-
-   private:
-    void* reserve_bytes(size_t bytes);
-    struct Free {
-      void operator()(void* p) const;
-    };
-    std::unique_ptr<void, Free> data_;
-    size_t capacity_ = 0;
-  };
-
   ActivationView view_;
-  Buffer float_copy_, blocks256_, blocks32_;
+  ScratchBuffer float_copy_, blocks256_, blocks32_;
 };
 
 }  // namespace tessera::kernels::cpu
