@@ -1,12 +1,10 @@
 // One tile of a linear: a kernel alone, on one thread, weights and activations in a cache. Kernel and loops of nothing
-// but products take turns, and the fastest run of either counts: on a machine whose neighbours take half of the speed
-// from second to second, shares of the peak repeat within some ten percent.
+// but products take turns (turns.h).
 //   tile_bench [FORMAT...]    prints percent of the int8 peak, for rows of 2560 values and 1 to 192 tokens
 // TESSERA_ISA sets the instruction set.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +13,7 @@
 #include "kernels/cpu/linear_kernels.h"
 #include "quant/format.h"
 #include "random_input.h"
+#include "turns.h"
 
 namespace tessera::kernels::cpu {
 namespace {
@@ -22,15 +21,6 @@ namespace {
 constexpr int64_t kK = 2560;
 constexpr int64_t kPeakRounds = 1000;
 constexpr int kTokens[] = {1, 2, 4, 8, 16, 64, 192};
-
-using Clock = std::chrono::steady_clock;
-
-template <typename F>
-void time(F&& run, Clock::duration& least) {
-  const auto start = Clock::now();
-  run();
-  least = std::min(least, Clock::now() - start);
-}
 
 class TileBench {
  public:
@@ -57,14 +47,9 @@ class TileBench {
                           .sums = sums_of_tile(n_rows, m),
                           .bias = nullptr,
                           .output = nullptr};
-    auto of_tile = Clock::duration::max(), of_peak = of_tile;
-    for (const auto end = Clock::now() + std::chrono::milliseconds(150); Clock::now() < end;) {
-      time([&] { limits_.dots(kPeakRounds); }, of_peak);
-      time([&] { kernel.run(tile); }, of_tile);
-    }
-    const auto peak =
-        static_cast<double>(kPeakRounds * limits_.ops_per_dot_round) / static_cast<double>(of_peak.count());
-    return static_cast<double>(2 * m * n_rows * kK) / static_cast<double>(of_tile.count()) / peak;
+    const auto [of_tile, of_peak] = bench::least_in_turn([&] { kernel.run(tile); }, [&] { limits_.dots(kPeakRounds); });
+    const double peak = static_cast<double>(kPeakRounds * limits_.ops_per_dot_round) / of_peak;
+    return static_cast<double>(2 * m * n_rows * kK) / of_tile / peak;
   }
 
  private:
