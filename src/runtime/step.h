@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/scratch_buffer.h"
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/float_kernels.h"
 #include "kernels/cpu/linear.h"
@@ -19,7 +20,7 @@ namespace tessera::runtime {
 struct Workspace {
   kernels::cpu::Activations activations;
   kernels::cpu::AttentionScratch attention;
-  std::vector<float> q, out;
+  ScratchBuffer q, out;                  // attention's, f32
   std::vector<std::vector<float>> rows;  // per thread
   std::vector<RopeTable> rope;           // by Plan's rope spec
 };

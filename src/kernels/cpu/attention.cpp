@@ -23,7 +23,7 @@ class TileRunner {
     const int64_t first_row = tile.kv_head * args_.n_tokens * group_ + tile.first_row;
     AttentionTile rows{.q = args_.q + first_row * args_.head_dim,
                        .q_pos = s_.q_pos.data(),
-                       .out = s_.out.data(),
+                       .out = out_,
                        .row_max = s_.row_max.data(),
                        .row_sum = s_.row_sum.data(),
                        .n_rows = static_cast<int>(tile.n_rows),
@@ -79,17 +79,16 @@ class TileRunner {
   void start(const Tile& tile) {
     const auto n = static_cast<size_t>(tile.n_rows), d = static_cast<size_t>(args_.head_dim);
     s_.q_pos.resize(n);
-    s_.out.assign(n * d, 0);
+    out_ = s_.out.reserve<float>(tile.n_rows * args_.head_dim);
+    std::fill_n(out_, n * d, 0.0f);
     s_.row_max.assign(n, -1e30f);
     s_.row_sum.assign(n, 0);
-    s_.k.resize(kKeyBlock * d);
-    s_.v.resize(kKeyBlock * d);
     for (size_t i = 0; i < n; ++i) s_.q_pos[i] = args_.start + (tile.first_row + static_cast<int64_t>(i)) / group_;
   }
 
   void scatter(const Tile& tile) {
     for (int64_t i = 0; i < tile.n_rows; ++i) {
-      const float* row = s_.out.data() + i * args_.head_dim;
+      const float* row = out_ + i * args_.head_dim;
       kernels_.scale(row, 1.0f / s_.row_sum[static_cast<size_t>(i)], args_.out + row_offset(tile, i), args_.head_dim);
     }
   }
@@ -101,17 +100,18 @@ class TileRunner {
   }
 
   // The existing keys (or values) of a block as f32 rows. `norms`: of a compressed cache.
-  const std::byte* copy(const void* cache, const BF16* norms, std::vector<float>& to, int64_t head,
+  const std::byte* copy(const void* cache, const BF16* norms, ScratchBuffer& to, int64_t head,
                         const AttentionBlocks& blocks) const {
     const int64_t d = args_.head_dim;
+    auto* rows = to.reserve<float>(kKeyBlock * d);
     for (int64_t p = blocks.valid_begin; p < blocks.valid_end; ++p) {
-      float* row = to.data() + (p - blocks.first) * d;
+      float* row = rows + (p - blocks.first) * d;
       if (norms)
         decompress(static_cast<const uint8_t*>(cache), norms, head * args_.n_slots + p % args_.n_slots, row);
       else
         kernels_.load(args_.kv_dtype, rows_of(cache, head, p), row, d);
     }
-    return reinterpret_cast<const std::byte*>(to.data());
+    return reinterpret_cast<const std::byte*>(rows);
   }
 
   void decompress(const uint8_t* codes, const BF16* norms, int64_t vector, float* to) const {
@@ -123,6 +123,7 @@ class TileRunner {
   const AttentionArgs& args_;
   AttentionScratch::PerThread& s_;
   const int64_t group_;
+  float* out_ = nullptr;  // of the tile
 };
 
 }  // namespace
@@ -134,9 +135,9 @@ void attention(ThreadPool& pool, const FloatKernels& kernels, const AttentionArg
          (args.window > 0 && args.n_slots >= args.window + args.n_tokens - 1));
   scratch.resize(pool.size());
   const int64_t rows = args.n_tokens * (args.n_heads / args.n_kv_heads);
-  // Enough tiles that every thread has work, in whole groups of four rows (the kernel's width).
+  // Enough tiles that every thread has work; a row alone takes as long as two.
   const int64_t wanted = ceil_div<int64_t>(pool.size(), args.n_kv_heads);
-  const int64_t tile_rows = std::min<int64_t>(kAttentionRows, align_up<int64_t>(ceil_div(rows, wanted), 4));
+  const int64_t tile_rows = std::min<int64_t>(kAttentionRows, align_up<int64_t>(ceil_div(rows, wanted), 2));
   const int64_t tiles_per_head = ceil_div(rows, tile_rows);
   const int64_t n_tiles = args.n_kv_heads * tiles_per_head;
   std::atomic<int64_t> next{0};

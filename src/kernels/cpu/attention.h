@@ -9,6 +9,7 @@
 
 #include "base/dtype.h"
 #include "base/float16.h"
+#include "base/scratch_buffer.h"
 #include "base/thread_pool.h"
 #include "kernels/cpu/float_kernels.h"
 
@@ -43,7 +44,8 @@ struct AttentionArgs {
 class AttentionScratch {
  public:
   struct PerThread {
-    std::vector<float> out, k, v, row_max, row_sum;
+    ScratchBuffer out, k, v;
+    std::vector<float> row_max, row_sum;
     std::vector<int64_t> q_pos;
   };
   PerThread& of(int thread) { return per_thread_[static_cast<size_t>(thread)]; }

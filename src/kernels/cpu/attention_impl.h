@@ -6,11 +6,13 @@
 // in key order. A block in which a row sees no key leaves the row unchanged to the bit. So a token's result does not
 // depend on how a prompt was cut into chunks, on the ring's size, or on the number of threads.
 //
-// Rows are taken R at a time, as many as there are, so that a key is loaded once for several of them: V::kAccumulators
-// accumulators are R rows times as many keys, then R rows times as many vectors of values.
+// Rows are taken R at a time, as many as there are, so that a key is loaded once for several of them. Accumulators are
+// registers of the instruction set, which may be parts of a V: R rows times as many keys, then R rows times as many
+// registers of values. Keys that none of the R rows sees are left out.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cpu/float_kernels.h"
 #include "kernels/cpu/float_loads.h"
@@ -21,109 +23,143 @@ namespace tessera::kernels::cpu {
 
 template <typename V>
 struct AttentionImpl {
-  // Eight rows times two keys were half as fast as four times four; where registers hold four accumulators, one row
-  // times four keys, which widens each key for each row, takes a third longer than four rows times one key.
-  static constexpr int kMaxRows = 4;
+  using Register = typename V::Register;
+  static constexpr int kLanes = Register::kLanes;
+  static constexpr int kMaxRows = 6;
+  static constexpr int fewer_rows(int rows) { return rows == 6 ? 4 : rows / 2; }
+  // Keys, or registers of values, that meet `rows` rows: a power of two that leaves room for the operands.
+  static constexpr int operands(int rows) {
+    int n = 1;
+    while (2 * n * rows <= V::kAccumulators && n < kKeyBlock) n *= 2;
+    return n;
+  }
 
   // What the scores of a tile become: weights, and what the sums so far are worth under the new maxima.
   struct Softmax {
     float weights[kAttentionRows][kMaxKeyBlocks * kKeyBlock];
     float factors[kMaxKeyBlocks][kAttentionRows];
+    bool is_rescaled[kMaxKeyBlocks][kAttentionRows];  // by its first row: whether one of R factors is not 1
   };
 
   static void attend(const AttentionTile& tile, const AttentionBlocks& blocks) {
-    if (blocks.dtype == DType::kF32) return run<LoadF32<V>>(tile, blocks);
-    if (blocks.dtype == DType::kF16) return run<LoadF16<V>>(tile, blocks);
-    run<LoadBF16<V>>(tile, blocks);
+    if (blocks.dtype == DType::kF32) return run<LoadF32>(tile, blocks);
+    if (blocks.dtype == DType::kF16) return run<LoadF16>(tile, blocks);
+    run<LoadBF16>(tile, blocks);
   }
 
  private:
   // All keys before all values: one of the two at a time fits a first-level cache.
-  template <class L>
+  template <template <class> class L>
   static void run(const AttentionTile& tile, const AttentionBlocks& blocks) {
     Softmax softmax;
+    for (int block = 0; block < blocks.n; ++block)
+      for_rows<kMaxRows>(
+          tile.n_rows, 0, [&]<int R>(int row) __attribute__((always_inline)) {
+            const Keys seen = seen_keys(tile, blocks, row, R);
+            if (seen.begin < (block + 1) * kKeyBlock && seen.end > block * kKeyBlock)
+              scores<L, R>(tile, blocks, block, row, softmax);
+          });
     for_rows<kMaxRows>(
         tile.n_rows, 0, [&]<int R>(int row) __attribute__((always_inline)) {
-          for (int block = 0; block < blocks.n; ++block) {
-            scores<L, R>(tile, blocks, block, row, softmax.weights + row);
-            weights<R>(tile, blocks, block, row, softmax);
-          }
-        });
-    for_rows<kMaxRows>(
-        tile.n_rows, 0, [&]<int R>(int row) __attribute__((always_inline)) {
-          columns<L, R, V::kAccumulators / R>(tile, blocks, row, softmax, 0, row == 0 ? blocks.next_v : nullptr);
+          columns<L<Register>, R, operands(R)>(tile, blocks, row, softmax, 0, row == 0 ? blocks.next_v : nullptr);
         });
   }
 
   template <int R, typename F>
   [[gnu::always_inline]] static void for_rows(int n_rows, int row, F f) {
     for (; row + R <= n_rows; row += R) f.template operator()<R>(row);
-    if constexpr (R > 1) for_rows<R / 2>(n_rows, row, f);
+    if constexpr (R > 1) for_rows<fewer_rows(R)>(n_rows, row, f);
+  }
+
+  // Keys of the blocks, counted from their first.
+  struct Keys {
+    int begin, end;
+  };
+  // Those that exist and that some of n rows from `row` on see, whose tokens are in order.
+  static Keys seen_keys(const AttentionTile& tile, const AttentionBlocks& blocks, int row, int n) {
+    const int64_t oldest = tile.window > 0 ? tile.q_pos[row] - tile.window + 1 : 0, newest = tile.q_pos[row + n - 1];
+    const int64_t begin = oldest > blocks.valid_begin ? oldest : blocks.valid_begin;
+    const int64_t end = newest + 1 < blocks.valid_end ? newest + 1 : blocks.valid_end;
+    return {static_cast<int>(begin - blocks.first), static_cast<int>(end - blocks.first)};
   }
 
   // Asks for the next kBytes of the following block, of which this pass over the keys is the first to know.
-  template <int64_t kBytes>
-  [[gnu::always_inline]] static void fetch(V& after, const std::byte*& next) {
+  template <int64_t kBytes, class Part>
+  [[gnu::always_inline]] static void fetch(Part& after, const std::byte*& next) {
     if (!next) return;
     for (int64_t i = 0; i < kBytes; i += 64) after.fetch(next + i);
     next += kBytes;
   }
 
-  template <class L, int R>
-  static void scores(const AttentionTile& tile, const AttentionBlocks& blocks, int block, int row,
-                     float (*p)[kMaxKeyBlocks * kKeyBlock]) {
-    constexpr int K = V::kAccumulators / R, kParts = 16 / V::kAccumulators;  // parts that make up one V::sums
+  template <template <class> class L, int R>
+  static void scores(const AttentionTile& tile, const AttentionBlocks& blocks, int block, int row, Softmax& softmax) {
+    // Parts of all sixteen lanes, one after the other, leave registers for more rows. One or two rows wait for keys to
+    // come from memory, which are asked for best in one pass over all lanes.
+    using Part = std::conditional_t<(R > 2), Register, V>;
+    const int64_t block_bytes = kKeyBlock * tile.head_dim * L<Part>::kBytes;
+    alignas(64) float products[R][kKeyBlock][16];
+    const std::byte* next = row == 0 && blocks.next_k ? blocks.next_k + block * block_bytes : nullptr;
+    for (int lane = 0; lane < 16; lane += Part::kLanes) {
+      multiply<L<Part>, Part, R>(tile, blocks.k + block * block_bytes, row, lane, next, products);
+      next = nullptr;
+    }
+    V scores[R];
+    for (int r = 0; r < R; ++r) {
+      V of_keys[kKeyBlock];
+      for (int key = 0; key < kKeyBlock; ++key) of_keys[key] = V::load(products[r][key]);
+      scores[r] = V::sums(of_keys) * V::set(tile.scale);
+    }
+    weights<R>(tile, blocks, block, row, scores, softmax);
+  }
+
+  // The products of R rows with the keys of a block, added up over the head's dimensions: lanes from `lane` on.
+  template <class L, class Part, int R>
+  [[gnu::always_inline]] static void multiply(const AttentionTile& tile, const std::byte* keys, int row, int lane,
+                                              const std::byte* next, float (&products)[R][kKeyBlock][16]) {
+    constexpr int K = operands(R * Part::kLanes / kLanes);
     const int64_t d = tile.head_dim, key_bytes = d * L::kBytes;
     const float* q = tile.q + row * d;
-    const std::byte* next = row == 0 && blocks.next_k ? blocks.next_k + block * kKeyBlock * key_bytes : nullptr;
-    for (int key = block * kKeyBlock; key < (block + 1) * kKeyBlock; key += kParts * K) {
-      V products[16];
-      for (int part = 0; part < kParts; ++part) {
-        const std::byte* k = blocks.k + (key + part * K) * key_bytes;
-        V acc[R][K];
-        for_each<R, K>([&]<int r, int j>() __attribute__((always_inline)) { acc[r][j] = V::zero(); });
-        for (int64_t i = 0; i < d; i += 16) {
-          V keys[K];
-          unroll<K>([&]<int j>()
-                        __attribute__((always_inline)) { keys[j] = L::load(k + j * key_bytes + i * L::kBytes); });
-          fetch<16 * K * L::kBytes>(keys[0], next);
-          unroll<R>([&]<int r>() __attribute__((always_inline)) {
-            const V query = V::load(q + r * d + i);
-            unroll<K>([&]<int j>() __attribute__((always_inline)) { acc[r][j] = V::fma(query, keys[j], acc[r][j]); });
-          });
-        }
-        for_each<R, K>([&]<int r, int j>()
-                           __attribute__((always_inline)) { products[(part * R + r) * K + j] = acc[r][j]; });
+    for (int key = 0; key < kKeyBlock; key += K) {
+      Part acc[R][K];
+      for_each<R, K>([&]<int r, int j>() __attribute__((always_inline)) { acc[r][j] = Part::zero(); });
+      for (int64_t i = lane; i < d; i += 16) {
+        Part k[K];
+        unroll<K>([&]<int j>()
+                      __attribute__((always_inline)) { k[j] = L::load(keys + (key + j) * key_bytes + i * L::kBytes); });
+        fetch<16 * K * L::kBytes>(k[0], next);
+        unroll<R>([&]<int r>() __attribute__((always_inline)) {
+          const Part query = Part::keep(Part::load(q + r * d + i));  // once, not with each fma
+          unroll<K>([&]<int j>() __attribute__((always_inline)) { acc[r][j] = Part::fma(query, k[j], acc[r][j]); });
+        });
       }
-      float sums[16];
-      (V::sums(products) * V::set(tile.scale)).store(sums);
-      for (int part = 0; part < kParts; ++part)
-        for (int r = 0; r < R; ++r)
-          for (int j = 0; j < K; ++j) p[r][key + part * K + j] = sums[(part * R + r) * K + j];
+      for_each<R, K>([&]<int r, int j>()
+                         __attribute__((always_inline)) { acc[r][j].store(products[r][key + j] + lane); });
     }
   }
 
   // Scores to exp(score - max), masked keys to 0; updates the rows' maxima and sums.
   template <int R>
-  static void weights(const AttentionTile& tile, const AttentionBlocks& blocks, int block, int row, Softmax& softmax) {
-    V scores[R];
+  [[gnu::always_inline]] static void weights(const AttentionTile& tile, const AttentionBlocks& blocks, int block,
+                                             int row, V (&scores)[R], Softmax& softmax) {
     float old_max[16] = {}, new_max[16] = {}, factors[16];
     for (int r = 0; r < R; ++r) {
-      const V score = V::load(softmax.weights[row + r] + block * kKeyBlock);
-      scores[r] = visible(tile.q_pos[row + r], tile.window, blocks, blocks.first + block * kKeyBlock, score);
+      scores[r] = visible(tile.q_pos[row + r], tile.window, blocks, blocks.first + block * kKeyBlock, scores[r]);
       const float block_max = scores[r].max_lane();
       old_max[r] = tile.row_max[row + r];
       new_max[r] = block_max > old_max[r] ? block_max : old_max[r];
     }
     cpu::exp(V::load(old_max) - V::load(new_max)).store(factors);
+    bool is_rescaled = false;
     for (int r = 0; r < R; ++r) {
       const V weight = cpu::exp(scores[r] - V::set(new_max[r]));
       weight.store(softmax.weights[row + r] + block * kKeyBlock);
       softmax.factors[block][row + r] = factors[r];
+      is_rescaled |= factors[r] != 1;
       tile.row_max[row + r] = new_max[r];
       tile.row_sum[row + r] *= factors[r];
       tile.row_sum[row + r] += weight.sum();
     }
+    softmax.is_rescaled[block][row] = is_rescaled;
   }
 
   // The scores of the keys that exist and lie in the window of a row at `pos`, minus infinity for the others.
@@ -139,39 +175,39 @@ struct AttentionImpl {
     return V::select_less(lanes, V::set(static_cast<float>(end)), score, masked);
   }
 
-  // out = factor * out + weights * values of each block, the existing keys in order: the head's dimensions from
-  // `column` on, C vectors at a time, what is left in halves of that.
+  // out = factor * out + weights * values of each block, the keys in order: the head's dimensions from `column` on, C
+  // registers at a time, what is left in halves of that.
   template <class L, int R, int C>
   static void columns(const AttentionTile& tile, const AttentionBlocks& blocks, int row, const Softmax& softmax,
                       int64_t column, const std::byte* next) {
     const int64_t d = tile.head_dim, key_bytes = d * L::kBytes;
-    const int64_t first = blocks.valid_begin - blocks.first, last = blocks.valid_end - blocks.first;
-    for (; column + 16 * C <= d; column += 16 * C) {
+    const Keys seen = seen_keys(tile, blocks, row, R);
+    for (; column + kLanes * C <= d; column += kLanes * C) {
       float* out = tile.out + row * d + column;
-      V acc[R][C];
-      for_each<R, C>([&]<int r, int c>() __attribute__((always_inline)) { acc[r][c] = V::load(out + r * d + 16 * c); });
-      for (int block = 0; block < blocks.n; ++block) {
-        bool is_rescaled = false;  // maxima rarely change; times 1 is exact
-        for (int r = 0; r < R; ++r) is_rescaled |= softmax.factors[block][row + r] != 1;
-        if (is_rescaled)
+      Register acc[R][C];
+      for_each<R, C>([&]<int r, int c>()
+                         __attribute__((always_inline)) { acc[r][c] = Register::load(out + r * d + kLanes * c); });
+      for (int j = seen.begin, end; j < seen.end; j = end) {
+        const int block = j / kKeyBlock;
+        end = (block + 1) * kKeyBlock < seen.end ? (block + 1) * kKeyBlock : seen.end;
+        if (softmax.is_rescaled[block][row])  // maxima rarely change; times 1 is exact
           for_each<R, C>([&]<int r, int c>() __attribute__((always_inline)) {
-            acc[r][c] = acc[r][c] * V::set(softmax.factors[block][row + r]);
+            acc[r][c] = acc[r][c] * Register::set(softmax.factors[block][row + r]);
           });
-        const int64_t begin = block * kKeyBlock, end = begin + kKeyBlock;
-        for (int64_t j = first > begin ? first : begin; j < (last < end ? last : end); ++j) {
-          V values[C];
+        for (; j < end; ++j) {
+          Register values[C];
           unroll<C>([&]<int c>() __attribute__((always_inline)) {
-            values[c] = L::load(blocks.v + j * key_bytes + (column + 16 * c) * L::kBytes);
+            values[c] = L::load(blocks.v + j * key_bytes + (column + kLanes * c) * L::kBytes);
           });
-          if constexpr (16 * C * L::kBytes >= 64) fetch<16 * C * L::kBytes>(values[0], next);
+          if constexpr (kLanes * C * L::kBytes >= 64) fetch<kLanes * C * L::kBytes>(values[0], next);
           unroll<R>([&]<int r>() __attribute__((always_inline)) {
-            const V weight = V::set(softmax.weights[row + r][j]);
+            const Register weight = Register::set(softmax.weights[row + r][j]);
             unroll<C>([&]<int c>()
-                          __attribute__((always_inline)) { acc[r][c] = V::fma(weight, values[c], acc[r][c]); });
+                          __attribute__((always_inline)) { acc[r][c] = Register::fma(weight, values[c], acc[r][c]); });
           });
         }
       }
-      for_each<R, C>([&]<int r, int c>() __attribute__((always_inline)) { acc[r][c].store(out + r * d + 16 * c); });
+      for_each<R, C>([&]<int r, int c>() __attribute__((always_inline)) { acc[r][c].store(out + r * d + kLanes * c); });
     }
     if constexpr (C > 1) columns<L, R, C / 2>(tile, blocks, row, softmax, column, next);
   }

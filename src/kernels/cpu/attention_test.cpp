@@ -127,6 +127,10 @@ const std::vector<Case> kCases = {
     {1000, 1, 16, 8, 256, 64, 319},
     {300, 17, 2, 1, 512, 0, 400, DType::kBF16},
     {15, 2, 2, 2, 16, 1, 2},  // sees only itself
+    // Rows that no power of two divides, heads that no vector's width does.
+    {40, 5, 1, 1, 80, 0, 64},
+    {40, 11, 3, 3, 112, 24, 64, DType::kF16},
+    {61, 7, 3, 1, 144, 0, 80, DType::kBF16},
     // A ring of twice the window: long before its end, around it, and in its second turn.
     {0, 4, 2, 1, 32, 750, 1500},
     {374, 4, 2, 1, 32, 750, 1500},

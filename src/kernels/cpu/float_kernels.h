@@ -11,13 +11,13 @@
 namespace tessera::kernels::cpu {
 
 // Rows of a tile at most, which share one pass over a KV head: enough to amortise loading keys, few enough that queries
-// and accumulators (32 x 256 x 4 bytes each) stay in a second-level cache.
-inline constexpr int kAttentionRows = 32;
+// and accumulators (48 x 256 x 4 bytes each) stay in a second-level cache.
+inline constexpr int kAttentionRows = 48;
 
 // One tile of attention rows over a span of one KV head's cache. See attention.h for the driver.
 struct AttentionTile {
   const float* q;        // (n_rows, head_dim), rows may repeat a token for the heads of a group
-  const int64_t* q_pos;  // (n_rows) absolute position of each row's token
+  const int64_t* q_pos;  // (n_rows) absolute position of each row's token, never falling
   float* out;            // (n_rows, head_dim), unnormalised accumulator
   float* row_max;        // (n_rows) running maximum
   float* row_sum;        // (n_rows) running sum of exponentials

@@ -10,7 +10,7 @@ namespace tessera::kernels::cpu {
 template <class V>
 struct LimitImpl {
   using Bits = typename V::Bits;
-  using Floats = typename V::Floats;
+  using Register = typename V::ExactFloats::Register;
   // Enough chains to hide the latency of two instructions a cycle; as many registers as the set has to spare.
   static constexpr int kChains = V::kRegisters / 2;
   // Vectors of products that a chain adds up before they are widened: a word holds those of 4-bit codes.
@@ -64,15 +64,15 @@ struct LimitImpl {
   }
 
   static void fmas(int64_t n) {
-    Floats acc[kChains];
-    unroll<kChains>([&]<int c>() __attribute__((always_inline)) { acc[c] = V::keep(Floats::zero()); });
-    Floats a = Floats::set(0.5f), b = Floats::set(0.25f);
+    Register acc[kChains];
+    unroll<kChains>([&]<int c>() __attribute__((always_inline)) { acc[c] = Register::keep(Register::zero()); });
+    Register a = Register::set(0.5f), b = Register::set(0.25f);
     for (int64_t i = 0; i < n; ++i) {
-      a = V::keep(a);
-      b = V::keep(b);
-      unroll<kChains>([&]<int c>() __attribute__((always_inline)) { acc[c] = Floats::fma(a, b, acc[c]); });
+      a = Register::keep(a);
+      b = Register::keep(b);
+      unroll<kChains>([&]<int c>() __attribute__((always_inline)) { acc[c] = Register::fma(a, b, acc[c]); });
     }
-    unroll<kChains>([&]<int c>() __attribute__((always_inline)) { V::keep(acc[c]); });
+    unroll<kChains>([&]<int c>() __attribute__((always_inline)) { Register::keep(acc[c]); });
   }
 
   static constexpr LimitKernels table() {
@@ -80,7 +80,7 @@ struct LimitImpl {
                           .dots = dots,
                           .fmas = fmas,
                           .ops_per_dot_round = kChains * kVectors * 4 * V::kRows * 2,
-                          .ops_per_fma_round = kChains * Floats::kLanes * 2};
+                          .ops_per_fma_round = kChains * Register::kLanes * 2};
     if constexpr (V::kProducts == Products::kMatrix) {
       table.dots = tile_dots;
       table.ops_per_dot_round = 4 * 16 * 16 * 64 * 2;

@@ -17,6 +17,7 @@ struct AttentionStep::Buffer {
 struct AttentionStep::Step {
   Tensor q, k, v;  // (1, T, heads * head_dim); k and v unset when the layer owns none
   Buffer keys, values;
+  float* queries;  // (n_kv_heads, T, heads of a group, head_dim), f32: what is written
   int64_t start, n_tokens;
   const RopeTable& rope;
 };
@@ -55,7 +56,7 @@ void AttentionStep::prepare_token(StepContext& context, const Step& step, int64_
     return to;
   };
   for (int64_t head = 0; head < hint.n_heads; ++head) {
-    float* q = context.workspace.q.data() + ((head / group * step.n_tokens + token) * group + head % group) * d;
+    float* q = step.queries + ((head / group * step.n_tokens + token) * group + head % group) * d;
     f.rms_norm(load(step.q, token * hint.n_heads + head, q), spec_.q_norm.data(), hint.eps, q, d);
     f.rope(q, step.rope.cos(token), step.rope.sin(token), half);
     if (spec_.compression) spec_.compression->rotation.apply(q);
@@ -98,6 +99,7 @@ Status AttentionStep::run(StepContext& context) const {
             .v = {},
             .keys = {slots.find(hint.k_cache)},
             .values = {slots.find(hint.v_cache)},
+            .queries = ws.q.reserve<float>(n_tokens * row),
             .start = start,
             .n_tokens = n_tokens,
             .rope = rope};
@@ -114,19 +116,15 @@ Status AttentionStep::run(StepContext& context) const {
     TRY(check(step.k, hint.n_kv_heads, n_tokens, "k"));
     TRY(check(step.v, hint.n_kv_heads, n_tokens, "v"));
   }
-  const auto grow = [&](std::vector<float>& buffer, int64_t n) {
-    if (buffer.size() < static_cast<size_t>(n)) buffer.resize(static_cast<size_t>(n));
-  };
   Tensor out = TRY(Tensor::allocate(q.dtype, q.shape));
   const bool is_stored = out.dtype != DType::kF32 || spec_.compression;
-  grow(ws.q, n_tokens * row);
-  if (is_stored) grow(ws.out, n_tokens * row);
+  float* attended = is_stored ? ws.out.reserve<float>(n_tokens * row) : out.as<float>();
   constexpr int64_t kTokensOfTask = 2;
   for_each_row(context, n_tokens, kTokensOfTask, static_cast<size_t>(hint.n_kv_heads * hint.head_dim),
                [&](int64_t token, float* kv_rows) { prepare_token(context, step, token, kv_rows); });
   kernels::cpu::attention(context.pool, context.floats,
-                          {.q = ws.q.data(),
-                           .out = is_stored ? ws.out.data() : out.as<float>(),
+                          {.q = step.queries,
+                           .out = attended,
                            .k_cache = step.keys.rows->data,
                            .v_cache = step.values.rows->data,
                            .kv_dtype = spec_.kv_dtype,
@@ -144,8 +142,8 @@ Status AttentionStep::run(StepContext& context) const {
   context.pool.parallel_for(n_tokens, 8, [&](int64_t begin, int64_t end) {
     if (spec_.compression)
       for (int64_t head = begin * hint.n_heads; head < end * hint.n_heads; ++head)
-        spec_.compression->rotation.apply(ws.out.data() + head * hint.head_dim);
-    context.floats.store(out.dtype, ws.out.data() + begin * row,
+        spec_.compression->rotation.apply(attended + head * hint.head_dim);
+    context.floats.store(out.dtype, attended + begin * row,
                          out.data + static_cast<size_t>(begin * row) * size_of(out.dtype), (end - begin) * row);
   });
   return slots.set(hint.out, std::move(out));

@@ -9,7 +9,8 @@ struct F32x16 {
   F32x8 lo, hi;
 
   static constexpr int kLanes = 16;
-  static constexpr int kAccumulators = 4;
+  using Register = F32x8;
+  static constexpr int kAccumulators = 12;
 
   static F32x16 zero() { return {F32x8::zero(), F32x8::zero()}; }
   static F32x16 set(float x) { return {F32x8::set(x), F32x8::set(x)}; }
@@ -17,6 +18,7 @@ struct F32x16 {
   static F32x16 load_f16(const uint16_t* p) { return {F32x8::load_f16(p), F32x8::load_f16(p + 8)}; }
   static F32x16 load_bf16(const uint16_t* p) { return {F32x8::load_bf16(p), F32x8::load_bf16(p + 8)}; }
   void fetch(const void* p) { lo.fetch(p); }
+  static F32x16 keep(F32x16 x) { return {F32x8::keep(x.lo), F32x8::keep(x.hi)}; }
   void store(float* p) const {
     lo.store(p);
     hi.store(p + 8);

@@ -21,6 +21,10 @@ struct F32x8 {
     return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_half(p)), 16))};
   }
   void fetch(const void* p) { asm volatile("prefetcht0 %1" : "+x"(v) : "m"(*static_cast<const char*>(p))); }
+  static F32x8 keep(F32x8 x) {
+    asm volatile("" : "+x"(x.v));
+    return x;
+  }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
   void store_f16(uint16_t* p) const { store_half(p, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)); }
   void store_bf16(uint16_t* p) const {

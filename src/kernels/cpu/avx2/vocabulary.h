@@ -163,10 +163,6 @@ struct Vocabulary {
     asm volatile("" : "+x"(x.v));
     return x;
   }
-  static Floats keep(Floats x) {
-    asm volatile("" : "+x"(x.v));
-    return x;
-  }
 
  private:
   static __m128i load16(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }

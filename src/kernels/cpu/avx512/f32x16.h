@@ -13,8 +13,10 @@ struct F32x16 {
   __m512 v;
 
   static constexpr int kLanes = 16;
-  // Accumulators of a kernel that leave room for its operands.
-  static constexpr int kAccumulators = 16;
+  // What fits a register of the instruction set: sixteen lanes, or a part of them, which needs fewer words.
+  using Register = F32x16;
+  // Registers of sums that leave room for their operands.
+  static constexpr int kAccumulators = 24;
 
   static F32x16 zero() { return {_mm512_setzero_ps()}; }
   static F32x16 set(float x) { return {_mm512_set1_ps(x)}; }
@@ -28,6 +30,11 @@ struct F32x16 {
   }
   // Asks for the line at p after what made this value and before what uses it (vocabulary.h says why).
   void fetch(const void* p) { asm volatile("prefetcht0 %1" : "+v"(v) : "m"(*static_cast<const char*>(p))); }
+  // `x`, which counts as used and as changed to the compiler: it is computed, or loaded, where this is written.
+  static F32x16 keep(F32x16 x) {
+    asm volatile("" : "+v"(x.v));
+    return x;
+  }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void store_f16(uint16_t* p) const {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));

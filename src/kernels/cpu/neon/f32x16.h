@@ -2,13 +2,7 @@
 // instruction sets, each with a namespace of its own.
 #pragma once
 
-#include <arm_neon.h>
-
-#include <cstdint>
-
-#ifndef TESSERA_ISA
-#define TESSERA_ISA neon
-#endif
+#include "kernels/cpu/neon/f32x4.h"
 
 namespace tessera::kernels::cpu::TESSERA_ISA {
 
@@ -16,7 +10,8 @@ struct F32x16 {
   float32x4_t q[4];
 
   static constexpr int kLanes = 16;
-  static constexpr int kAccumulators = 4;
+  using Register = F32x4;
+  static constexpr int kAccumulators = 24;
 
   static F32x16 zero() { return set(0); }
   static F32x16 set(float x) {
@@ -25,12 +20,16 @@ struct F32x16 {
   }
   static F32x16 load(const float* p) { return {{vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}}; }
   static F32x16 load_f16(const uint16_t* p) {
-    return {{widen_f16(p), widen_f16(p + 4), widen_f16(p + 8), widen_f16(p + 12)}};
+    return {{F32x4::load_f16(p).q, F32x4::load_f16(p + 4).q, F32x4::load_f16(p + 8).q, F32x4::load_f16(p + 12).q}};
   }
   static F32x16 load_bf16(const uint16_t* p) {
-    return {{widen_bf16(p), widen_bf16(p + 4), widen_bf16(p + 8), widen_bf16(p + 12)}};
+    return {{F32x4::load_bf16(p).q, F32x4::load_bf16(p + 4).q, F32x4::load_bf16(p + 8).q, F32x4::load_bf16(p + 12).q}};
   }
   void fetch(const void* p) { asm volatile("prfm pldl1keep, [%1]" : "+w"(q[0]) : "r"(p)); }
+  static F32x16 keep(F32x16 x) {
+    asm volatile("" : "+w"(x.q[0]), "+w"(x.q[1]), "+w"(x.q[2]), "+w"(x.q[3]));
+    return x;
+  }
   void store(float* p) const {
     for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, q[i]);
   }
@@ -114,10 +113,6 @@ struct F32x16 {
     return {{fn(a.q[0], b.q[0]), fn(a.q[1], b.q[1]), fn(a.q[2], b.q[2]), fn(a.q[3], b.q[3])}};
   }
   static float32x4_t max4(float32x4_t a, float32x4_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
-  static float32x4_t widen_f16(const uint16_t* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
-  static float32x4_t widen_bf16(const uint16_t* p) {
-    return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(vld1_u16(p)), 16));
-  }
   static uint16x4_t narrow_bf16(float32x4_t x) {
     const uint32x4_t bits = vreinterpretq_u32_f32(x);
     const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));

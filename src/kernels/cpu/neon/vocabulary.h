@@ -232,10 +232,6 @@ struct Vocabulary {
     asm volatile("" : "+w"(x.q[0]), "+w"(x.q[1]), "+w"(x.q[2]), "+w"(x.q[3]));
     return x;
   }
-  static Floats keep(Floats x) {
-    asm volatile("" : "+w"(x.q[0]), "+w"(x.q[1]), "+w"(x.q[2]), "+w"(x.q[3]));
-    return x;
-  }
 
  private:
   static uint8x16_t load16(const void* p, int offset) { return vld1q_u8(static_cast<const uint8_t*>(p) + offset); }

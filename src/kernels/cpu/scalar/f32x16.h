@@ -14,7 +14,8 @@ struct F32x16 {
   float v[16];
 
   static constexpr int kLanes = 16;
-  static constexpr int kAccumulators = 4;
+  using Register = F32x16;
+  static constexpr int kAccumulators = 6;
 
   template <typename Fn>
   static F32x16 each(Fn fn) {
@@ -36,6 +37,7 @@ struct F32x16 {
     return each([&](int i) { return to_f32(BF16{p[i]}); });
   }
   void fetch(const void*) {}
+  static F32x16 keep(F32x16 x) { return x; }
   void store(float* p) const {
     for (int i = 0; i < 16; ++i) p[i] = v[i];
   }
