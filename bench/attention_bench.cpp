@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "base/scratch_buffer.h"
 #include "kernels/cpu/limits_kernels.h"
 #include "random_input.h"
 #include "turns.h"
