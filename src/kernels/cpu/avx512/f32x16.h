@@ -30,7 +30,7 @@ struct F32x16 {
   }
   // Asks for the line at p after what made this value and before what uses it (vocabulary.h says why).
   void fetch(const void* p) { asm volatile("prefetcht0 %1" : "+v"(v) : "m"(*static_cast<const char*>(p))); }
-  // `x`, which counts as used and as changed to the compiler: it is computed, or loaded, where this is written.
+  // `x`, computed or loaded where this is written (vocabulary.h).
   static F32x16 keep(F32x16 x) {
     asm volatile("" : "+v"(x.v));
     return x;
