@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/scratch_buffer.h"
 #include "kernels/cpu/limits_kernels.h"

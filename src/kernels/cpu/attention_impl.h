@@ -143,7 +143,7 @@ struct AttentionImpl {
                                              int row, V (&scores)[R], Softmax& softmax) {
     float old_max[16] = {}, new_max[16] = {}, factors[16];
     for (int r = 0; r < R; ++r) {
-      scores[r] = visible(tile.q_pos[row + r], tile.window, blocks, blocks.first + block * kKeyBlock, scores[r]);
+      scores[r] = visible(seen_keys(tile, blocks, row + r, 1), block, scores[r]);
       const float block_max = scores[r].max_lane();
       old_max[r] = tile.row_max[row + r];
       new_max[r] = block_max > old_max[r] ? block_max : old_max[r];
@@ -162,17 +162,14 @@ struct AttentionImpl {
     softmax.is_rescaled[block][row] = is_rescaled;
   }
 
-  // The scores of the keys that exist and lie in the window of a row at `pos`, minus infinity for the others.
-  [[gnu::always_inline]] static V visible(int64_t pos, int64_t window, const AttentionBlocks& blocks, int64_t first,
-                                          V score) {
-    static constexpr float kLanes[kKeyBlock] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    const int64_t oldest = window > 0 ? pos - window + 1 : 0;
-    const int64_t begin = (oldest > blocks.valid_begin ? oldest : blocks.valid_begin) - first;
-    const int64_t end = (pos + 1 < blocks.valid_end ? pos + 1 : blocks.valid_end) - first;
+  // The scores of a block's keys that are among `seen`, minus infinity for the others.
+  [[gnu::always_inline]] static V visible(Keys seen, int block, V score) {
+    static constexpr float kIndices[kKeyBlock] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const int begin = seen.begin - block * kKeyBlock, end = seen.end - block * kKeyBlock;
     if (begin <= 0 && end >= kKeyBlock) return score;
-    const V lanes = V::load(kLanes), masked = V::set(-__builtin_inff());
-    score = V::select_less(lanes, V::set(static_cast<float>(begin)), masked, score);
-    return V::select_less(lanes, V::set(static_cast<float>(end)), score, masked);
+    const V indices = V::load(kIndices), masked = V::set(-__builtin_inff());
+    score = V::select_less(indices, V::set(static_cast<float>(begin)), masked, score);
+    return V::select_less(indices, V::set(static_cast<float>(end)), score, masked);
   }
 
   // out = factor * out + weights * values of each block, the keys in order: the head's dimensions from `column` on, C
