@@ -20,9 +20,9 @@ namespace tessera::runtime {
 struct Workspace {
   kernels::cpu::Activations activations;
   kernels::cpu::AttentionScratch attention;
-  ScratchBuffer q, out;                  // attention's, f32
-  std::vector<std::vector<float>> rows;  // per thread
-  std::vector<RopeTable> rope;           // by Plan's rope spec
+  ScratchBuffer q, out;             // attention's, f32
+  std::vector<ScratchBuffer> rows;  // per thread
+  std::vector<RopeTable> rope;      // by Plan's rope spec
 };
 
 struct StepContext {

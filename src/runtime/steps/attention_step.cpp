@@ -120,7 +120,7 @@ Status AttentionStep::run(StepContext& context) const {
   const bool is_stored = out.dtype != DType::kF32 || spec_.compression;
   float* attended = is_stored ? ws.out.reserve<float>(n_tokens * row) : out.as<float>();
   constexpr int64_t kTokensOfTask = 2;
-  for_each_row(context, n_tokens, kTokensOfTask, static_cast<size_t>(hint.n_kv_heads * hint.head_dim),
+  for_each_row(context, n_tokens, kTokensOfTask, hint.n_kv_heads * hint.head_dim,
                [&](int64_t token, float* kv_rows) { prepare_token(context, step, token, kv_rows); });
   kernels::cpu::attention(context.pool, context.floats,
                           {.q = step.queries,

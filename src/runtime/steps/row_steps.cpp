@@ -40,7 +40,7 @@ Status NormStep::run(StepContext& context) const {
   if (!norm_.fits(x)) return instructions_.run(context);
   Tensor y = TRY(Tensor::allocate(x.dtype, x.shape));
   const int64_t n = x.shape.back();
-  for_each_row(context, n_rows(x), kRowsOfTask, static_cast<size_t>(n), [&](int64_t i, float* scratch) {
+  for_each_row(context, n_rows(x), kRowsOfTask, n, [&](int64_t i, float* scratch) {
     context.floats.load(x.dtype, row(x, i), scratch, n);
     context.floats.rms_norm(scratch, weight_or_null(norm_), norm_.eps, scratch, n);
     context.floats.store(y.dtype, scratch, row(y, i), n);
@@ -59,7 +59,7 @@ Status ResidualStep::run(StepContext& context) const {
   if (spec_.next) next = TRY(Tensor::allocate(x.dtype, x.shape));
   const int64_t n = x.shape.back();
   const FloatKernels& f = context.floats;
-  for_each_row(context, n_rows(x), kRowsOfTask, static_cast<size_t>(2 * n), [&](int64_t i, float* scratch) {
+  for_each_row(context, n_rows(x), kRowsOfTask, 2 * n, [&](int64_t i, float* scratch) {
     float* other = scratch + n;
     f.load(x.dtype, row(x, i), scratch, n);
     f.load(x.dtype, row(residual, i), other, n);
@@ -106,7 +106,7 @@ Status EmbeddingStep::run(StepContext& context) const {
                         spec_.n_rows - 1);
     }
   }
-  for_each_row(context, n, kRowsOfTask, static_cast<size_t>(spec_.k), [&](int64_t i, float* scratch) {
+  for_each_row(context, n, kRowsOfTask, spec_.k, [&](int64_t i, float* scratch) {
     const int64_t id = ids.dtype == DType::kI64 ? ids.as<int64_t>()[i] : ids.as<int32_t>()[i];
     spec_.format->dequantize(weight.data + id * row_bytes, spec_.k, scratch);
     if (spec_.factor != 1) context.floats.scale(scratch, spec_.factor, scratch, spec_.k);
