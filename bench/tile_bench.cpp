@@ -29,7 +29,7 @@ class TileBench {
   // Multiply-adds a second of a tile of m tokens, over those of the peak.
   double share_of_peak(const FormatKernel& kernel, int m) {
     const quant::Format& format = *quant::find_format(kernel.type);
-    const int n_rows = kernels_.int8_rows.of(m);
+    const int n_rows = kernels_.int8_rows(m).most;
     const LinearWeight weight{.format = &format, .n = n_rows, .k = kK};
     std::vector<std::byte> blocks(static_cast<size_t>(weight.bytes()));
     bench::fill_random_blocks(blocks.data(), blocks.size());

@@ -16,6 +16,8 @@ namespace tessera::kernels::cpu {
 // Weight rows of a tile: four panels of 16. Their codes of one block take 20 kB of a first-level cache, and a pass over
 // the activations, which come from the third, serves all of them.
 inline constexpr int kTileRows = 64;
+// Kernels that take a panel by itself have the last tiles so small, and threads finish together.
+inline constexpr int kPanelRows = 16;
 // With tile registers products take so little time that a pass has to serve more: 140 kB of a second-level cache.
 inline constexpr int kMatrixTileRows = 256;
 inline constexpr int kMatrixTokens = 16;  // rows of a tile register
@@ -51,7 +53,7 @@ constexpr SumsLayout sums_of_tile(int n_rows, int n_tokens) {
   return {.panel = 16 * int64_t{n_tokens}, .token = 16};
 }
 
-// Some rows of a weight (up to LinearKernels::int8_rows or kTileRows) times up to kTileTokens tokens.
+// Some rows of a weight (TileRows) times up to kTileTokens tokens.
 struct LinearTile {
   const quant::Format* format;  // null: `groups`
   AffineGroups groups;          // from the first row on
@@ -79,18 +81,17 @@ struct AffineKernel {
   TileFn run;
 };
 
-// What a tile has at most.
-struct MostRows {
-  int few = kTileRows, many = kTileRows;
-  int least_many = 0;  // tokens
-  constexpr int of(int64_t n_tokens) const { return n_tokens < least_many ? few : many; }
+// How rows become tiles: threads are dealt units, and one tile may have several that follow each other.
+struct TileRows {
+  int unit = kTileRows, most = kTileRows;
 };
+inline constexpr TileRows kExactTileRows = {.unit = kPanelRows};
 
 struct LinearKernels {
   std::span<const FormatKernel> int8;    // the formats with integer arithmetic
-  MostRows int8_rows;                    // of their tiles
+  TileRows (*int8_rows)(int64_t m);      // of their tiles for m tokens
   std::span<const AffineKernel> affine;  // integer arithmetic of affine groups
-  MostRows affine_rows;
+  TileRows (*affine_rows)(int64_t m);
   std::span<const FormatKernel> exact;                                         // formats read as f32 directly
   TileFn dequantized;                                                          // exact arithmetic for everything else
   void (*quantize256)(const float* x, ActivationBlock256& out);                // 256 values

@@ -34,18 +34,25 @@ constexpr FormatKernel kExact[] = {
     {GgmlType::kBF16, Exact<V>::run_floats<LoadBF16<F32x16>>},
 };
 
-constexpr MostRows kRowsOfTiles =
-    V::kDistantRows ? MostRows{.few = kDistantTileRows, .least_many = V::kLeastPanelTokens} : MostRows{};
-constexpr MostRows kRowsOfMatrixTiles = {.many = kMatrixTileRows, .least_many = kLeastMatrixTokens};
+TileRows rows_of_vectors(int64_t m) {
+  if (m >= V::kLeastPanelTokens) return {};
+  return {.unit = kPanelRows, .most = V::kDistantRows ? kDistantTileRows : kTileRows};
+}
+
+TileRows rows_of_int8(int64_t m) {
+  if (V::kProducts == Products::kMatrix && m >= kLeastMatrixTokens)
+    return {.unit = kMatrixTileRows, .most = kMatrixTileRows};
+  return rows_of_vectors(m);
+}
 
 }  // namespace
 
 extern const LinearKernels kLinearKernels;
 constinit const LinearKernels kLinearKernels = {
     .int8 = kInt8,
-    .int8_rows = V::kProducts == Products::kMatrix ? kRowsOfMatrixTiles : kRowsOfTiles,
+    .int8_rows = rows_of_int8,
     .affine = kAffine,
-    .affine_rows = kRowsOfTiles,
+    .affine_rows = rows_of_vectors,
     .exact = kExact,
     .dequantized = Exact<V>::run_dequantized,
     .quantize256 = Quantize<V>::block256,
