@@ -1,6 +1,8 @@
 #include "kernels/cpu/attention.h"
 
 #include <algorithm>
+#include <atomic>
+#include <vector>
 
 #include "base/check.h"
 #include "base/checked_math.h"
@@ -13,56 +15,119 @@ struct Tile {
   int64_t kv_head, first_row, n_rows;
 };
 
+// Positions, or spans of keys.
+struct Range {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+// A tile's sums in floats from `at` on.
+int64_t floats_of_sums(int64_t n_rows, int64_t head_dim) {
+  return 2 * align_up<int64_t>(n_rows, 16) + n_rows * head_dim;
+}
+AttentionSums sums_at(float* at, int64_t n_rows) {
+  const int64_t n = align_up<int64_t>(n_rows, 16);
+  return {.values = at + 2 * n, .max = at, .weight = at + n};
+}
+
+// Heads for each thread that make it end together with the others without cutting their keys.
+constexpr int64_t kHeadsOfThread = 4;
+// Rows whose sums of every span may wait in memory: 16 of 512 values take 33 kB where f16 caches take 512.
+constexpr int64_t kMostRowsOfSpans = 16;
+
 class TileRunner {
  public:
   TileRunner(const FloatKernels& kernels, const AttentionArgs& args, AttentionScratch::PerThread& scratch)
       : kernels_(kernels), args_(args), s_(scratch), group_(args.n_heads / args.n_kv_heads) {}
 
+  // Spans of keys of which a row of the tile sees some.
+  Range spans_of(const Tile& tile) const {
+    const Range keys = keys_of(tile);
+    return {keys.begin / kKeySpan, ceil_div<int64_t>(keys.end, kKeySpan)};
+  }
+
+  // All keys that the tile's rows see.
   void run(const Tile& tile) {
-    start(tile);
-    const int64_t first_row = tile.kv_head * args_.n_tokens * group_ + tile.first_row;
-    AttentionTile rows{.q = args_.q + first_row * args_.head_dim,
-                       .q_pos = s_.q_pos.data(),
-                       .out = out_,
-                       .row_max = s_.row_max.data(),
-                       .row_sum = s_.row_sum.data(),
-                       .n_rows = static_cast<int>(tile.n_rows),
-                       .head_dim = static_cast<int>(args_.head_dim),
-                       .window = args_.window,
-                       .scale = args_.scale};
-    const int64_t oldest_pos = s_.q_pos.front(), newest_pos = s_.q_pos[static_cast<size_t>(tile.n_rows - 1)];
-    const int64_t begin = args_.window > 0 ? std::max<int64_t>(0, oldest_pos - args_.window + 1) : 0;
-    const int64_t end = newest_pos + 1;
-    const CompressedKv norms = args_.compressed.value_or(CompressedKv{});
-    for (int64_t first = begin / kKeyBlock * kKeyBlock, n; first < end; first += n * kKeyBlock) {
-      const int64_t n_in_place = blocks_in_place(first, end);
-      n = std::max<int64_t>(1, n_in_place);
-      const auto next = [&](const void* cache) {
-        return args_.compressed ? nullptr : rows_of(cache, tile.kv_head, first + n * kKeyBlock);
-      };
-      AttentionBlocks blocks{.n = static_cast<int>(n),
-                             .k = nullptr,
-                             .v = nullptr,
-                             .dtype = args_.kv_dtype,
-                             .next_k = next(args_.k_cache),
-                             .next_v = next(args_.v_cache),
-                             .first = first,
-                             .valid_begin = std::max(first, begin),
-                             .valid_end = std::min(first + n * kKeyBlock, end)};
-      if (n_in_place > 0) {
-        blocks.k = rows_of(args_.k_cache, tile.kv_head, first);
-        blocks.v = rows_of(args_.v_cache, tile.kv_head, first);
-      } else {
-        blocks.dtype = DType::kF32;
-        blocks.k = copy(args_.k_cache, norms.k_norms, s_.k, tile.kv_head, blocks);
-        blocks.v = copy(args_.v_cache, norms.v_norms, s_.v, tile.kv_head, blocks);
-      }
-      kernels_.attend(rows, blocks);
+    const int64_t n = floats_of_sums(tile.n_rows, args_.head_dim);
+    float* memory = s_.sums.reserve<float>(2 * n);
+    const AttentionSums total = sums_at(memory, tile.n_rows), of_span = sums_at(memory + n, tile.n_rows);
+    const Range spans = spans_of(tile);
+    const int64_t end = keys_of(tile).end;
+    sum_span(tile, spans.begin, total, end);
+    for (int64_t span = spans.begin + 1; span < spans.end; ++span) {
+      sum_span(tile, span, of_span, end);
+      merge(tile, total, of_span);
     }
-    scatter(tile);
+    finish(tile, total);
+  }
+
+  // The keys of one span alone, those before `asked_for_end` being worth asking for.
+  void sum_span(const Tile& tile, int64_t span, const AttentionSums& sums, int64_t asked_for_end) {
+    std::fill_n(sums.values, tile.n_rows * args_.head_dim, 0.0f);
+    std::fill_n(sums.max, tile.n_rows, -1e30f);
+    std::fill_n(sums.weight, tile.n_rows, 0.0f);
+    s_.q_pos.resize(static_cast<size_t>(tile.n_rows));
+    for (int64_t i = 0; i < tile.n_rows; ++i) s_.q_pos[static_cast<size_t>(i)] = position_of(tile.first_row + i);
+    const AttentionTile rows{.q = args_.q + (tile.kv_head * args_.n_tokens * group_ + tile.first_row) * args_.head_dim,
+                             .q_pos = s_.q_pos.data(),
+                             .sums = sums,
+                             .n_rows = static_cast<int>(tile.n_rows),
+                             .head_dim = static_cast<int>(args_.head_dim),
+                             .window = args_.window,
+                             .scale = args_.scale};
+    Range keys = keys_of(tile);
+    keys = {std::max(keys.begin, span * kKeySpan), std::min(keys.end, (span + 1) * kKeySpan)};
+    for (int64_t first = keys.begin / kKeyBlock * kKeyBlock, n; first < keys.end; first += n * kKeyBlock) {
+      n = attend(rows, tile.kv_head, first, keys, asked_for_end);
+    }
+  }
+
+  // All spans, whose sums lie one behind the other from `at` on.
+  void join(const Tile& tile, float* at, int64_t n_spans) const {
+    const AttentionSums total = sums_at(at, tile.n_rows);
+    for (int64_t i = 1; i < n_spans; ++i)
+      merge(tile, total, sums_at(at + i * floats_of_sums(tile.n_rows, args_.head_dim), tile.n_rows));
+    finish(tile, total);
   }
 
  private:
+  int64_t position_of(int64_t row) const { return args_.start + row / group_; }
+
+  // The keys that a row of the tile sees.
+  Range keys_of(const Tile& tile) const {
+    const int64_t oldest = position_of(tile.first_row), newest = position_of(tile.first_row + tile.n_rows - 1);
+    return {args_.window > 0 ? std::max<int64_t>(0, oldest - args_.window + 1) : 0, newest + 1};
+  }
+
+  // Blocks from `first` on, as many as can be taken at once: how many they were.
+  int64_t attend(const AttentionTile& rows, int64_t kv_head, int64_t first, Range keys, int64_t asked_for_end) {
+    const CompressedKv norms = args_.compressed.value_or(CompressedKv{});
+    const int64_t n_in_place = blocks_in_place(first, keys.end), n = std::max<int64_t>(1, n_in_place);
+    const int64_t end = first + n * kKeyBlock;
+    const auto next = [&](const void* cache) {
+      return args_.compressed || end >= asked_for_end ? nullptr : rows_of(cache, kv_head, end);
+    };
+    AttentionBlocks blocks{.n = static_cast<int>(n),
+                           .k = nullptr,
+                           .v = nullptr,
+                           .dtype = args_.kv_dtype,
+                           .next_k = next(args_.k_cache),
+                           .next_v = next(args_.v_cache),
+                           .first = first,
+                           .valid_begin = std::max(first, keys.begin),
+                           .valid_end = std::min(end, keys.end)};
+    if (n_in_place > 0) {
+      blocks.k = rows_of(args_.k_cache, kv_head, first);
+      blocks.v = rows_of(args_.v_cache, kv_head, first);
+    } else {
+      blocks.dtype = DType::kF32;
+      blocks.k = copy(args_.k_cache, norms.k_norms, s_.k, kv_head, blocks);
+      blocks.v = copy(args_.v_cache, norms.v_norms, s_.v, kv_head, blocks);
+    }
+    kernels_.attend(rows, blocks);
+    return n;
+  }
+
   // Blocks from position `first` on, before `end`, that can be read where they lie, one behind the other.
   int64_t blocks_in_place(int64_t first, int64_t end) const {
     if (args_.compressed) return 0;
@@ -76,21 +141,13 @@ class TileRunner {
     return ((row / group_) * args_.n_heads + tile.kv_head * group_ + row % group_) * args_.head_dim;
   }
 
-  void start(const Tile& tile) {
-    const auto n = static_cast<size_t>(tile.n_rows), d = static_cast<size_t>(args_.head_dim);
-    s_.q_pos.resize(n);
-    out_ = s_.out.reserve<float>(tile.n_rows * args_.head_dim);
-    std::fill_n(out_, n * d, 0.0f);
-    s_.row_max.assign(n, -1e30f);
-    s_.row_sum.assign(n, 0);
-    for (size_t i = 0; i < n; ++i) s_.q_pos[i] = args_.start + (tile.first_row + static_cast<int64_t>(i)) / group_;
+  void merge(const Tile& tile, const AttentionSums& into, const AttentionSums& later) const {
+    kernels_.merge(into, later, static_cast<int>(tile.n_rows), static_cast<int>(args_.head_dim));
   }
-
-  void scatter(const Tile& tile) {
-    for (int64_t i = 0; i < tile.n_rows; ++i) {
-      const float* row = out_ + i * args_.head_dim;
-      kernels_.scale(row, 1.0f / s_.row_sum[static_cast<size_t>(i)], args_.out + row_offset(tile, i), args_.head_dim);
-    }
+  void finish(const Tile& tile, const AttentionSums& sums) const {
+    for (int64_t i = 0; i < tile.n_rows; ++i)
+      kernels_.scale(sums.values + i * args_.head_dim, 1.0f / sums.weight[i], args_.out + row_offset(tile, i),
+                     args_.head_dim);
   }
 
   // Where the key (or value) of a position lies.
@@ -123,8 +180,48 @@ class TileRunner {
   const AttentionArgs& args_;
   AttentionScratch::PerThread& s_;
   const int64_t group_;
-  float* out_ = nullptr;  // of the tile
 };
+
+// f(thread, i) for each i in [0, n), in order of who is free.
+template <typename F>
+void for_each_item(ThreadPool& pool, int64_t n, F f) {
+  if (n == 1) return f(0, int64_t{0});
+  std::atomic<int64_t> next{0};
+  pool.run([&](int thread) {
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n;) f(thread, i);
+  });
+}
+
+// Many rows: a tile of them after the other.
+void run_tiles(ThreadPool& pool, const FloatKernels& kernels, const AttentionArgs& args, AttentionScratch& scratch,
+               int64_t rows) {
+  // Enough tiles that every thread has work; a row alone takes as long as two.
+  const int64_t wanted = ceil_div<int64_t>(pool.size(), args.n_kv_heads);
+  const int64_t tile_rows = std::min<int64_t>(kAttentionRows, align_up<int64_t>(ceil_div(rows, wanted), 2));
+  const int64_t tiles_per_head = ceil_div(rows, tile_rows);
+  for_each_item(pool, args.n_kv_heads * tiles_per_head, [&](int thread, int64_t i) {
+    // Latest tokens first: they see the most keys, so the threads finish together.
+    const int64_t first_row = (tiles_per_head - 1 - i / args.n_kv_heads) * tile_rows;
+    TileRunner(kernels, args, scratch.of(thread))
+        .run({i % args.n_kv_heads, first_row, std::min(tile_rows, rows - first_row)});
+  });
+}
+
+// Few rows: a span of keys after the other. Whoever comes to the end of a head's last one joins them.
+void run_spans(ThreadPool& pool, const FloatKernels& kernels, const AttentionArgs& args, AttentionScratch& scratch,
+               int64_t rows, Range spans) {
+  const int64_t n = floats_of_sums(rows, args.head_dim);
+  float* sums = scratch.spans.reserve<float>(args.n_kv_heads * spans.size() * n);
+  std::vector<std::atomic<int64_t>> n_done(static_cast<size_t>(args.n_kv_heads));
+  for_each_item(pool, args.n_kv_heads * spans.size(), [&](int thread, int64_t i) {
+    TileRunner runner(kernels, args, scratch.of(thread));
+    const Tile tile{i / spans.size(), 0, rows};
+    const int64_t span = spans.begin + i % spans.size();
+    runner.sum_span(tile, span, sums_at(sums + i * n, rows), (span + 1) * kKeySpan);
+    if (n_done[static_cast<size_t>(tile.kv_head)].fetch_add(1, std::memory_order_acq_rel) + 1 == spans.size())
+      runner.join(tile, sums + tile.kv_head * spans.size() * n, spans.size());
+  });
+}
 
 }  // namespace
 
@@ -135,24 +232,12 @@ void attention(ThreadPool& pool, const FloatKernels& kernels, const AttentionArg
          (args.window > 0 && args.n_slots >= args.window + args.n_tokens - 1));
   scratch.resize(pool.size());
   const int64_t rows = args.n_tokens * (args.n_heads / args.n_kv_heads);
-  // Enough tiles that every thread has work; a row alone takes as long as two.
-  const int64_t wanted = ceil_div<int64_t>(pool.size(), args.n_kv_heads);
-  const int64_t tile_rows = std::min<int64_t>(kAttentionRows, align_up<int64_t>(ceil_div(rows, wanted), 2));
-  const int64_t tiles_per_head = ceil_div(rows, tile_rows);
-  const int64_t n_tiles = args.n_kv_heads * tiles_per_head;
-  std::atomic<int64_t> next{0};
-  const auto work = [&](int thread) {
-    TileRunner runner(kernels, args, scratch.of(thread));
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n_tiles;) {
-      // Latest tokens first: they see the most keys, so the threads finish together.
-      const int64_t first_row = (tiles_per_head - 1 - i / args.n_kv_heads) * tile_rows;
-      runner.run({i % args.n_kv_heads, first_row, std::min(tile_rows, rows - first_row)});
-    }
-  };
-  if (n_tiles == 1)
-    work(0);
+  const Range spans = TileRunner(kernels, args, scratch.of(0)).spans_of({0, 0, rows});
+  const bool heads_are_enough = pool.size() == 1 || args.n_kv_heads >= kHeadsOfThread * pool.size();
+  if (rows <= kMostRowsOfSpans && spans.size() > 1 && !heads_are_enough)
+    run_spans(pool, kernels, args, scratch, rows, spans);
   else
-    pool.run(work);
+    run_tiles(pool, kernels, args, scratch, rows);
 }
 
 }  // namespace tessera::kernels::cpu

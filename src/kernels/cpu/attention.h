@@ -1,6 +1,6 @@
 // Attention of a step's tokens over the caches: reads each key and value once per tile of rows, keeps no T x T matrix.
 // Bytes moved for one token: n_kv_heads * visible keys * 2 * bytes of a key.
-// Reference: ops/attention_reference (plain loops in double); the tile kernel is attention_impl.h.
+// Reference: ops::sliding_attention, and brute force in the test. The kernel of a tile: attention_impl.h.
 #pragma once
 
 #include <cstdint>
@@ -44,10 +44,10 @@ struct AttentionArgs {
 class AttentionScratch {
  public:
   struct PerThread {
-    ScratchBuffer out, k, v;
-    std::vector<float> row_max, row_sum;
+    ScratchBuffer sums, k, v;
     std::vector<int64_t> q_pos;
   };
+  ScratchBuffer spans;  // their sums, of all heads
   PerThread& of(int thread) { return per_thread_[static_cast<size_t>(thread)]; }
   void resize(int n_threads) { per_thread_.resize(static_cast<size_t>(n_threads)); }
 

@@ -3,8 +3,9 @@
 //
 // Every row is computed by the same operations in the same order whatever tile it sits in: a dot product is one fma
 // chain per lane and one reduction tree, blocks start at multiples of kKeyBlock in absolute position, values are added
-// in key order. A block in which a row sees no key leaves the row unchanged to the bit. So a token's result does not
-// depend on how a prompt was cut into chunks, on the ring's size, or on the number of threads.
+// in key order. Sums begin anew at each multiple of kKeySpan, and those of the spans are merged in their order. A block
+// or a span in which a row sees no key leaves the row unchanged to the bit. So a token's result does not depend on how
+// a prompt was cut into chunks, on the ring's size, or on the number of threads.
 //
 // Rows are taken R at a time, as many as there are, so that a key is loaded once for several of them. Accumulators are
 // registers of the instruction set, which may be parts of a V: R rows times as many keys, then R rows times as many
@@ -45,6 +46,25 @@ struct AttentionImpl {
     if (blocks.dtype == DType::kF32) return run<LoadF32>(tile, blocks);
     if (blocks.dtype == DType::kF16) return run<LoadF16>(tile, blocks);
     run<LoadBF16>(tile, blocks);
+  }
+
+  static void merge(const AttentionSums& into, const AttentionSums& later, int n_rows, int head_dim) {
+    for (int row = 0; row < n_rows; ++row) {
+      float *values = into.values + int64_t{row} * head_dim, &max = into.max[row], &weight = into.weight[row];
+      const float *later_values = later.values + int64_t{row} * head_dim, later_max = later.max[row];
+      if (later.weight[row] == 0) continue;  // sees none of these keys
+      const bool is_first = weight == 0;     // saw none before: theirs, to the bit
+      const float new_max = later_max > max ? later_max : max;
+      float factors[16] = {max - new_max, later_max - new_max};
+      cpu::exp(V::load(factors)).store(factors);
+      max = new_max;
+      weight = is_first ? later.weight[row] : weight * factors[0] + later.weight[row] * factors[1];
+      const V old_factor = V::set(factors[0]), later_factor = V::set(factors[1]);
+      for (int i = 0; i < head_dim; i += 16) {
+        const V x = V::load(later_values + i);
+        (is_first ? x : V::fma(x, later_factor, V::load(values + i) * old_factor)).store(values + i);
+      }
+    }
   }
 
  private:
@@ -145,7 +165,7 @@ struct AttentionImpl {
     for (int r = 0; r < R; ++r) {
       scores[r] = visible(seen_keys(tile, blocks, row + r, 1), block, scores[r]);
       const float block_max = scores[r].max_lane();
-      old_max[r] = tile.row_max[row + r];
+      old_max[r] = tile.sums.max[row + r];
       new_max[r] = block_max > old_max[r] ? block_max : old_max[r];
     }
     cpu::exp(V::load(old_max) - V::load(new_max)).store(factors);
@@ -155,9 +175,9 @@ struct AttentionImpl {
       weight.store(softmax.weights[row + r] + block * kKeyBlock);
       softmax.factors[block][row + r] = factors[r];
       is_rescaled |= factors[r] != 1;
-      tile.row_max[row + r] = new_max[r];
-      tile.row_sum[row + r] *= factors[r];
-      tile.row_sum[row + r] += weight.sum();
+      tile.sums.max[row + r] = new_max[r];
+      tile.sums.weight[row + r] *= factors[r];
+      tile.sums.weight[row + r] += weight.sum();
     }
     softmax.is_rescaled[block][row] = is_rescaled;
   }
@@ -180,7 +200,7 @@ struct AttentionImpl {
     const int64_t d = tile.head_dim, key_bytes = d * L::kBytes;
     const Keys seen = seen_keys(tile, blocks, row, R);
     for (; column + kLanes * C <= d; column += kLanes * C) {
-      float* out = tile.out + row * d + column;
+      float* out = tile.sums.values + row * d + column;
       Register acc[R][C];
       for_each<R, C>([&]<int r, int c>()
                          __attribute__((always_inline)) { acc[r][c] = Register::load(out + r * d + kLanes * c); });

@@ -139,6 +139,12 @@ const std::vector<Case> kCases = {
     {1496, 4, 2, 1, 32, 750, 1500},
     {1498, 4, 2, 1, 32, 750, 1500, DType::kBF16},
     {2990, 24, 2, 1, 32, 750, 1500, DType::kF16},
+    // Several spans of keys, which threads share; tokens that see the last of a span's keys, or the first of the next.
+    {kKeySpan - 1, 3, 4, 2, 32, 0, 2 * kKeySpan},
+    {4 * kKeySpan - 5, 8, 2, 1, 48, 0, 5 * kKeySpan, DType::kF16},
+    {3 * kKeySpan + 7, 16, 1, 1, 64, 2 * kKeySpan, 3 * kKeySpan, DType::kBF16},
+    {5 * kKeySpan - 2, 4, 12, 3, 16, kKeySpan + 1, 2 * kKeySpan + 40},
+    {2 * kKeySpan - 20, 40, 3, 1, 112, 30, 100},
 };
 
 TEST(Attention, EqualsBruteForce) {

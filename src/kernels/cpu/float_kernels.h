@@ -14,21 +14,28 @@ namespace tessera::kernels::cpu {
 // and accumulators (48 x 256 x 4 bytes each) stay in a second-level cache.
 inline constexpr int kAttentionRows = 48;
 
-// One tile of attention rows over a span of one KV head's cache. See attention.h for the driver.
+// What rows have summed up of the keys so far. Of none: zeros, and maxima below any score.
+struct AttentionSums {
+  float* values;  // (n_rows, head_dim) weighted, not normalised
+  float* max;     // (n_rows) of the scores
+  float* weight;  // (n_rows) exponentials of scores less the maximum
+};
+
+// One tile of attention rows. See attention.h for the driver.
 struct AttentionTile {
   const float* q;        // (n_rows, head_dim), rows may repeat a token for the heads of a group
   const int64_t* q_pos;  // (n_rows) absolute position of each row's token, never falling
-  float* out;            // (n_rows, head_dim), unnormalised accumulator
-  float* row_max;        // (n_rows) running maximum
-  float* row_sum;        // (n_rows) running sum of exponentials
+  AttentionSums sums;
   int n_rows;
   int head_dim;    // multiple of 16
   int64_t window;  // keys with q_pos - k_pos >= window are masked; 0: no window
   float scale;
 };
 
-// A few blocks of kKeyBlock keys and values of that head, one behind the other. How many are taken at once changes no
-// bit: a block after the other.
+// Keys are summed up by spans, whose sums are merged in their order: threads may share the keys of a token.
+inline constexpr int kKeySpan = 256;
+// A few blocks of kKeyBlock keys and values of a KV head, one behind the other, within a span. How many are taken at
+// once changes no bit: a block after the other.
 inline constexpr int kKeyBlock = 16, kMaxKeyBlocks = 4;
 struct AttentionBlocks {
   int n;               // 1 to kMaxKeyBlocks
@@ -61,7 +68,10 @@ struct FloatKernels {
   // A vector of n values, a multiple of 16, of a compressed cache (quant/tq4.h): tq4_decompress. centroids (16).
   void (*tq4_decompress)(const uint8_t* codes, float norm, const float* centroids, float* x, int64_t n);
 
+  // Adds the blocks to the tile's sums.
   void (*attend)(const AttentionTile& tile, const AttentionBlocks& blocks);
+  // Adds the sums of keys that come later; head_dim is a multiple of 16.
+  void (*merge)(const AttentionSums& into, const AttentionSums& later, int n_rows, int head_dim);
 };
 
 const FloatKernels& float_kernels(Isa isa);

@@ -19,7 +19,8 @@ constexpr FloatKernels make_float_kernels() {
           .gelu_multiply = F::gelu_multiply,
           .soft_cap = F::soft_cap,
           .tq4_decompress = F::tq4_decompress,
-          .attend = AttentionImpl<V>::attend};
+          .attend = AttentionImpl<V>::attend,
+          .merge = AttentionImpl<V>::merge};
 }
 
 }  // namespace tessera::kernels::cpu
