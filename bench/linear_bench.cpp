@@ -30,7 +30,7 @@ ThreadPool& pool() {
 }
 
 struct Limits {
-  double read_gb_s = cpu::read_gb_s(pool(), best_isa());
+  double read_gb_s = cpu::ReadLimit(pool(), best_isa()).gb_s(3);
   double int8_gop_s = cpu::int8_gop_s(pool(), best_isa());
   double f32_gflop_s = cpu::f32_gflop_s(pool(), best_isa());
 };

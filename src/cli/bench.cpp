@@ -1,5 +1,5 @@
 // tessera bench: prefill and decode speed of a model file, as tokens per second and as a fraction of what this machine
-// can do, measured in the same run. A rate alone says little: machines are shared, clocks move.
+// can do, measured in turn with them. A rate alone says little: machines are shared, clocks move.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 #include <numeric>
 #include <random>
 
+#include "cli/bench_limits.h"
 #include "cli/command.h"
 #include "cli/model_file.h"
-#include "kernels/cpu/limits.h"
 
 namespace tessera::cli {
 namespace {
@@ -31,22 +31,25 @@ struct BenchFlags {
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-struct Limits {
-  double read_gb_s = 0, int8_gop_s = 0, f32_gflop_s = 0;
-  // The best seen in the run: a limit is what the machine can do, and both samples bracket the measurement.
-  void measure(const LoadedModel& loaded) {
-    namespace cpu = kernels::cpu;
-    if (loaded.device) {
-      read_gb_s = std::max(read_gb_s, need(runtime::read_gb_s(loaded.device->gpu())));
-      return;
-    }
-    ThreadPool& pool = loaded.model->pool();
-    const cpu::Isa isa = loaded.model->isa();
-    read_gb_s = std::max(read_gb_s, cpu::read_gb_s(pool, isa));
-    int8_gop_s = std::max(int8_gop_s, cpu::int8_gop_s(pool, isa));
-    f32_gflop_s = std::max(f32_gflop_s, cpu::f32_gflop_s(pool, isa));
+// Runs run(i) for i in [0, n), each over `tokens`, in turn with limit(), of whose unit a token takes `per_token`.
+// tok_s: median, best and worst. `share`: of the mean of the limits before and after each.
+template <typename Run, typename Limit>
+json in_turn(int n, int64_t tokens, double per_token, const std::string& share, Run run, Limit limit) {
+  Samples rates, shares;
+  double before = limit();
+  for (int i = 0; i < n; ++i) {
+    const auto start = Clock::now();
+    run(i);
+    const double rate = static_cast<double>(tokens) / seconds_since(start), after = limit();
+    rates.add(rate);
+    if (before > 0) shares.add(rate * per_token / ((before + after) / 2));
+    before = after;
   }
-};
+  json out;
+  rates.put(out, "tok_s");
+  if (!shares.empty()) shares.put(out, share);
+  return out;
+}
 
 // The peak counts from here on, or where the system does not do that, still from the start of the process.
 void forget_peak_rss() { std::ofstream("/proc/self/clear_refs") << 5; }
@@ -77,33 +80,41 @@ class Bench {
     session_->reset();
   }
 
-  json prefill() {
-    std::vector<double> times;
+  json prefill(Limits& limits) {
     const auto tokens = random_tokens(flags_.n_prompt);
-    for (int i = 0; i < flags_.repeat; ++i) {
-      session_->reset();
-      const auto start = Clock::now();
-      step(tokens);
-      times.push_back(seconds_since(start));
-    }
+    const int64_t ops = model_.ops_per_token();
+    json out = in_turn(
+        flags_.repeat, flags_.n_prompt, static_cast<double>(ops) * 1e-9, "fraction_of_peak",
+        [&](int) {
+          session_->reset();
+          step(tokens);
+        },
+        [&] { return limits.peak_gop_s(flags_.model.exact); });
     session_->reset();
-    return rates(times, flags_.n_prompt);
+    out["tokens"] = flags_.n_prompt;
+    out["ops_per_token"] = ops;
+    out["gop_s"] = out["tok_s"].get<double>() * static_cast<double>(ops) * 1e-9;
+    return out;
   }
 
   // One token at a time, after `context` tokens.
-  json decode() {
+  json decode(Limits& limits) {
+    const int64_t context = flags_.model.context;
     session_->reset();
-    if (flags_.model.context > 0) step(random_tokens(flags_.model.context));
+    if (context > 0) step(random_tokens(context));
     const auto tokens = random_tokens(flags_.n_generate);
     decode_steps(random_tokens(kWarmUp));
-    const int64_t piece = std::max<int64_t>(1, flags_.n_generate / std::max(1, flags_.repeat));
-    std::vector<double> times;
-    for (int64_t i = 0; i + piece <= flags_.n_generate; i += piece) {
-      const auto start = Clock::now();
-      decode_steps(std::span(tokens).subspan(static_cast<size_t>(i), static_cast<size_t>(piece)));
-      times.push_back(seconds_since(start));
-    }
-    return rates(times, piece);
+    const int64_t n_pieces = std::min<int64_t>(flags_.repeat, flags_.n_generate), piece = flags_.n_generate / n_pieces;
+    const int64_t bytes = model_.weight_bytes_per_token() + model_.cache_bytes_read(context + flags_.n_generate / 2);
+    json out = in_turn(
+        static_cast<int>(n_pieces), piece, static_cast<double>(bytes) * 1e-9, "fraction_of_read",
+        [&](int i) {
+          decode_steps(std::span(tokens).subspan(static_cast<size_t>(i * piece), static_cast<size_t>(piece)));
+        },
+        [&] { return limits.read_gb_s(); });
+    out["bytes_per_token"] = bytes;
+    out["context"] = context;
+    return out;
   }
 
   // Seconds by kind of step, of one prefill and one decode step.
@@ -148,14 +159,6 @@ class Bench {
       for (size_t i = 0; i < tokens.size(); ++i) step(tokens.subspan(i, 1));
   }
 
-  static json rates(std::vector<double> times, int64_t tokens) {
-    std::sort(times.begin(), times.end());
-    const auto rate = [&](double t) { return static_cast<double>(tokens) / t; };
-    return {{"tok_s", rate(times[times.size() / 2])},
-            {"tok_s_best", rate(times.front())},
-            {"tok_s_worst", rate(times.back())}};
-  }
-
   json by_kind(const std::vector<double>& seconds, double runs = 1) const {
     std::map<std::string, double> sums;
     for (size_t i = 0; i < seconds.size(); ++i)
@@ -184,31 +187,15 @@ json measure(const BenchFlags& flags) {
   Bench bench(flags, loaded);
   bench.first_step();
   const double first_token_s = seconds_since(start);
-  Limits limits;
   int64_t peak_bytes = peak_rss_bytes();
-  limits.measure(loaded);
-  forget_peak_rss();  // the limits' own buffers
+  Limits limits(loaded);
+  forget_peak_rss();  // the limits' own memory is there from here on
   json out;
-  out["prefill"] = bench.prefill();
-  out["decode"] = bench.decode();
+  out["prefill"] = bench.prefill(limits);
+  out["decode"] = bench.decode(limits);
   if (flags.profile) out["profile"] = bench.profile();
-  peak_bytes = std::max(peak_bytes, peak_rss_bytes());
-  limits.measure(loaded);
-
-  const int64_t bytes = m.weight_bytes_per_token() + m.cache_bytes_read(flags.model.context + flags.n_generate / 2);
-  out["limits"] = {
-      {"read_gb_s", limits.read_gb_s}, {"int8_gop_s", limits.int8_gop_s}, {"f32_gflop_s", limits.f32_gflop_s}};
-  auto& decode = out["decode"];
-  decode["bytes_per_token"] = bytes;
-  decode["context"] = flags.model.context;
-  decode["fraction_of_read"] = decode["tok_s"].get<double>() * static_cast<double>(bytes) / 1e9 / limits.read_gb_s;
-  auto& prefill = out["prefill"];
-  prefill["tokens"] = flags.n_prompt;
-  prefill["ops_per_token"] = m.ops_per_token();
-  const double peak = flags.model.exact ? limits.f32_gflop_s : limits.int8_gop_s;
-  const double gop_s = prefill["tok_s"].get<double>() * static_cast<double>(m.ops_per_token()) / 1e9;
-  prefill["gop_s"] = gop_s;
-  if (peak > 0) prefill["fraction_of_peak"] = gop_s / peak;  // of the CPU; a GPU's is not measured here
+  peak_bytes = std::max(peak_bytes, peak_rss_bytes() - limits.buffer_bytes());
+  out["limits"] = limits.all();
   out["model"] = flags.model.path;
   out["threads"] = m.pool().size();
   out["isa"] = std::string(kernels::cpu::name_of(m.isa()));
@@ -219,8 +206,16 @@ json measure(const BenchFlags& flags) {
   return out;
 }
 
+// "median (worst - best)", or whatever is asked for after `name`.
+std::string spread(const json& of, const std::string& name, double factor, int precision) {
+  const auto number = [&](const char* which) { return factor * of[name + which].get<double>(); };
+  return fmt::format("{:.{}f} ({:.{}f} - {:.{}f})", number(""), precision, number("_worst"), precision, number("_best"),
+                     precision);
+}
+
 void print(const json& r) {
   const auto number = [&](const char* a, const char* b) { return r[a][b].get<double>(); };
+  const json &limits = r["limits"], &decode = r["decode"], &prefill = r["prefill"];
   const bool on_cpu = r["device"] == "cpu";
   const std::string where = on_cpu ? fmt::format("{} threads, {}", r["threads"].get<int>(), r["isa"].get<std::string>())
                                    : r["device"].get<std::string>();
@@ -228,18 +223,16 @@ void print(const json& r) {
       "{}: {}; loaded in {:.3f} s, first token after {:.3f} s, peak memory {:.0f} MB (mapped weights included)\n",
       r["model"].get<std::string>(), where, r["load_s"].get<double>(), r["first_token_s"].get<double>(),
       r["peak_rss_bytes"].get<double>() / 1e6);
-  fmt::print("limits   read {:.1f} GB/s", number("limits", "read_gb_s"));
+  fmt::print("limits   read {} GB/s", spread(limits, "read_gb_s", 1, 1));
   if (on_cpu)
-    fmt::print(", int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s", number("limits", "int8_gop_s"),
-               number("limits", "f32_gflop_s"));
-  fmt::print("\n");
-  fmt::print("decode   {:8.2f} tok/s  ({:.2f} - {:.2f})  {:.1f} MB a token = {:.1f} % of the read limit\n",
-             number("decode", "tok_s"), number("decode", "tok_s_worst"), number("decode", "tok_s_best"),
-             number("decode", "bytes_per_token") / 1e6, 100 * number("decode", "fraction_of_read"));
-  fmt::print("prefill  {:8.2f} tok/s  ({:.2f} - {:.2f})  {:.2f} GOP a token, {:.2f} TOP/s", number("prefill", "tok_s"),
-             number("prefill", "tok_s_worst"), number("prefill", "tok_s_best"),
+    fmt::print(", int8 {} GOP/s, f32 {} GFLOP/s", spread(limits, "int8_gop_s", 1, 0),
+               spread(limits, "f32_gflop_s", 1, 0));
+  fmt::print("\ndecode   {} tok/s, {:.1f} MB a token = {} % of the read limits beside it\n",
+             spread(decode, "tok_s", 1, 2), number("decode", "bytes_per_token") / 1e6,
+             spread(decode, "fraction_of_read", 100, 1));
+  fmt::print("prefill  {} tok/s, {:.2f} GOP a token = {:.2f} TOP/s", spread(prefill, "tok_s", 1, 2),
              number("prefill", "ops_per_token") / 1e9, number("prefill", "gop_s") / 1e3);
-  if (on_cpu) fmt::print(" = {:.1f} % of the peak", 100 * number("prefill", "fraction_of_peak"));
+  if (on_cpu) fmt::print(" = {} % of the peaks beside it", spread(prefill, "fraction_of_peak", 100, 1));
   fmt::print("\n");
   if (!r.contains("profile")) return;
   for (const char* phase : {"prefill", "decode"}) {

@@ -8,7 +8,6 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "base/huge_pages.h"
 #include "kernels/cpu/limits_kernels.h"
 
 namespace tessera::kernels::cpu {
@@ -30,17 +29,19 @@ double best_rate(ThreadPool& pool, int passes, double work, F f) {
 
 }  // namespace
 
-double read_gb_s(ThreadPool& pool, Isa isa) {
+ReadLimit::ReadLimit(ThreadPool& pool, Isa isa) : pool_(pool), kernels_(limit_kernels(isa)) {
   const int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
-  const int64_t share = std::min(kLimitBufferBytes, memory / 8) / pool.size() / 4096 * 4096;
-  const HugeBytes buffer = allocate_huge(static_cast<size_t>(share * pool.size()));
-  CHECK(buffer != nullptr);
-  const LimitKernels& kernels = limit_kernels(isa);
-  pool.run([&](int t) { std::memset(buffer.get() + t * share, t + 1, static_cast<size_t>(share)); });
+  share_ = std::min(kLimitBufferBytes, memory / 8) / pool.size() / 4096 * 4096;
+  buffer_ = allocate_huge(static_cast<size_t>(buffer_bytes()));
+  CHECK(buffer_ != nullptr);
+  pool.run([&](int t) { std::memset(buffer_.get() + t * share_, t + 1, static_cast<size_t>(share_)); });
+}
+
+double ReadLimit::gb_s(int passes) {
   double best = 0;
   for (const int n_streams : {1, 2, 4, 8})
-    best = std::max(best, best_rate(pool, 3, static_cast<double>(share * pool.size()),
-                                    [&](int t) { kernels.read(buffer.get() + t * share, share, n_streams); }));
+    best = std::max(best, best_rate(pool_, passes, static_cast<double>(buffer_bytes()),
+                                    [&](int t) { kernels_.read(buffer_.get() + t * share_, share_, n_streams); }));
   return best / 1e9;
 }
 

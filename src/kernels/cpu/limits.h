@@ -4,14 +4,29 @@
 
 #include <cstdint>
 
+#include "base/huge_pages.h"
 #include "base/thread_pool.h"
 #include "kernels/cpu/isa.h"
 
 namespace tessera::kernels::cpu {
 
-// 10^9 bytes per second read from memory by all threads of the pool: the best of several passes and access patterns
-// over a buffer far larger than the last cache (kLimitBufferBytes, allocated for the call).
-double read_gb_s(ThreadPool& pool, Isa isa);
+struct LimitKernels;
+
+// How fast memory is read by all threads of a pool, over a buffer far larger than the last cache.
+class ReadLimit {
+ public:
+  ReadLimit(ThreadPool& pool, Isa isa);
+  // 10^9 bytes per second now: the best of several access patterns, each `passes` times.
+  double gb_s(int passes = 1);
+  int64_t buffer_bytes() const { return share_ * pool_.size(); }
+
+ private:
+  ThreadPool& pool_;
+  const LimitKernels& kernels_;
+  int64_t share_;  // bytes of a thread
+  HugeBytes buffer_;
+};
+
 // 10^9 int8 operations per second (a multiply and an add are two) from registers; on AVX2, which sums products in
 // words, with codes of 4 bits, the fastest.
 double int8_gop_s(ThreadPool& pool, Isa isa);
