@@ -17,7 +17,7 @@ class ScratchBuffer {
   template <typename T>
   T* reserve(int64_t n) {
     const size_t bytes = static_cast<size_t>(n) * sizeof(T);
-    if (bytes > capacity_) {
+    if (bytes > (data_ ? capacity_ : 0)) {  // data_ may have moved elsewhere
       data_.reset();
       data_.reset(std::aligned_alloc(kAlignment, align_up(bytes, kAlignment)));
       CHECK(data_ != nullptr);

@@ -13,7 +13,7 @@ struct AttentionStep::Buffer {
   Tensor* norms = nullptr;  // of codes
 };
 
-// What prepare_token needs: the projections of all tokens and where they go.
+// What prepare_head needs: the projections of all tokens and where they go.
 struct AttentionStep::Step {
   Tensor q, k, v;  // (1, T, heads * head_dim); k and v unset when the layer owns none
   Buffer keys, values;
@@ -28,51 +28,43 @@ Status AttentionStep::check(const Tensor& x, int64_t n_heads, int64_t n_tokens, 
                           to_string(x.shape), n_tokens, n_heads, spec_.hint.head_dim);
 }
 
-// Position `position` of every KV head; rows is (n_kv_heads, head_dim) f32, turned where the cache is compressed.
-void AttentionStep::write(StepContext& context, const Buffer& buffer, float* rows, int64_t position) const {
-  const int64_t d = spec_.hint.head_dim, slot = position % spec_.n_slots;
-  for (int64_t head = 0; head < spec_.hint.n_kv_heads; ++head, rows += d) {
-    const int64_t row = head * spec_.n_slots + slot;
-    Tensor& cache = *buffer.rows;
-    if (spec_.compression) {
-      spec_.compression->rotation.apply(rows);
-      buffer.norms->as<BF16>()[row] = quant::tq4_compress(rows, d, spec_.compression->codebook.boundaries.data(),
-                                                          cache.as<uint8_t>() + row * d / 2);
-    } else {
-      context.floats.store(cache.dtype, rows, cache.data + static_cast<size_t>(row * d) * size_of(cache.dtype), d);
-    }
-  }
+void AttentionStep::write(StepContext& context, const Buffer& buffer, int64_t kv_head, int64_t position,
+                          float* values) const {
+  const int64_t d = spec_.hint.head_dim, row = kv_head * spec_.n_slots + position % spec_.n_slots;
+  Tensor& cache = *buffer.rows;
+  if (!spec_.compression)
+    return context.floats.store(cache.dtype, values, cache.data + static_cast<size_t>(row * d) * size_of(cache.dtype),
+                                d);
+  spec_.compression->rotation.apply(values);
+  buffer.norms->as<BF16>()[row] =
+      quant::tq4_compress(values, d, spec_.compression->codebook.boundaries.data(), cache.as<uint8_t>() + row * d / 2);
 }
 
-void AttentionStep::prepare_token(StepContext& context, const Step& step, int64_t token, float* kv_rows) const {
+void AttentionStep::prepare_head(StepContext& context, const Step& step, int64_t token, int64_t kv_head,
+                                 float* scratch) const {
   const auto& hint = spec_.hint;
   const auto& f = context.floats;
   const int64_t d = hint.head_dim, half = d / 2, group = hint.n_heads / hint.n_kv_heads;
-  // Vector `index` of x, at `to` if it is not f32 already.
-  const auto load = [&](const Tensor& x, int64_t index, float* to) -> const float* {
-    const std::byte* at = x.data + static_cast<size_t>(index * d) * size_of(x.dtype);
+  const float *cos = step.rope.cos(token), *sin = step.rope.sin(token);
+  // Head `head` of n in x, at `to` if it is not f32 already.
+  const auto load = [&](const Tensor& x, int64_t n, int64_t head, float* to) -> const float* {
+    const std::byte* at = x.data + static_cast<size_t>((token * n + head) * d) * size_of(x.dtype);
     if (x.dtype == DType::kF32) return reinterpret_cast<const float*>(at);
     f.load(x.dtype, at, to, d);
     return to;
   };
-  for (int64_t head = 0; head < hint.n_heads; ++head) {
-    float* q = step.queries + ((head / group * step.n_tokens + token) * group + head % group) * d;
-    f.rms_norm(load(step.q, token * hint.n_heads + head, q), spec_.q_norm.data(), hint.eps, q, d);
-    f.rope(q, step.rope.cos(token), step.rope.sin(token), half);
+  for (int64_t i = 0; i < group; ++i) {
+    float* q = step.queries + ((kv_head * step.n_tokens + token) * group + i) * d;
+    f.rms_norm(load(step.q, hint.n_heads, kv_head * group + i, q), spec_.q_norm.data(), hint.eps, q, d);
+    f.rope(q, cos, sin, half);
     if (spec_.compression) spec_.compression->rotation.apply(q);
   }
   if (!hint.k) return;
-  for (int64_t head = 0; head < hint.n_kv_heads; ++head) {
-    float* k = kv_rows + head * d;
-    f.rms_norm(load(step.k, token * hint.n_kv_heads + head, k), spec_.k_norm.data(), hint.eps, k, d);
-    f.rope(k, step.rope.cos(token), step.rope.sin(token), half);
-  }
-  write(context, step.keys, kv_rows, step.start + token);
-  for (int64_t head = 0; head < hint.n_kv_heads; ++head) {
-    float* v = kv_rows + head * d;
-    f.rms_norm(load(step.v, token * hint.n_kv_heads + head, v), nullptr, hint.eps, v, d);
-  }
-  write(context, step.values, kv_rows, step.start + token);
+  f.rms_norm(load(step.k, hint.n_kv_heads, kv_head, scratch), spec_.k_norm.data(), hint.eps, scratch, d);
+  f.rope(scratch, cos, sin, half);
+  write(context, step.keys, kv_head, step.start + token, scratch);
+  f.rms_norm(load(step.v, hint.n_kv_heads, kv_head, scratch), nullptr, hint.eps, scratch, d);
+  write(context, step.values, kv_head, step.start + token, scratch);
 }
 
 Status AttentionStep::run(StepContext& context) const {
@@ -119,9 +111,12 @@ Status AttentionStep::run(StepContext& context) const {
   Tensor out = TRY(Tensor::allocate(q.dtype, q.shape));
   const bool is_stored = out.dtype != DType::kF32 || spec_.compression;
   float* attended = is_stored ? ws.out.reserve<float>(n_tokens * row) : out.as<float>();
-  constexpr int64_t kTokensOfTask = 2;
-  for_each_row(context, n_tokens, kTokensOfTask, hint.n_kv_heads * hint.head_dim,
-               [&](int64_t token, float* kv_rows) { prepare_token(context, step, token, kv_rows); });
+  // A few tokens' heads at a time, of a few tokens a few heads.
+  const int64_t n_heads = n_tokens * hint.n_kv_heads;
+  const int64_t heads_of_task = std::clamp<int64_t>(n_heads / (4 * context.pool.size()), 1, 2 * hint.n_kv_heads);
+  for_each_row(context, n_heads, heads_of_task, hint.head_dim, [&](int64_t i, float* scratch) {
+    prepare_head(context, step, i / hint.n_kv_heads, i % hint.n_kv_heads, scratch);
+  });
   kernels::cpu::attention(context.pool, context.floats,
                           {.q = step.queries,
                            .out = attended,

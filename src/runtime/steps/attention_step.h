@@ -46,9 +46,10 @@ class AttentionStep final : public Step, public CacheWork {
   struct Step;    // sizes and tensors of one run
   struct Buffer;  // keys or values of all positions
   Status check(const ops::Tensor& x, int64_t n_heads, int64_t n_tokens, std::string_view what) const;
-  // kv_rows: room for the keys, or the values, of a token.
-  void prepare_token(StepContext& context, const Step& step, int64_t token, float* kv_rows) const;
-  void write(StepContext& context, const Buffer& buffer, float* rows, int64_t position) const;
+  // The queries that read a KV head, and its key and value; scratch (head_dim).
+  void prepare_head(StepContext& context, const Step& step, int64_t token, int64_t kv_head, float* scratch) const;
+  // Changes `values` (head_dim) where the cache is compressed.
+  void write(StepContext& context, const Buffer& buffer, int64_t kv_head, int64_t position, float* values) const;
 
   Spec spec_;
 };
