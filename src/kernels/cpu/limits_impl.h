@@ -16,11 +16,15 @@ struct LimitImpl {
   // Vectors of products that a chain adds up before they are widened: a word holds those of 4-bit codes.
   static constexpr int kVectors = V::kProducts == Products::kWords ? 8 : 1;
 
-  static void read(const std::byte* bytes, int64_t n_bytes, int n_streams) {
+  static void read(const std::byte* bytes, int64_t n_bytes, int n_streams, int64_t ahead) {
     const int64_t stretch = n_bytes / n_streams;
     Bits sum = V::zero();
     for (int64_t i = 0; i < stretch; i += 64)
-      for (int s = 0; s < n_streams; ++s) sum = sum | V::load(bytes + s * stretch + i);
+      for (int s = 0; s < n_streams; ++s) {
+        const std::byte* line = bytes + s * stretch + i;
+        if (ahead) __builtin_prefetch(line + ahead, 0, 2);
+        sum = sum | V::load(line);
+      }
     V::keep(sum);
   }
 

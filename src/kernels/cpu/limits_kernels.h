@@ -9,8 +9,9 @@
 namespace tessera::kernels::cpu {
 
 struct LimitKernels {
-  // Reads all bytes (a multiple of 64 n_streams), from n_streams places at once.
-  void (*read)(const std::byte* bytes, int64_t n_bytes, int n_streams);
+  // Reads all bytes (a multiple of 64 n_streams), from n_streams places at once; unless `ahead` is 0, lines so many
+  // bytes further on are asked for meanwhile, into the second cache.
+  void (*read)(const std::byte* bytes, int64_t n_bytes, int n_streams, int64_t ahead);
   // n rounds of kChains independent chains.
   void (*dots)(int64_t n);
   void (*fmas)(int64_t n);
