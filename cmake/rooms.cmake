@@ -166,7 +166,7 @@ function(tessera_extra_tests folder)
   endif()
 endfunction()
 
-# bench/: every `*_bench.cpp` is a program of its own on Google Benchmark.
+# bench/: every `*_bench.cpp` is a program of its own.
 function(tessera_benchmarks folder)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*_bench.cpp)
   foreach(source ${sources})

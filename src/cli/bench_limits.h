@@ -29,7 +29,7 @@ class Limits {
 
   // 10^9 bytes a second from memory.
   double read_gb_s();
-  // 10^9 operations a second of the model's arithmetic; 0 on a GPU, whose peak is not measured here.
+  // 10^9 operations a second in int8, or in f32 (`exact`); 0 on a GPU, whose peak is not measured here.
   double peak_gop_s(bool exact);
 
   int64_t buffer_bytes() const { return read_ ? read_->buffer_bytes() : 0; }  // in this process's memory

@@ -76,6 +76,7 @@ class TileRunner {
                              .window = args_.window,
                              .scale = args_.scale};
     Range keys = keys_of(tile);
+    asked_for_end = std::min(asked_for_end, keys.end);
     keys = {std::max(keys.begin, span * kKeySpan), std::min(keys.end, (span + 1) * kKeySpan)};
     for (int64_t first = keys.begin / kKeyBlock * kKeyBlock, n; first < keys.end; first += n * kKeyBlock) {
       n = attend(rows, tile.kv_head, first, keys, asked_for_end);

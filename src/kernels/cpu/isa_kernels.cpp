@@ -6,7 +6,8 @@
 
 namespace tessera::kernels::cpu {
 
-// Each is defined once, in scalar/ or by per_isa/ compiled for that instruction set.
+// Each is defined once, by per_isa/ compiled for that instruction set; the scalar ones in linear_reference.cpp,
+// scalar/float_kernels.cpp and limits.cpp.
 namespace scalar {
 extern const LinearKernels kLinearKernels;
 extern const FloatKernels kFloatKernels;

@@ -15,13 +15,13 @@ namespace {
 
 double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-// Work per second of f(thread) run by all threads, the best of `passes`.
+// Work per second of f(), the best of `passes`.
 template <typename F>
-double best_rate(ThreadPool& pool, int passes, double work, F f) {
+double best_rate(int passes, double work, F f) {
   double best = 0;
   for (int pass = 0; pass < passes; ++pass) {
     const double start = now_s();
-    pool.run(f);
+    f();
     best = std::max(best, work / (now_s() - start));
   }
   return best;
@@ -31,10 +31,12 @@ double best_rate(ThreadPool& pool, int passes, double work, F f) {
 
 ReadLimit::ReadLimit(ThreadPool& pool, Isa isa) : pool_(pool), kernels_(limit_kernels(isa)) {
   const int64_t memory = int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
-  share_ = std::min(kLimitBufferBytes, memory / 8) / pool.size() / 4096 * 4096;
+  n_pieces_ = std::max<int64_t>(1, std::min(kLimitBufferBytes, memory / 8) / kPieceBytes);
   buffer_ = allocate_huge(static_cast<size_t>(buffer_bytes()));
   CHECK(buffer_ != nullptr);
-  pool.run([&](int t) { std::memset(buffer_.get() + t * share_, t + 1, static_cast<size_t>(share_)); });
+  pool.parallel_for(n_pieces_, 1, [&](int64_t piece, int64_t) {
+    std::memset(buffer_.get() + piece * kPieceBytes, static_cast<int>(piece + 1), static_cast<size_t>(kPieceBytes));
+  });
 }
 
 double ReadLimit::gb_s(int passes) {
@@ -46,8 +48,13 @@ double ReadLimit::gb_s(int passes) {
   };
   double best = 0;
   for (const Pattern p : {Pattern{1, 0}, {2, 0}, {4, 0}, {8, 0}, {1, 4096}, {4, 4096}}) {
-    const auto read = [&](int t) { kernels_.read(buffer_.get() + t * share_, share_, p.n_streams, p.ahead); };
-    best = std::max(best, best_rate(pool_, passes, static_cast<double>(buffer_bytes()), read));
+    // Dealt out, as the kernels' work is: cores of virtual machines differ.
+    const auto read = [&] {
+      pool_.parallel_for(n_pieces_, 1, [&](int64_t piece, int64_t) {
+        kernels_.read(buffer_.get() + piece * kPieceBytes, kPieceBytes, p.n_streams, p.ahead);
+      });
+    };
+    best = std::max(best, best_rate(passes, static_cast<double>(buffer_bytes()), read));
   }
   return best / 1e9;
 }
@@ -56,14 +63,14 @@ double int8_gop_s(ThreadPool& pool, Isa isa) {
   constexpr int64_t kRounds = 200'000;
   const LimitKernels& kernels = limit_kernels(isa);
   const double work = static_cast<double>(kRounds * kernels.ops_per_dot_round * pool.size());
-  return best_rate(pool, 8, work, [&](int) { kernels.dots(kRounds); }) / 1e9;
+  return best_rate(8, work, [&] { pool.run([&](int) { kernels.dots(kRounds); }); }) / 1e9;
 }
 
 double f32_gflop_s(ThreadPool& pool, Isa isa) {
   constexpr int64_t kRounds = 200'000;
   const LimitKernels& kernels = limit_kernels(isa);
   const double work = static_cast<double>(kRounds * kernels.ops_per_fma_round * pool.size());
-  return best_rate(pool, 8, work, [&](int) { kernels.fmas(kRounds); }) / 1e9;
+  return best_rate(8, work, [&] { pool.run([&](int) { kernels.fmas(kRounds); }); }) / 1e9;
 }
 
 // Plain loops, which the compiler may turn into whatever the base instruction set has.

@@ -18,12 +18,14 @@ class ReadLimit {
   ReadLimit(ThreadPool& pool, Isa isa);
   // 10^9 bytes per second now: the best of several access patterns, each `passes` times.
   double gb_s(int passes = 1);
-  int64_t buffer_bytes() const { return share_ * pool_.size(); }
+  int64_t buffer_bytes() const { return n_pieces_ * kPieceBytes; }
 
  private:
+  static constexpr int64_t kPieceBytes = int64_t{8} << 20;
+
   ThreadPool& pool_;
   const LimitKernels& kernels_;
-  int64_t share_;  // bytes of a thread
+  int64_t n_pieces_;
   HugeBytes buffer_;
 };
 

@@ -121,8 +121,4 @@ void linear(ThreadPool& pool, Isa isa, std::span<const LinearJob> jobs, const Ac
   });
 }
 
-int64_t weight_bytes(const LinearJob& job) { return job.weight.bytes() + (job.gate ? job.gate->bytes() : 0); }
-
-int64_t operations(const LinearJob& job, int64_t m) { return (job.gate ? 4 : 2) * m * job.weight.n * job.weight.k; }
-
 }  // namespace tessera::kernels::cpu

@@ -50,8 +50,4 @@ struct LinearJob {
 // (LinearWeight::forms). A weight uses the integer arithmetic if the activations hold its int8 form.
 void linear(ThreadPool& pool, Isa isa, std::span<const LinearJob> jobs, const Activations& x);
 
-// Bytes of weights and operations (2 m n k) of a job, for reports.
-int64_t weight_bytes(const LinearJob& job);
-int64_t operations(const LinearJob& job, int64_t m);
-
 }  // namespace tessera::kernels::cpu

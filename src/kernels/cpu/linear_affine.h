@@ -125,7 +125,8 @@ class PanelScales32<V, UnpackAffine<V, bits>> {
 
   PanelScales32(const PanelRows<V, F>& rows, int64_t offset, const Lanes<V>&) {
     const int64_t step = offset / static_cast<int64_t>(8 * sizeof(typename F::Block)), at = step * rows.step_bytes;
-    // The parameters of the rows after these lie behind theirs: each step asks for its share of them.
+    // Of neighbouring rows: the parameters of the rows after these lie behind theirs, and each step asks for its share
+    // of them. (Of distant ones these are the next rows of the first stretch: asked for once more, to no use.)
     const int64_t after = V::kRows * (rows.param_row_bytes + at);
     const auto load = [&](const ParamRows<V>& params, Floats(&out)[8]) {
       LoadParams<V>::run(params, at, rows.step_bytes, rows.dtype, params.row[0] + after, out);

@@ -1,4 +1,5 @@
-// The seam between linear.cpp, which cuts the work, and the kernels of an instruction set, which do one tile of it.
+// The seam between linear.cpp with linear_tiles.h, which cut the work, and the kernels of an instruction set, which do
+// one tile of it.
 #pragma once
 
 #include <algorithm>

@@ -19,9 +19,9 @@ struct MatrixPanel32 : Panel32<V, F> {  // with signed codes
     const int64_t all = k / 32, first = 8 * step;
     n_blocks = all - first < 8 ? static_cast<int>(all - first) : 8;
     if (n_blocks == 8)
-      Base::unpack(rows, step * Base::kBytes, ahead);
+      Base::template unpack<Base::kBytes>(rows, step * Base::kBytes, ahead);
     else
-      Base::unpack(PaddedTail<V, F>(rows, first, all).rows, 0, ahead);
+      Base::template unpack<Base::kBytes>(PaddedTail<V, F>(rows, first, all).rows, 0, ahead);
     if constexpr (F::kBias != 0)
       for (auto& four : this->codes.at) V::store(V::subtract8(V::load(four), V::splat8(F::kBias)), four);
   }

@@ -145,8 +145,10 @@ struct Panel32 {
 
   static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);
   using Requests = BlockRequests<V, kBytes>;
+  // Meanwhile n_ahead bytes for each row are asked for.
+  template <int64_t n_ahead>
   [[gnu::noinline, gnu::flatten]] void unpack(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead) {
-    const Lanes<V> lanes = rows.lanes(offset, Requests::kPanelBytes, ahead);
+    const Lanes<V> lanes = rows.lanes(offset, n_ahead, ahead);
     codes.template unpack<F>(lanes);
     const PanelScales32<V, F> scales(rows, offset, lanes);
     unroll<8>([&]<int j>() {
@@ -252,15 +254,16 @@ void panel_tile_32(const LinearTile& tile) {
   const ActivationBlock32x8* x = tile.x.blocks32;
   Panel panels[kPanels<V>];
   const int64_t n_blocks = tile.x.k / 32;
+  constexpr int64_t kAhead = Panel::Requests::kPanelBytes;
   const std::byte* ahead = tile.next;
   for (int64_t b = 0; b < n_blocks; b += 8, x += tile.x.m, ahead += kTileRows * Panel::kBytes) {
     const typename Panel::Requests requests(ahead, tile.n_tokens);
     const int n = n_blocks - b < 8 ? static_cast<int>(n_blocks - b) : 8;
     for (int p = 0; p < kPanels<V>; ++p) {
       if (n == 8)
-        panels[p].unpack(rows.of[p], b / 8 * Panel::kBytes, requests.of_panel(p));
+        panels[p].template unpack<kAhead>(rows.of[p], b / 8 * Panel::kBytes, requests.of_panel(p));
       else
-        panels[p].unpack(PaddedTail<V, F>(rows.of[p], b, n_blocks).rows, 0, requests.of_panel(p));
+        panels[p].template unpack<kAhead>(PaddedTail<V, F>(rows.of[p], b, n_blocks).rows, 0, requests.of_panel(p));
     }
     const Step step{n, b == 0, b + n == n_blocks};
     TokenLoop<V, Multiply32<V, F>>{tile, panels, step, x, requests}.run();

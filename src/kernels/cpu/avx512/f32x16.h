@@ -1,6 +1,6 @@
-// Sixteen floats in one AVX-512 register: the float vocabulary of row_ops_impl.h and attention_impl.h. The same words
-// exist in avx2/ (two registers) and scalar/ (an array) with the same result bit for bit: explicit fma, one reduction
-// tree (lane l with l + 8, then + 4, + 2, + 1), round to nearest even.
+// Sixteen floats in one AVX-512 register: the float vocabulary of float_kernels_impl.h and attention_impl.h. The same
+// words exist in avx2/ (two registers) and scalar/ (an array) with the same result bit for bit: explicit fma, one
+// reduction tree (lane l with l + 8, then + 4, + 2, + 1), round to nearest even.
 #pragma once
 
 #include <immintrin.h>
