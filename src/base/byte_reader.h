@@ -46,15 +46,6 @@ class ByteReader {
     return out;
   }
 
-  Status seek(size_t offset, std::string_view what) {
-    if (offset > bytes_.size()) {
-      return invalid_format("{}: {} is at offset {}, past the end of the file ({} bytes)", source_, what, offset,
-                            bytes_.size());
-    }
-    offset_ = offset;
-    return {};
-  }
-
  private:
   std::span<const std::byte> bytes_;
   std::string source_;

@@ -1,6 +1,7 @@
 #include "base/file_writer.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,6 +29,9 @@ Status write_all(int fd, std::span<const std::byte> bytes, const std::string& pa
 }  // namespace
 
 Result<FileWriter> FileWriter::create(const std::string& path) {
+  struct stat target;
+  if (::stat(path.c_str(), &target) == 0 && !S_ISREG(target.st_mode))  // the rename would take a device's place
+    return make_error(ErrorCode::kIo, "{}: cannot create: not a regular file", path);
   std::string temporary = fmt::format("{}.tmp.{}", path, ::getpid());
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return make_error(ErrorCode::kIo, "{}: cannot create: {}", path, std::strerror(errno));

@@ -16,6 +16,7 @@ class MappedFile;
 
 class FileWriter {
  public:
+  // Errors: kIo, also where `path` is there but not a regular file (a folder, a device) nor a link to one.
   static Result<FileWriter> create(const std::string& path);
   FileWriter(FileWriter&& other) noexcept;
   FileWriter& operator=(FileWriter&&) = delete;

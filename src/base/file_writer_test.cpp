@@ -1,6 +1,7 @@
 #include "base/file_writer.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mapped_file.h"
@@ -58,6 +59,27 @@ TEST(FileWriter, WithoutACommitNothingStays) {
     ASSERT_TRUE(file->write("abc", 3));
   }
   EXPECT_TRUE(std::filesystem::is_empty(std::filesystem::path(dir.file("out")).parent_path()));
+}
+
+// The rename would put a file in the place of a device; a folder would be found out only then.
+TEST(FileWriter, OnlyARegularFileIsReplaced) {
+  const testing::TempDir dir;
+  ASSERT_EQ(::mkfifo(dir.file("fifo").c_str(), 0600), 0);
+  std::filesystem::create_directory(dir.file("folder"));
+  std::filesystem::create_symlink(dir.file("fifo"), dir.file("link"));
+  for (const char* name : {"fifo", "folder", "link"}) {
+    const auto file = FileWriter::create(dir.file(name));
+    ASSERT_FALSE(file) << name;
+    EXPECT_EQ(file.error().code, ErrorCode::kIo);
+    EXPECT_EQ(file.error().message, dir.file(name) + ": cannot create: not a regular file");
+  }
+  write_file(dir.file("in"), letters(10));
+  std::filesystem::create_symlink(dir.file("in"), dir.file("good"));
+  std::filesystem::create_symlink(dir.file("nowhere"), dir.file("dangling"));
+  for (const char* name : {"in", "good", "dangling"}) {
+    write_file(dir.file(name), letters(20));
+    EXPECT_EQ(testing::read_file(dir.file(name)), letters(20)) << name;
+  }
 }
 
 // A mapping stays what it was when its path comes to name another file.

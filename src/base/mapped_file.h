@@ -1,4 +1,4 @@
-// A file mapped read-only: the storage of borrowed weights. Movable, shared through shared_ptr by whoever borrows.
+// A file mapped read-only: the storage of borrowed weights, shared through shared_ptr by whoever borrows.
 #pragma once
 
 #include <cstddef>

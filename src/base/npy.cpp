@@ -19,7 +19,7 @@ struct Row {
   std::string_view descr;
   DType dtype;
 };
-// The first row of a dtype is the one written; '|' and '=' instead of '<' are read as well.
+// One row per dtype, its descr as it is written; '|' and '=' instead of '<' are read as well.
 constexpr std::array kRows = {
     Row{"|u1", DType::kU8},   Row{"|i1", DType::kI8},  Row{"<u2", DType::kU16}, Row{"<i2", DType::kI16},
     Row{"<u4", DType::kU32},  Row{"<i4", DType::kI32}, Row{"<i8", DType::kI64}, Row{"<f2", DType::kF16},
@@ -155,6 +155,14 @@ Result<size_t> data_bytes(const NpyArray& array, std::string_view source) {
   return empty ? 0 : static_cast<size_t>(bytes);
 }
 
+// A byte that is neither false nor true must not be read as a bool.
+Status check_bools(std::span<const std::byte> bytes, size_t offset, std::string_view source) {
+  const auto bad = std::find_if(bytes.begin(), bytes.end(), [](std::byte b) { return b > std::byte{1}; });
+  if (bad == bytes.end()) return {};
+  return invalid_format("{}: offset {}: a bool is 0 or 1, found {}", source,
+                        offset + static_cast<size_t>(bad - bytes.begin()), static_cast<int>(*bad));
+}
+
 }  // namespace
 
 Result<NpyArray> parse_npy(std::span<const std::byte> bytes, std::string_view source) {
@@ -171,7 +179,9 @@ Result<NpyArray> parse_npy(std::span<const std::byte> bytes, std::string_view so
   const std::string_view text(reinterpret_cast<const char*>(header.data()), header.size());
   NpyArray array = TRY(HeaderParser(text, source).parse());
   const size_t n_bytes = TRY(data_bytes(array, source));
+  const size_t begin = reader.offset();
   array.bytes = TRY(reader.take(n_bytes, "the array"));
+  if (array.dtype == DType::kBool) TRY(check_bools(array.bytes, begin, source));
   if (reader.remaining() != 0)
     return invalid_format("{}: offset {}: {} bytes after an array {} {}", source, reader.offset(), reader.remaining(),
                           name_of(array.dtype), to_string(array.shape));

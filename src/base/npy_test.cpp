@@ -31,7 +31,7 @@ TEST(Npy, EveryDtypeAndShapeComesBack) {
       EXPECT_EQ(header.size() % 64, 0u);
       std::string text = header;
       const size_t n = static_cast<size_t>(shape.n_elements()) * size_of(dtype);
-      for (size_t i = 0; i < n; ++i) text += static_cast<char>(i);
+      for (size_t i = 0; i < n; ++i) text += static_cast<char>(dtype == DType::kBool ? i % 2 : i);
       const auto array = parse_npy(std::as_bytes(std::span(text)), "a.npy");
       ASSERT_TRUE(array) << array.error().message;
       EXPECT_EQ(array->dtype, dtype);
@@ -94,6 +94,18 @@ TEST(Npy, RefusesWhatItCannotRead) {
   EXPECT_NE(with("}", "} 1").find("the end of the header"), std::string::npos);
   EXPECT_NE(error_of(file(kPair, "xy", 9)).find(".npy version 9"), std::string::npos);
   EXPECT_NE(error_of(std::vector<std::byte>(40)).find("not a NumPy array"), std::string::npos);
+}
+
+TEST(Npy, ABoolIsZeroOrOne) {
+  const std::string header = npy_header(DType::kBool, {3});
+  const auto with = [&](std::string_view data) {
+    const std::string text = header + std::string(data);
+    const auto bytes = std::as_bytes(std::span(text));
+    return error_of({bytes.begin(), bytes.end()});
+  };
+  EXPECT_EQ(with({"\0\1\1", 3}), "no error");
+  EXPECT_EQ(with({"\1\0\2", 3}), fmt::format("a.npy: offset {}: a bool is 0 or 1, found 2", header.size() + 2));
+  EXPECT_NE(with({"\xff\0\1", 3}).find("found 255"), std::string::npos);
 }
 
 TEST(Npy, EveryTruncationIsAnError) {

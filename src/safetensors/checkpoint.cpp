@@ -2,7 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <vector>
 
 namespace tessera::safetensors {
 namespace {
@@ -12,7 +12,7 @@ using nlohmann::json;
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
-using WeightMap = std::map<std::string, std::string>;  // tensor -> file name
+using WeightMap = std::map<std::string, std::vector<std::string>>;  // file name -> its tensors
 
 Result<WeightMap> read_index(const std::string& path) {
   const auto file = TRY(MappedFile::open(path));
@@ -27,7 +27,7 @@ Result<WeightMap> read_index(const std::string& path) {
     if (name.empty() || name.find('/') != std::string::npos || name.front() == '.')
       return invalid_format("{}: weight_map: \"{}\" is in \"{}\", which is not a file of this folder", path, tensor,
                             name);
-    out.emplace(tensor, name);
+    out[name].push_back(tensor);
   }
   return out;
 }
@@ -55,17 +55,14 @@ Result<Checkpoint> Checkpoint::open(const std::string& folder) {
     return out;
   }
   const WeightMap weights = TRY(read_index(index));
-  std::set<std::string> shards;
-  for (const auto& [tensor, shard] : weights) shards.insert(shard);
-  for (const std::string& shard : shards) {
+  for (const auto& [shard, tensors] : weights) {
     const std::string path = (root / shard).string();
     auto file = TRY(File::open(path));
+    for (const std::string& tensor : tensors)
+      if (!file.tensors.contains(tensor))
+        return invalid_format("{}: tensor \"{}\" is not in {}, where the index has it", index, tensor, shard);
     TRY(add(std::move(file), path, out));
   }
-  for (const auto& [tensor, shard] : weights)
-    if (!out.tensors.contains(tensor))
-      return make_error(ErrorCode::kNotFound, "{}: tensor \"{}\" is not in {}, where the index has it", index, tensor,
-                        shard);
   return out;
 }
 

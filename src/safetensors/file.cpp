@@ -57,7 +57,7 @@ std::optional<std::vector<int64_t>> sizes(const json* array) {
 // The header's JSON; a name that occurs twice is an error, which JSON itself does not make it.
 Result<json> parse_header(std::string_view text, const std::string& name) {
   std::set<std::string> names;
-  std::string repeated;
+  std::optional<std::string> repeated;  // a name may be empty
   const auto on_event = [&](int depth, json::parse_event_t event, json& value) {
     if (event == json::parse_event_t::key && depth == 1 && !names.insert(value.get_ref<std::string&>()).second)
       repeated = value.get_ref<std::string&>();
@@ -66,7 +66,7 @@ Result<json> parse_header(std::string_view text, const std::string& name) {
   json header = json::parse(text.begin(), text.end(), on_event, false);
   if (header.is_discarded() || !header.is_object())
     return invalid_format("{}: offset 8: the header ({} bytes) is not a JSON object", name, text.size());
-  if (!repeated.empty()) return invalid_format("{}: two tensors are named \"{}\"", name, repeated);
+  if (repeated) return invalid_format("{}: two tensors are named \"{}\"", name, *repeated);
   return header;
 }
 

@@ -118,6 +118,8 @@ TEST(Safetensors, TheFileAsAWholeIsChecked) {
   const std::string entry = R"({"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
   EXPECT_NE(error_of(SafetensorsWriter().encode("{\"a\":" + entry + ",\"a\":" + entry + "}")).find("named \"a\""),
             std::string::npos);
+  EXPECT_NE(error_of(SafetensorsWriter().encode("{\"\":" + entry + ",\"\":" + entry + "}")).find("named \"\""),
+            std::string::npos);
   EXPECT_NE(error_of(std::string(40, '\x7f')).find("not a safetensors file?"), std::string::npos);
 }
 
@@ -165,6 +167,11 @@ TEST(Checkpoint, SaysWhatIsWrong) {
   };
   EXPECT_NE(error({{"a", "1.safetensors"}, {"c", "2.safetensors"}}).find("\"c\" is not in 2.safetensors"),
             std::string::npos);
+  const TempDir swapped;  // both are there, but not where the index says
+  write_shards(swapped, {{"a", "2.safetensors"}, {"b", "1.safetensors"}});
+  const Error lacks = Checkpoint::open(swapped.path().string()).error();
+  EXPECT_EQ(lacks.code, ErrorCode::kInvalidFormat);
+  EXPECT_NE(lacks.message.find("\"b\" is not in 1.safetensors"), std::string::npos) << lacks.message;
   EXPECT_NE(error({{"a", "3.safetensors"}}).find("3.safetensors"), std::string::npos);
   EXPECT_NE(error({{"a", "../1.safetensors"}}).find("not a file of this folder"), std::string::npos);
   EXPECT_NE(error({{"a", 1}}).find("is not a file name"), std::string::npos);
@@ -174,8 +181,10 @@ TEST(Checkpoint, SaysWhatIsWrong) {
             std::string::npos);
   const TempDir twice;
   write_shards(twice, {{"a", "1.safetensors"}, {"b", "2.safetensors"}});
-  std::filesystem::copy_file(twice.file("1.safetensors"), twice.file("2.safetensors"),
-                             std::filesystem::copy_options::overwrite_existing);
+  SafetensorsWriter both;
+  both.add("a", ElementType::kU8, {1}, bytes_of("a"));
+  both.add("b", ElementType::kU8, {1}, bytes_of("b"));
+  both.write(twice.file("2.safetensors"));
   EXPECT_NE(Checkpoint::open(twice.path().string()).error().message.find("in another shard as well"),
             std::string::npos);
 }
