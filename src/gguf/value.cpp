@@ -149,10 +149,6 @@ Result<int64_t> Value::as_i64() const {
   return std::visit([&](const auto& v) { return to_integer<int64_t>(v, type()); }, storage_);
 }
 
-Result<double> Value::as_f64() const {
-  return std::visit([&](const auto& v) { return to_float<double>(v, type()); }, storage_);
-}
-
 Result<float> Value::as_f32() const {
   return std::visit([&](const auto& v) { return to_float<float>(v, type()); }, storage_);
 }

@@ -92,8 +92,7 @@ class Value {
 
   Result<uint64_t> as_u64() const;
   Result<int64_t> as_i64() const;
-  Result<double> as_f64() const;  // any float or integer
-  Result<float> as_f32() const;
+  Result<float> as_f32() const;  // any float or integer
   Result<bool> as_bool() const;  // a bool, or an integer that is 0 or 1
   Result<std::string_view> as_string() const;
 

@@ -1,14 +1,16 @@
-// The three orders in which block formats spread code bits over bytes, each with its inverse. A format's source
+// The four orders in which block formats spread code bits over bytes, each with its inverse. A format's source
 // composes them; its header draws the result.
 //
 //   nibbles<B>    byte b of B: low nibble -> code b, high nibble -> code b + B
 //   bit pairs     256 codes in 64 bytes: bits 2s+1..2s of byte 32h + l -> code 128h + 32s + l
 //   single bits   256 codes in 32 bytes: bit j of byte l -> code 32j + l
+//   word bits     32 codes in 4 bytes: bit i of the little-endian word -> code i
 //
 // Unpacking ORs into codes that start at zero, `shift` bits up; packing takes the bits from there.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 namespace tessera::quant {
 
@@ -56,6 +58,20 @@ void pack_bits(const uint8_t* codes, uint8_t* packed) {
     for (int j = 0; j < 8; ++j) byte |= ((codes[32 * j + l] >> kShift) & 1) << j;
     packed[l] = static_cast<uint8_t>(byte);
   }
+}
+
+template <int kShift>
+void unpack_word_bits(const uint8_t* packed, uint8_t* codes) {
+  uint32_t word;
+  std::memcpy(&word, packed, sizeof(word));
+  for (int i = 0; i < 32; ++i) codes[i] |= uint8_t(((word >> i) & 1) << kShift);
+}
+
+template <int kShift>
+void pack_word_bits(const uint8_t* codes, uint8_t* packed) {
+  uint32_t word = 0;
+  for (int i = 0; i < 32; ++i) word |= ((uint32_t{codes[i]} >> kShift) & 1) << i;
+  std::memcpy(packed, &word, sizeof(word));
 }
 
 }  // namespace tessera::quant

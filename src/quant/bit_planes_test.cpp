@@ -30,6 +30,7 @@ TEST(BitPlanes, RoundTrip) {
   expect_round_trip<64>(pack_bit_pairs<4>, unpack_bit_pairs<4>, 256, 0x30);
   expect_round_trip<32>(pack_bits<2>, unpack_bits<2>, 256, 0x04);
   expect_round_trip<32>(pack_bits<4>, unpack_bits<4>, 256, 0x10);
+  expect_round_trip<4>(pack_word_bits<4>, unpack_word_bits<4>, 32, 0x10);
 }
 
 }  // namespace

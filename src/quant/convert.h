@@ -18,7 +18,7 @@ namespace tessera::quant {
 struct ConversionPolicy {
   enum class Target {
     kInt4,        // nibbles: Q4_K
-    kIntx,        // bytes: Q4_K, Q5_K, Q6_K
+    kIntx,        // bytes: the formats of quant/intx.h
     kInt4OrIntx,  // the smallest the format has
   };
   Target target = Target::kInt4OrIntx;

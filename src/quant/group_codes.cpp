@@ -59,9 +59,7 @@ void unpack_small(const std::byte* bytes, uint8_t* codes, float* scales, float* 
   } else {
     unpack_nibbles<Block::kValues / 2>(block.qs, codes);
   }
-  if constexpr (requires { block.qh; }) {
-    for (int i = 0; i < Block::kValues; ++i) codes[i] |= static_cast<uint8_t>((block.qh[i / 8] >> i % 8 & 1) << 4);
-  }
+  if constexpr (requires { block.qh; }) unpack_word_bits<4>(block.qh, codes);
   *scales = to_f32(block.d);
   *mins = 0;
   if constexpr (requires { block.m; }) *mins = -to_f32(block.m);

@@ -1,5 +1,6 @@
-// Whole tensors of packed rows on every core: what gguf, ops and the command line call. The result does not depend on
-// the number of threads. Rows hold row_values values (a multiple of the format's block) and follow each other.
+// Packed rows on every core, for those who convert or check whole files (compile/quantize_model.h,
+// gguf/tensor_stream.h). The result does not depend on the number of threads. Rows hold row_values values (a multiple
+// of the format's block) and follow each other.
 #pragma once
 
 #include <cstddef>

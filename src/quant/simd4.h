@@ -8,7 +8,6 @@
 namespace tessera::quant {
 
 using Float4 = float __attribute__((vector_size(16)));
-using Int4 = int32_t __attribute__((vector_size(16)));
 
 inline Float4 load4(const float* p) {
   Float4 v;

@@ -98,15 +98,16 @@ int tq4_level(float y, const float* boundaries) {
   return level;
 }
 
+uint8_t tq4_pair(float even, float odd, const float* boundaries) {
+  return static_cast<uint8_t>(tq4_level(even, boundaries) << 4 | tq4_level(odd, boundaries));
+}
+
 BF16 tq4_compress(const float* x, int64_t dim, const float* boundaries, uint8_t* codes) {
   double sum = 0;
   for (int64_t i = 0; i < dim; ++i) sum += double{x[i]} * double{x[i]};
   const auto norm = static_cast<float>(std::sqrt(sum));
   const float length = norm + kTq4Epsilon;
-  for (int64_t i = 0; i < dim; i += 2) {
-    const int even = tq4_level(x[i] / length, boundaries), odd = tq4_level(x[i + 1] / length, boundaries);
-    codes[i / 2] = static_cast<uint8_t>(even << 4 | odd);
-  }
+  for (int64_t i = 0; i < dim; i += 2) codes[i / 2] = tq4_pair(x[i] / length, x[i + 1] / length, boundaries);
   return to_bf16(norm);
 }
 

@@ -53,6 +53,8 @@ class Tq4Rotation {
 
 // The number of boundaries below y: a value on a boundary takes the lower level.
 int tq4_level(float y, const float* boundaries);
+// The byte of two values, as drawn above.
+uint8_t tq4_pair(float even, float odd, const float* boundaries);
 
 // x (dim) rotated -> codes (dim / 2), returns the norm. A direction is x / (||x|| + kTq4Epsilon), so zeros stay finite.
 inline constexpr float kTq4Epsilon = 1e-10f;
