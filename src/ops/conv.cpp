@@ -68,10 +68,11 @@ Result<Tensor> correlate(const Tensor& x, const Tensor& w, const Geometry& g) {
   dims.push_back(g.outputs);
   const Shape shape = TRY(make_shape(dims));
   Tensor out = TRY(Tensor::allocate(promote(x.dtype, w.dtype), shape));
+  if (out.n_elements() == 0) return out;  // before a buffer for pixels that are not there
   const std::vector<double> input = to_doubles(x), weights = to_doubles(w);
   std::vector<double> sums(static_cast<size_t>(g.outputs));
   std::vector<int64_t> position(g.axes.size());
-  const int64_t n_pixels = g.outputs == 0 ? 0 : shape.n_elements() / g.outputs;
+  const int64_t n_pixels = shape.n_elements() / g.outputs;
   for (int64_t pixel = 0; pixel < n_pixels; ++pixel) {
     int64_t rest = pixel;
     for (size_t i = g.axes.size(); i-- > 0; rest /= g.axes[i].out) position[i] = rest % g.axes[i].out;

@@ -1,4 +1,4 @@
-// Tensors made out of nothing. Sizes must be positive and the whole at most 4 GiB.
+// Tensors made out of nothing. Sizes must be positive and the whole at most 4 GiB, but for filled() and zeros().
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@ namespace tessera::ops {
 Result<Tensor> arange(int64_t start, int64_t stop, int64_t step, DType dtype);
 // Every element `value`; no size guard beyond that of memory: shape may be that of another tensor.
 Result<Tensor> filled(const Shape& shape, double value, DType dtype);
+// The same with all bytes zero.
 Result<Tensor> zeros(const Shape& shape, DType dtype);
 // filled() behind the guard.
 Result<Tensor> full(const Shape& shape, float value, DType dtype);

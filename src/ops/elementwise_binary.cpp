@@ -8,6 +8,7 @@
 #include "ops/dtype_rules.h"
 #include "ops/elements.h"
 #include "ops/shape_ops.h"
+#include "ops/wrapping.h"
 
 namespace tessera::ops {
 namespace {
@@ -26,15 +27,6 @@ struct Row {
   bool divides = false;  // b == 0 is an error on integers
 };
 
-// Integer arithmetic wraps; unsigned in between because signed overflow is undefined.
-int64_t add(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); }
-int64_t subtract(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
-}
-int64_t multiply(int64_t a, int64_t b) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-}
-
 double maximum(double a, double b) { return std::isnan(a) || a > b ? a : b; }
 double minimum(double a, double b) { return std::isnan(a) || a < b ? a : b; }
 
@@ -48,7 +40,7 @@ int64_t remainder(int64_t a, int64_t b) {
   return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
 int64_t floor_divide(int64_t a, int64_t b) {
-  if (b == -1) return subtract(0, a);
+  if (b == -1) return wrapping_subtract(0, a);
   return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 
@@ -56,8 +48,8 @@ int64_t floor_divide(int64_t a, int64_t b) {
 int64_t power(int64_t base, int64_t exponent) {
   if (exponent < 0) return base == 1 ? 1 : base == -1 ? (exponent % 2 ? -1 : 1) : 0;
   int64_t out = 1;
-  for (; exponent > 0; exponent >>= 1, base = multiply(base, base))
-    if (exponent & 1) out = multiply(out, base);
+  for (; exponent > 0; exponent >>= 1, base = wrapping_multiply(base, base))
+    if (exponent & 1) out = wrapping_multiply(out, base);
   return out;
 }
 
@@ -73,9 +65,9 @@ double log_add_exp(double a, double b) {
 #define ON_BOTH(expression) ON_FLOAT(expression), ON_INT(expression)
 
 constexpr Row kRows[] = {
-    {BinaryOp::kAdd, "Add", Rule::kPromote, ON_FLOAT(a + b), add},
-    {BinaryOp::kSubtract, "Subtract", Rule::kPromote, ON_FLOAT(a - b), subtract},
-    {BinaryOp::kMultiply, "Multiply", Rule::kPromote, ON_FLOAT(a* b), multiply},
+    {BinaryOp::kAdd, "Add", Rule::kPromote, ON_FLOAT(a + b), wrapping_add},
+    {BinaryOp::kSubtract, "Subtract", Rule::kPromote, ON_FLOAT(a - b), wrapping_subtract},
+    {BinaryOp::kMultiply, "Multiply", Rule::kPromote, ON_FLOAT(a* b), wrapping_multiply},
     {BinaryOp::kMaximum, "Maximum", Rule::kPromote, maximum, ON_INT(std::max(a, b))},
     {BinaryOp::kMinimum, "Minimum", Rule::kPromote, minimum, ON_INT(std::min(a, b))},
     {BinaryOp::kPower, "Power", Rule::kPromote, ON_FLOAT(std::pow(a, b)), power},

@@ -6,6 +6,7 @@
 #include "ops/checks.h"
 #include "ops/dtype_rules.h"
 #include "ops/elements.h"
+#include "ops/wrapping.h"
 
 namespace tessera::ops {
 namespace {
@@ -23,7 +24,7 @@ struct Row {
   IntFn on_int;
 };
 
-int64_t wrapping_neg(int64_t x) { return static_cast<int64_t>(0 - static_cast<uint64_t>(x)); }
+int64_t negate(int64_t x) { return wrapping_subtract(0, x); }
 int64_t same(int64_t x) { return x; }
 double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }  // keeps zeros and NaN
 
@@ -31,11 +32,10 @@ double sign(double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }  // keeps zeros
 #define ON_INT(expression) [](int64_t x) -> int64_t { return expression; }
 
 constexpr Row kRows[] = {
-    {UnaryOp::kAbs, "Abs", Rule::kKeep, ON_FLOAT(std::fabs(x)), ON_INT(x < 0 ? wrapping_neg(x) : x)},
-    {UnaryOp::kNeg, "Neg", Rule::kKeep, ON_FLOAT(-x), wrapping_neg},
+    {UnaryOp::kAbs, "Abs", Rule::kKeep, ON_FLOAT(std::fabs(x)), ON_INT(x < 0 ? negate(x) : x)},
+    {UnaryOp::kNeg, "Neg", Rule::kKeep, ON_FLOAT(-x), negate},
     {UnaryOp::kSign, "Sign", Rule::kKeep, sign, ON_INT((x > 0) - (x < 0))},
-    {UnaryOp::kSquare, "Square", Rule::kKeep, ON_FLOAT(x* x),
-     ON_INT(static_cast<int64_t>(static_cast<uint64_t>(x) * static_cast<uint64_t>(x)))},
+    {UnaryOp::kSquare, "Square", Rule::kKeep, ON_FLOAT(x* x), ON_INT(wrapping_multiply(x, x))},
     {UnaryOp::kFloor, "Floor", Rule::kKeep, ON_FLOAT(std::floor(x)), same},
     {UnaryOp::kCeil, "Ceil", Rule::kKeep, ON_FLOAT(std::ceil(x)), same},
     {UnaryOp::kExp, "Exp", Rule::kFloat, ON_FLOAT(std::exp(x)), nullptr},

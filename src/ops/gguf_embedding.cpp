@@ -27,6 +27,7 @@ Result<GgufEmbeddingShape> check_gguf_embedding(const Tensor& weight, const quan
 Result<Tensor> gguf_embedding(const Tensor& weight, const quant::Format& format, const Tensor& ids, DType out_dtype) {
   const GgufEmbeddingShape shape = TRY(check_gguf_embedding(weight, format, ids, out_dtype));
   Tensor out = TRY(Tensor::allocate(out_dtype, shape.out));
+  if (shape.n_ids == 0) return out;  // before a buffer for rows that are not there
   std::vector<float> row(static_cast<size_t>(shape.k));
   const std::vector<int64_t> rows = to_int64s(ids);
   for (int64_t i = 0; i < shape.n_ids; ++i) {

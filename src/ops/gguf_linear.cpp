@@ -42,6 +42,7 @@ Result<Tensor> gguf_linear(const Tensor& x, const Tensor& weight, const quant::F
                            DType out_dtype, ThreadPool* pool) {
   const GgufLinearShape shape = TRY(check_gguf_linear(x, weight, format, bias, out_dtype));
   Tensor out = TRY(Tensor::allocate(out_dtype, shape.out));
+  if (out.n_elements() == 0) return out;  // before buffers for rows that are not there
   std::vector<float> rows(static_cast<size_t>(shape.m * shape.k)), offsets(static_cast<size_t>(shape.n), 0.0f);
   load(x, 0, shape.m * shape.k, rows.data());
   if (bias) load(*bias, 0, shape.n, offsets.data());

@@ -9,6 +9,7 @@
 #include "ops/shape_ops.h"
 #include "ops/slice.h"
 #include "ops/strided.h"
+#include "ops/wrapping.h"
 
 namespace tessera::ops {
 namespace {
@@ -68,8 +69,10 @@ Result<Tensor> scatter_add_as(const Tensor& x, const Along& along, const Tensor&
   std::vector<U> sums(static_cast<size_t>(n)), values(static_cast<size_t>(updates.n_elements()));
   load(x, 0, n, sums.data());
   load(updates, 0, updates.n_elements(), values.data());
-  for_each_along(along,
-                 [&](int64_t i, int64_t at) { sums[static_cast<size_t>(at)] += values[static_cast<size_t>(i)]; });
+  for_each_along(along, [&](int64_t i, int64_t at) {
+    U& sum = sums[static_cast<size_t>(at)];
+    sum = wrapping_add(sum, values[static_cast<size_t>(i)]);
+  });
   Tensor out = TRY(Tensor::allocate(x.dtype, x.shape));
   store(sums.data(), n, out, 0);
   return out;

@@ -77,6 +77,7 @@ TEST(ScatterAdd, AddsDuplicatesToo) {
                 {3, 3, 4, 5, 5, 36});
   expect_tensor(scatter_add(f32({2, 1}, {0, 0}), i32({3, 1}, {1, 1, 0}), f32({}, {0.5}), 0), DType::kF32, {2, 1},
                 {0.5, 1});
+  expect_tensor(scatter_add(i64({1}, {0x1p62}), i32({1}, {0}), i64({1}, {0x1p62}), 0), DType::kI64, {1}, {-0x1p63});
   expect_error(scatter_add(x, i32({1}, {0}), f32({}, {1}), 0), kBad, "rank 2");
   expect_error(scatter_add(x, i32({1, 3}, {0, 2, 0}), f32({}, {1}), 0), kRange, "index 2");
 }

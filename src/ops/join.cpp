@@ -35,18 +35,21 @@ Result<Shape> joined_shape(std::span<const Tensor> tensors, int axis) {
   return out;
 }
 
+// Into how many parts `size` entries are split. Counted before they are listed: an empty tensor can have a long axis.
+Result<size_t> count_parts(std::span<const int64_t> sizes, int64_t size) {
+  if (sizes.size() != 1) return sizes.size();
+  if (sizes[0] <= 0) return invalid_argument("the chunk size of a split must be positive, found {}", sizes[0]);
+  return size == 0 ? size_t{1} : static_cast<size_t>((size - 1) / sizes[0] + 1);
+}
+
 // Where the parts begin and end.
-Result<std::vector<int64_t>> split_points(std::span<const int64_t> sizes, int64_t size) {
+Result<std::vector<int64_t>> split_points(std::span<const int64_t> sizes, int64_t size, size_t n_parts) {
   std::vector<int64_t> points{0};
-  if (sizes.size() == 1) {
-    if (sizes[0] <= 0) return invalid_argument("the chunk size of a split must be positive, found {}", sizes[0]);
-    for (int64_t at = sizes[0]; at < size; at += sizes[0]) points.push_back(at);
-  } else {
-    for (size_t i = 0; i + 1 < sizes.size(); ++i) {
-      const int64_t at = points.back() + sizes[i];
-      if (sizes[i] < 0 || at > size) return invalid_argument("split sizes {} do not fit {} entries", sizes, size);
-      points.push_back(at);
-    }
+  for (size_t i = 0; i + 1 < n_parts; ++i) {
+    const int64_t part = sizes[sizes.size() == 1 ? 0 : i];
+    if (part < 0 || part > size - points.back())
+      return invalid_argument("split sizes {} do not fit {} entries", sizes, size);
+    points.push_back(points.back() + part);
   }
   points.push_back(size);
   return points;
@@ -96,10 +99,11 @@ Result<Tensor> stack(std::span<const Tensor> tensors, int64_t axis) {
 Result<std::vector<Tensor>> split(const Tensor& x, std::span<const int64_t> sizes, int64_t axis, size_t n_outputs) {
   if (sizes.empty()) return invalid_argument("a split needs at least one size");
   const int at = TRY(normalize_axis(axis, x.shape.rank()));
-  const std::vector<int64_t> points = TRY(split_points(sizes, x.shape[at]));
-  if (points.size() - 1 != n_outputs)
-    return invalid_argument("sizes {} split axis {} of {} into {} parts, {} expected", sizes, at, describe(x),
-                            points.size() - 1, n_outputs);
+  const size_t n_parts = TRY(count_parts(sizes, x.shape[at]));
+  if (n_parts != n_outputs)
+    return invalid_argument("sizes {} split axis {} of {} into {} parts, {} expected", sizes, at, describe(x), n_parts,
+                            n_outputs);
+  const std::vector<int64_t> points = TRY(split_points(sizes, x.shape[at], n_parts));
   std::vector<Tensor> out;
   for (size_t i = 0; i < n_outputs; ++i) out.push_back(TRY(slice(x, at, points[i], points[i + 1], 1)));
   return out;

@@ -92,6 +92,7 @@ Result<Tensor> multiply_pairs(const Product& size, const Tensor& a, const Tensor
   shape.push_back(size.m);
   shape.push_back(size.n);
   Tensor out = TRY(Tensor::allocate(promote(a.dtype, b.dtype), shape));
+  if (out.n_elements() == 0) return out;  // before buffers for rows that are not there
   for (size_t i = 0; i < pairs.lhs.size(); ++i)
     multiply_one(size, a, pairs.lhs[i] * size.m * size.k, b, pairs.rhs[i] * size.k * size.n, out,
                  static_cast<int64_t>(i) * size.m * size.n);

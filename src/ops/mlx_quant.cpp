@@ -178,6 +178,7 @@ Result<Tensor> multiply_pairs(const Product& p, const Tensor& x, const Quantized
   if (x.shape.rank() >= 2) shape.push_back(p.m);
   shape.push_back(p.n);
   Tensor out = TRY(Tensor::allocate(p.dtype, shape));
+  if (out.n_elements() == 0) return out;  // before buffers for entries that are not there
   const RowReader rows(w, p.weight);
   const std::vector<double> left = to_doubles(x);
   std::vector<double> sums(static_cast<size_t>(p.m * p.n));
@@ -222,6 +223,7 @@ Result<Tensor> dequantize(const QuantizedWeight& w, const DType* dtype) {
   const DType own = affine ? promote(w.scales.dtype, w.biases->dtype) : DType::kBF16;
   Tensor out = TRY(Tensor::allocate(dtype ? *dtype : own, shape));
   const RowReader rows(w, shape);
+  if (out.n_elements() == 0) return out;  // before a buffer for rows that are not there
   std::vector<double> row(static_cast<size_t>(shape.back()));
   const int64_t n_rows = product(shape, 0, shape.rank() - 1);
   for (int64_t r = 0; r < n_rows; ++r) {

@@ -32,9 +32,10 @@ Result<Tensor> normalize(const Tensor& x, const Tensor* weight, const Tensor* bi
   for (const Tensor* parameter : {weight, bias})
     if (parameter) dtype = promote(dtype, parameter->dtype);
   Tensor out = TRY(Tensor::allocate(dtype, x.shape));
+  if (out.n_elements() == 0) return out;  // before a buffer for rows that are not there
   const std::vector<double> weights = weight ? to_doubles(*weight) : std::vector<double>();
   const std::vector<double> offsets = bias ? to_doubles(*bias) : std::vector<double>();
-  const int64_t length = x.shape.back(), n_rows = length == 0 ? 0 : x.n_elements() / length;
+  const int64_t length = x.shape.back(), n_rows = x.n_elements() / length;
   std::vector<double> row(static_cast<size_t>(length));
   for (int64_t r = 0; r < n_rows; ++r) {
     load(x, r * length, length, row.data());

@@ -12,6 +12,7 @@
 #include "ops/elements.h"
 #include "ops/shape_ops.h"
 #include "ops/strided.h"
+#include "ops/wrapping.h"
 
 namespace tessera::ops {
 namespace {
@@ -33,7 +34,7 @@ struct Row {
 
 template <typename T>
 T sum(std::span<const T> row) {
-  return std::accumulate(row.begin(), row.end(), T{0});
+  return std::accumulate(row.begin(), row.end(), T{0}, [](T a, T b) { return wrapping_add(a, b); });
 }
 double mean(std::span<const double> row) { return sum(row) / static_cast<double>(row.size()); }
 
@@ -72,7 +73,7 @@ double log_sum_exp(std::span<double> row, int) {
 template <typename T>
 T product_of(std::span<T> row) {
   T out{1};
-  for (T x : row) out *= x;
+  for (T x : row) out = wrapping_multiply(out, x);
   return out;
 }
 template <typename T>
@@ -83,21 +84,10 @@ template <typename T>
 bool all_of(std::span<T> row) {
   return std::all_of(row.begin(), row.end(), [](T x) { return x != T{0}; });
 }
-// Unsigned in between: sums and products of integers wrap.
-int64_t wrapping_sum(std::span<int64_t> row) {
-  uint64_t out = 0;
-  for (int64_t x : row) out += static_cast<uint64_t>(x);
-  return static_cast<int64_t>(out);
-}
-int64_t wrapping_product(std::span<int64_t> row) {
-  uint64_t out = 1;
-  for (int64_t x : row) out *= static_cast<uint64_t>(x);
-  return static_cast<int64_t>(out);
-}
 
 constexpr Row kRows[] = {
-    {ReduceOp::kSum, "Sum", Rule::kSum, ON_FLOAT(sum<double>(row)), wrapping_sum},
-    {ReduceOp::kProd, "Prod", Rule::kSum, ON_FLOAT(product_of(row)), wrapping_product},
+    {ReduceOp::kSum, "Sum", Rule::kSum, ON_FLOAT(sum<double>(row)), ON_INT(sum<int64_t>(row))},
+    {ReduceOp::kProd, "Prod", Rule::kSum, ON_FLOAT(product_of(row)), ON_INT(product_of(row))},
     {ReduceOp::kMax, "Max", Rule::kKeep, ON_FLOAT(has_nan(row) ? kNaN : *std::max_element(row.begin(), row.end())),
      ON_INT(*std::max_element(row.begin(), row.end())), true},
     {ReduceOp::kMin, "Min", Rule::kKeep, ON_FLOAT(has_nan(row) ? kNaN : *std::min_element(row.begin(), row.end())),
@@ -161,6 +151,7 @@ Result<Rows> rows_along(const Tensor& x, const std::vector<int>& axes, bool keep
 
 template <typename U, typename F>
 void apply(const Rows& rows, F&& f, Tensor& out) {
+  if (rows.n_rows == 0) return;  // a row may be as long as it likes then
   std::vector<U> row(static_cast<size_t>(rows.length));
   for (int64_t i = 0; i < rows.n_rows; ++i) {
     load(rows.x, i * rows.length, rows.length, row.data());

@@ -185,6 +185,8 @@ TEST(Cumsum, BothDirectionsInclusiveOrNot) {
   expect_tensor(cumsum(x, 0, true, false), DType::kI32, {2, 3}, {4, 5, 6, 0, 0, 0});
   expect_tensor(cumsum(boolean({3}, {1, 1, 1}), 0, false, true), DType::kI32, {3}, {1, 2, 3});
   expect_tensor(cumsum(f32({2}, {0.5, 0.25}), 0, false, true), DType::kF32, {2}, {0.5, 0.75});
+  const double high = 0x1p62;  // sums of 64 bits wrap, as those of fewer do
+  expect_tensor(cumsum(i64({3}, {high, high, high}), 0, false, true), DType::kI64, {3}, {high, -0x1p63, -high});
 }
 
 TEST(Softmax, SumsToOneAlongAnyAxis) {

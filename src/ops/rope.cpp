@@ -46,6 +46,7 @@ void rope_angles(int64_t position, float scale, std::span<const float> frequenci
 Result<Tensor> rope(const Tensor& x, std::span<const int64_t> offsets, const RopeArgs& args) {
   TRY(check_rope(x, offsets, args));
   Tensor out = TRY(clone(x));
+  if (out.n_elements() == 0) return out;  // before angles for rows that are not there
   const auto half = static_cast<size_t>(args.dims / 2);
   const std::vector<float> computed = args.periods ? std::vector<float>() : rope_frequencies(args.dims, args.base);
   const std::span<const float> frequencies =

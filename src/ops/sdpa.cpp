@@ -10,6 +10,7 @@
 #include "ops/dtype_rules.h"
 #include "ops/elements.h"
 #include "ops/shape_ops.h"
+#include "ops/softmax.h"
 
 namespace tessera::ops {
 namespace {
@@ -34,20 +35,12 @@ Result<Sizes> sizes_of(const Tensor& q, const Tensor& k, const Tensor& v) {
   return s;
 }
 
-// Turns scores into weights that sum to 1; a row of -inf gives NaN.
-void softmax_row(std::vector<double>& row) {
-  if (row.empty()) return;
-  const double high = *std::max_element(row.begin(), row.end());
-  double total = 0;
-  for (double& value : row) total += value = std::exp(value - high);
-  for (double& value : row) value /= total;
-}
-
 // mask_score(b, h, i, j, score) is the score of key j for query i after masking.
 template <typename F>
 Result<Tensor> attend(const Tensor& q, const Tensor& k, const Tensor& v, const Sizes& s, float scale, F&& mask_score) {
   Tensor out =
       TRY(Tensor::allocate(promote(promote(q.dtype, k.dtype), v.dtype), {s.batch, s.n_heads, s.n_queries, s.v_dim}));
+  if (out.n_elements() == 0) return out;  // before buffers for rows that are not there
   const std::vector<double> keys = to_doubles(k), values = to_doubles(v);
   std::vector<double> query(static_cast<size_t>(s.head_dim)), scores(static_cast<size_t>(s.n_keys));
   std::vector<double> sums(static_cast<size_t>(s.v_dim));

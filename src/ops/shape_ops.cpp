@@ -132,10 +132,11 @@ Result<Tensor> tile(const Tensor& x, std::span<const int64_t> reps) {
     if (n < 0) return invalid_argument("a negative number of repetitions in {}", reps);
     if (n == 1) continue;
     const int64_t outer = product(out.shape, 0, i), inner = product(out.shape, i, rank);
-    const int64_t wide[] = {outer, n, inner};
-    const Shape to = TRY(make_shape(wide));
-    out = TRY(broadcast_to(out.reshaped({outer, 1, inner}), to));
-    shape[i] *= n;
+    const auto size = checked_mul(shape[i], n);
+    if (!size) return invalid_argument("{} repeated {} times is too large", describe(x), reps);
+    shape[i] = *size;
+    TRY(make_shape(shape.dims()));  // an empty tensor's other sizes must be sane as well
+    out = TRY(broadcast_to(out.reshaped({outer, 1, inner}), Shape{outer, n, inner}));
     out.shape = shape;
   }
   return out;

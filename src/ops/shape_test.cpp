@@ -14,6 +14,14 @@ constexpr auto kBad = ErrorCode::kInvalidArgument;
 using Ints = std::vector<int64_t>;
 using Axes = std::vector<int32_t>;
 
+TEST(Allocate, AZeroDoesNotHideTheOtherSizes) {
+  constexpr int64_t kHuge = int64_t{1} << 31;
+  for (const Shape& shape : {Shape{0, kHuge, kHuge, kHuge}, Shape{kHuge, kHuge, kHuge, 0}, Shape{kHuge, kHuge, kHuge}})
+    for (const auto make : {Tensor::allocate, Tensor::zeroed})
+      expect_error(make(DType::kF32, shape), ErrorCode::kOutOfMemory, "too large");
+  EXPECT_EQ(Tensor::allocate(DType::kF32, {kHuge, 0}).value().n_bytes(), 0u);
+}
+
 TEST(Reshape, InfersOneSizeAndSharesBytes) {
   const Tensor x = counting(DType::kF32, {2, 6});
   const auto out = reshape(x, Ints{3, -1, 2});
@@ -83,6 +91,9 @@ TEST(Tile, PadsTheShorterSide) {
                 {1, 2, 1, 2, 3, 4, 3, 4, 1, 2, 1, 2, 3, 4, 3, 4});
   expect_tensor(tile(x, Ints{0}), DType::kF32, {1, 0}, {});
   expect_error(tile(x, Ints{-1}), kBad, "negative");
+  const Tensor empty = filled({1 << 30, 1 << 30, 0}, 0, DType::kF32).value();
+  expect_error(tile(empty, Ints{int64_t{1} << 40, 1, 1}), kBad, "too large");
+  expect_error(tile(empty, Ints{8, 8, 1}), ErrorCode::kOutOfMemory, "64 bits");
 }
 
 TEST(Repeat, EachElementInARow) {

@@ -7,6 +7,7 @@
 #include "ops/checks.h"
 #include "ops/elements.h"
 #include "ops/strided.h"
+#include "ops/wrapping.h"
 
 namespace tessera::ops {
 namespace {
@@ -17,6 +18,7 @@ Result<Tensor> map_rows_as(const Tensor& x, int axis, DType dtype, F&& f) {
   const Tensor rows = TRY(move_axis_last(x, axis));
   Tensor out = TRY(Tensor::allocate(dtype, rows.shape));
   const int64_t length = x.shape[axis], n_rows = length == 0 ? 0 : x.n_elements() / length;
+  if (n_rows == 0) return move_last_to(out, axis);  // before a buffer for rows that are not there
   std::vector<U> from(static_cast<size_t>(length)), to(static_cast<size_t>(length));
   for (int64_t i = 0; i < n_rows; ++i) {
     load(rows, i * length, length, from.data());
@@ -81,7 +83,7 @@ Result<Tensor> cumsum(const Tensor& x, int64_t axis, bool reverse, bool inclusiv
     for (size_t step = 0; step < from.size(); ++step) {
       const size_t i = reverse ? from.size() - 1 - step : step;
       const auto before = total;
-      total += from[i];
+      total = wrapping_add(total, from[i]);
       to[i] = inclusive ? total : before;
     }
   });

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -71,13 +72,15 @@ constexpr size_t kLazyBytes = size_t{1} << 20;
 
 Result<size_t> bytes_of(DType dtype, const Shape& shape) {
   size_t bytes = size_of(dtype);
-  for (int64_t dim : shape) {
-    const auto next = checked_mul(bytes, static_cast<size_t>(dim));
+  bool empty = false;
+  for (int64_t dim : shape) {  // an empty tensor's other sizes must be sane as well
+    empty = empty || dim == 0;
+    const auto next = checked_mul(bytes, static_cast<size_t>(std::max<int64_t>(dim, 1)));
     if (dim < 0 || !next)
       return make_error(ErrorCode::kOutOfMemory, "tensor {} {} is too large", name_of(dtype), to_string(shape));
     bytes = *next;
   }
-  return bytes;
+  return empty ? size_t{0} : bytes;
 }
 
 Error no_memory(DType dtype, const Shape& shape, size_t bytes) {

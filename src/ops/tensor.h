@@ -27,6 +27,7 @@ struct Tensor {
   // All bytes zero. Large ones are pages the system makes at the first touch: a cache for a context that is never used
   // takes neither memory nor time.
   static Result<Tensor> zeroed(DType dtype, const Shape& shape);
+  // Read-only. as<T>() reads the bytes where they lie: `bytes` must be a multiple of the element's size.
   static Tensor borrow(DType dtype, const Shape& shape, const void* bytes, std::shared_ptr<const void> owner);
 
   bool is_set() const { return owner != nullptr; }

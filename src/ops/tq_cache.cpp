@@ -41,6 +41,7 @@ Result<Tensor> tq_norm(const Tensor& x) {
   TRY(check_vectors(x, "x"));
   const int64_t dim = x.shape.back();
   Tensor out = TRY(Tensor::allocate(x.dtype, with_last(x.shape, 1)));
+  if (out.n_elements() == 0) return out;  // before a buffer for vectors that are not there
   std::vector<double> row(static_cast<size_t>(dim));
   for (int64_t i = 0; i < out.n_elements(); ++i) {
     load(x, i * dim, dim, row.data());
@@ -62,11 +63,8 @@ Result<Tensor> tq4_compress(const Tensor& values, const Tensor& boundaries) {
   for_each_chunk(out.n_elements(), [&](int64_t begin, int64_t n) {
     float pairs[2 * kChunk];
     load(values, 2 * begin, 2 * n, pairs);
-    for (int64_t i = 0; i < n; ++i) {
-      const int even = quant::tq4_level(pairs[2 * i], bounds.data()),
-                odd = quant::tq4_level(pairs[2 * i + 1], bounds.data());
-      out.as<uint8_t>()[begin + i] = static_cast<uint8_t>(even << 4 | odd);
-    }
+    for (int64_t i = 0; i < n; ++i)
+      out.as<uint8_t>()[begin + i] = quant::tq4_pair(pairs[2 * i], pairs[2 * i + 1], bounds.data());
   });
   return out;
 }
@@ -80,6 +78,7 @@ Result<Tensor> tq_dequant(const Tensor& packed, const Tensor& norms, const Tenso
   const auto levels = TRY(table<kLevels>(centroids, "centroids"));
   const int64_t dim = 2 * packed.shape.back();
   Tensor out = TRY(Tensor::allocate(dtype, with_last(packed.shape, dim)));
+  if (out.n_elements() == 0) return out;
   std::vector<float> row(static_cast<size_t>(dim));
   for (int64_t i = 0; i < norms.n_elements(); ++i) {
     quant::tq4_decompress(packed.as<uint8_t>() + i * dim / 2, element<float>(norms, i), dim, levels.data(), row.data());

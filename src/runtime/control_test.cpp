@@ -1,4 +1,6 @@
 // Slots, branches, loops, aliasing and updates in place.
+#include <cstring>
+
 #include "runtime/interpreter_testing.h"
 
 namespace tessera::runtime {
@@ -19,6 +21,42 @@ TEST(Slots, ReadingWhatIsNotThere) {
   expect_error(m.execute(AddInt{Vid{300}, 1, m.value_out()}), kRange, "v300");
   expect_error(m.execute(AddInt{m.value(1.5f), 1, m.value_out()}), kBad, "holds a float");
   expect_error(m.execute(AddInt{m.value(true), 1, m.value_out()}), kBad, "holds a bool");
+}
+
+// A program of one constant, "c", of these bytes.
+Program program_of(DType dtype, const std::vector<ShapeDim>& shape, std::span<const std::byte> bytes) {
+  Program program;
+  program.n_constants = 1;
+  program.tensor_meta = {{shape, dtype}};
+  program.named_slots = {{"c", {0, SlotType::kTensor}}};
+  program.data["c"] = {.bytes = bytes};
+  return program;
+}
+
+TEST(Slots, AConstantIsSharedUnlessItLiesAskew) {
+  alignas(float) std::byte bytes[3 * sizeof(float)];
+  const float values[] = {1.5f, -2};
+  for (size_t shift = 0; shift <= sizeof(float); ++shift) {
+    std::memcpy(bytes + shift, values, sizeof(values));
+    const Program program = program_of(DType::kF32, {{2}}, std::span(bytes).subspan(shift, sizeof(values)));
+    Slots slots(program);
+    ASSERT_TRUE(slots.bind_constants(program).has_value());
+    const Tensor constant = slots.get(Tid{0}).value();
+    EXPECT_EQ(constant.data == bytes + shift, shift % sizeof(float) == 0);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(constant.data) % sizeof(float), 0u);
+    EXPECT_TRUE(constant.read_only);
+    expect_same(constant, f32({2}, {1.5, -2}));
+  }
+}
+
+TEST(Slots, AConstantBoolIsZeroOrOne) {
+  std::vector<std::byte> bytes{std::byte{0}, std::byte{1}, std::byte{1}};
+  const Program program = program_of(DType::kBool, {{3}}, bytes);
+  Slots slots(program);
+  ASSERT_TRUE(slots.bind_constants(program).has_value());
+  expect_same(slots.get(Tid{0}), boolean({3}, {0, 1, 1}));
+  bytes[2] = std::byte{7};
+  expect_error(slots.bind_constants(program), ErrorCode::kInvalidFormat, "\"c\": a bool is 0 or 1, found 7 at index 2");
 }
 
 TEST(Slots, ConstantsAreWrittenInTheInitChainOnly) {

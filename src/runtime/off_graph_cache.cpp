@@ -5,7 +5,6 @@
 #include "base/checked_math.h"
 #include "ops/cast.h"
 #include "ops/checks.h"
-#include "ops/create.h"
 #include "ops/strided.h"
 
 namespace tessera::runtime {

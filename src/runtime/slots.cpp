@@ -1,10 +1,9 @@
 #include "runtime/slots.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "base/checked_math.h"
 #include "ops/cast.h"
-#include "ops/create.h"
 
 namespace tessera::runtime {
 
@@ -35,6 +34,16 @@ const program::TensorMeta* find_meta(const Program& program, Tid tid) {
   return tid.idx < program.tensor_meta.size() ? &program.tensor_meta[tid.idx] : nullptr;
 }
 
+// A byte that is neither false nor true must not be read as a bool.
+Status check_bools(std::span<const std::byte> bytes, std::string_view name) {
+  const auto bad = std::find_if(bytes.begin(), bytes.end(), [](std::byte b) { return b > std::byte{1}; });
+  if (bad == bytes.end()) return {};
+  return invalid_format("constant \"{}\": a bool is 0 or 1, found {} at index {}", name, static_cast<int>(*bad),
+                        bad - bytes.begin());
+}
+
+bool is_aligned(const ops::Tensor& x) { return reinterpret_cast<uintptr_t>(x.data) % size_of(x.dtype) == 0; }
+
 Result<ops::Tensor> constant(const Program& program, Tid tid) {
   const std::string_view name = program.name_of(tid);
   const program::TensorMeta* meta = find_meta(program, tid);
@@ -46,7 +55,11 @@ Result<ops::Tensor> constant(const Program& program, Tid tid) {
   if (out.n_bytes() != data->bytes.size())
     return invalid_format("constant \"{}\" has {} bytes of data, {} {} needs {}", name, data->bytes.size(),
                           tessera::name_of(meta->dtype), to_string(shape), out.n_bytes());
-  return out;
+  if (meta->dtype == DType::kBool) TRY(check_bools(out.bytes(), name));
+  if (is_aligned(out)) return out;
+  ops::Tensor copy = TRY(ops::clone(out));  // a file may put its data anywhere
+  copy.read_only = true;
+  return copy;
 }
 
 }  // namespace

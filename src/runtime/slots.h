@@ -26,8 +26,9 @@ class Slots {
   // All slots unset. Keeps no reference to `program`.
   explicit Slots(const program::Program& program);
 
-  // Every constant over the program's data (shared, read-only). Errors: a constant without metadata, name or data, a
-  // dynamic shape, a size that does not match; program::verify finds the same earlier.
+  // Every constant over the program's data (read-only; shared, or a copy where it lies unaligned). Errors: a constant
+  // without metadata, name or data, a dynamic shape, a size that does not match, which program::verify finds earlier; a
+  // bool that is neither 0 nor 1.
   Status bind_constants(const program::Program& program);
   // Every mutable buffer as zeros of its metadata's shape and dtype, in memory of its own.
   Status allocate_mutable_buffers(const program::Program& program);
