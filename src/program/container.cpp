@@ -171,34 +171,29 @@ Result<PtdFile> PtdFile::open(std::span<const std::byte> bytes) {
   return file;
 }
 
-std::vector<std::byte> encode_container(const pte::Program& table, uint64_t alignment, ContainerHeader& header) {
+std::vector<std::byte> encode_container(const pte::Program& table, uint64_t alignment) {
   auto flatbuffer = wire::encode(table, {.share = false, .identifier = kPteIdentifier.data()});
-  header.length = kPteHeaderBytes;
-  header.flatbuffer_end = flatbuffer.size() + kPteHeaderBytes;
-  header.segment_base = align_up(header.flatbuffer_end, alignment);
-  header.segment_bytes = end_of(table.segments.value_or(std::vector<pte::DataSegment>()));
+  const uint64_t flatbuffer_end = flatbuffer.size() + kPteHeaderBytes;
+  const uint64_t segment_base = align_up(flatbuffer_end, alignment);
   auto block = start_block(kPteHeaderBytes, kPteMagic, kPteHeaderBytes);
-  store(block, 8, header.flatbuffer_end);
-  store(block, 16, header.segment_base);
-  store(block, 24, header.segment_bytes);
+  store(block, 8, flatbuffer_end);
+  store(block, 16, segment_base);
+  store(block, 24, end_of(table.segments.value_or(std::vector<pte::DataSegment>())));
   auto out = splice(std::move(flatbuffer), block);
-  out.resize(header.segment_base);
+  out.resize(segment_base);
   return out;
 }
 
-std::vector<std::byte> encode_container(const ptd::FlatTensor& table, uint64_t alignment, ContainerHeader& header) {
+std::vector<std::byte> encode_container(const ptd::FlatTensor& table, uint64_t alignment) {
   auto flatbuffer = wire::encode(table, {.share = false, .identifier = kPtdIdentifier.data()});
-  header.length = kPtdHeaderBytes;
-  header.flatbuffer_end = flatbuffer.size() + kPtdBlockBytes;
-  header.segment_base = align_up(header.flatbuffer_end, alignment);
-  header.segment_bytes = end_of(table.segments);
+  const uint64_t segment_base = align_up<uint64_t>(flatbuffer.size() + kPtdBlockBytes, alignment);
   auto block = start_block(kPtdBlockBytes, kPtdMagic, kPtdHeaderBytes);
   store(block, 8, uint64_t{kPtdBlockBytes});
   store(block, 16, uint64_t{flatbuffer.size()});
-  store(block, 24, header.segment_base);
-  store(block, 32, header.segment_bytes);
+  store(block, 24, segment_base);
+  store(block, 32, end_of(table.segments));
   auto out = splice(std::move(flatbuffer), block);
-  out.resize(header.segment_base);
+  out.resize(segment_base);
   return out;
 }
 

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -26,6 +27,7 @@
 namespace tessera::program {
 
 inline constexpr uint64_t kSegmentAlignment = 128;
+inline constexpr std::string_view kMlxBackend = "MLXBackend";  // the delegate's id
 
 struct ContainerHeader {
   uint32_t length = 0;          // 0: a .pte without the extended header, so without segments
@@ -61,8 +63,8 @@ struct PtdFile {
 };
 
 // Both take the segments as written (offsets from the base, the base aligned to `alignment`) and return everything that
-// comes before them, padding to the base included. `header` receives what went into the header.
-std::vector<std::byte> encode_container(const pte::Program& table, uint64_t alignment, ContainerHeader& header);
-std::vector<std::byte> encode_container(const ptd::FlatTensor& table, uint64_t alignment, ContainerHeader& header);
+// comes before them, padding to the base included.
+std::vector<std::byte> encode_container(const pte::Program& table, uint64_t alignment);
+std::vector<std::byte> encode_container(const ptd::FlatTensor& table, uint64_t alignment);
 
 }  // namespace tessera::program

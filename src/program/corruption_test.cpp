@@ -142,8 +142,7 @@ Bytes rebuilt(const Bytes& bytes, const std::function<void(pte::Program&)>& chan
   auto file = PteFile::open(bytes);
   EXPECT_TRUE(file) << file.error().message;
   change(file->table);
-  ContainerHeader header;
-  Bytes out = encode_container(file->table, kSegmentAlignment, header);
+  Bytes out = encode_container(file->table, kSegmentAlignment);
   // The header counts segments that the table invents; say what is there.
   put<uint64_t>(out, 32, file->header.segment_bytes);
   out.insert(out.end(), bytes.begin() + static_cast<ptrdiff_t>(file->header.segment_base), bytes.end());
@@ -234,6 +233,17 @@ TEST(CorruptPte, Plans) {
        },
        "compile spec \"speed\" has no value"},
   });
+}
+
+// One text, returned so often that the copies would not fit.
+TEST(CorruptPte, TextsCannotUnfoldWithoutEnd) {
+  expect_table_errors({{"text",
+                        [](pte::Program& p) {
+                          auto& plan = constant_plan(p, "get_name");
+                          plan.values[0].val = pte::Text{String(std::string(1 << 20, 'n'))};
+                          plan.outputs.assign(65, 0);
+                        },
+                        "constant methods return more than 67108864 bytes"}});
 }
 
 // Values that no argument names are checked like the others.

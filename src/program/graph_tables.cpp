@@ -1,5 +1,7 @@
 #include "program/graph_tables.h"
 
+#include "program/sizes.h"
+
 namespace tessera::program::wire {
 namespace {
 
@@ -99,6 +101,8 @@ NamedSlotTable Twin<NamedSlot>::to_wire(const NamedSlot& value) {
   return {.name = String(value.name), .slot = value.slot};
 }
 std::string_view Twin<NamedSlot>::from_wire(Table table, NamedSlot& out) {
+  static_assert(kMaxNameBytes == 4096);
+  if (table.name.view().size() > kMaxNameBytes) return "name has more than 4096 bytes";
   out = {.name = table.name.str(), .slot = table.slot};
   return {};
 }

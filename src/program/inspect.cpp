@@ -1,5 +1,8 @@
 #include "program/inspect.h"
 
+#include <optional>
+#include <type_traits>
+
 #include "base/mapped_file.h"
 #include "program/graph_codec.h"
 #include "program/plan_reader.h"
@@ -75,6 +78,44 @@ std::vector<PlanInfo> describe_plans(const PteFile& file) {
   return out;
 }
 
+// Above this many bytes a graph is not encoded just to learn its size: a small file may refer to one long text a
+// million times, and a flatbuffer ends at 2 GB.
+constexpr uint64_t kMaxUnshared = uint64_t{512} << 20;
+constexpr uint64_t kTableBytes = 32;  // at most, of an operand and the offset to it
+
+uint64_t stored_bytes(const String& text) { return text.view().size() + 3 * sizeof(uint32_t); }
+template <typename T>
+uint64_t stored_bytes(const T&) {
+  return std::is_arithmetic_v<T> ? sizeof(T) : kTableBytes;
+}
+template <typename T>
+uint64_t stored_bytes(const std::vector<T>& list) {
+  uint64_t bytes = 2 * sizeof(uint32_t);
+  for (const auto& item : list) bytes += stored_bytes(static_cast<const T&>(item));
+  return bytes;
+}
+template <typename T>
+uint64_t stored_bytes(const RequiredVector<T>& list) {
+  return stored_bytes(static_cast<const std::vector<T>&>(list));
+}
+template <typename T>
+uint64_t stored_bytes(const std::optional<T>& field) {
+  return field ? stored_bytes(*field) : 0;
+}
+
+// About what the instructions take when they share nothing.
+uint64_t unshared_bytes(const Program& program) {
+  uint64_t bytes = 0;
+  const auto add = [&](const auto&... fields) { ((bytes += stored_bytes(fields)), ...); };
+  for (const Chain& chain : program.chains) {
+    for (const Node& node : chain) {
+      bytes += 2 * kTableBytes;
+      std::visit([&](const auto& n) { n.with_fields(add); }, node);
+    }
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Result<PteInfo> inspect_pte(const std::string& path, const LoadOptions& options) {
@@ -100,7 +141,8 @@ Result<PteInfo> inspect_pte(const std::string& path, const LoadOptions& options)
   info.kernels = distinct_kernels(info.program);
   info.payload_bytes = payload.bytes.size();
   info.payload_bytes_shared = encode_payload(info.program).size();
-  info.payload_bytes_unshared = encode_payload(info.program, false).size();
+  const uint64_t unshared = unshared_bytes(info.program);
+  info.payload_bytes_unshared = unshared > kMaxUnshared ? unshared : encode_payload(info.program, false).size();
   return info;
 }
 

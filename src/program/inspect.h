@@ -62,10 +62,11 @@ struct PteInfo {
   std::vector<BranchInfo> branches;
   std::map<std::string, size_t> instructions;  // how often each occurs, over all chains
   std::vector<KernelInfo> kernels;
-  uint64_t payload_bytes = 0;           // of the delegate, as stored
-  uint64_t payload_bytes_shared = 0;    // re-encoded with equal strings, vectors and tables stored once
-  uint64_t payload_bytes_unshared = 0;  // re-encoded with everything stored where it is used
-  Program program;                      // slots, chains, constant methods
+  uint64_t payload_bytes = 0;         // of the delegate, as stored
+  uint64_t payload_bytes_shared = 0;  // re-encoded with equal strings, vectors and tables stored once
+  // Re-encoded with everything stored where it is used; where that would be hundreds of megabytes, about so much.
+  uint64_t payload_bytes_unshared = 0;
+  Program program;  // slots, chains, constant methods
 };
 
 Result<PteInfo> inspect_pte(const std::string& path, const LoadOptions& options = {});

@@ -11,7 +11,8 @@
 
 namespace tessera::program {
 
-// Equal kernel instructions - all but their slots and names of slots - counted once.
+// Kernel instructions of one name with the same texts, template arguments, grid and threadgroup, counted once: slots,
+// their names and the outputs' shapes may differ.
 struct KernelInfo {
   std::string name;
   std::string arguments;          // "N=4096, K=1024, dtype=bf16"

@@ -9,7 +9,7 @@
 namespace tessera::program {
 namespace {
 
-// Of all tensors that constant methods return, which are copied.
+// Of all tensors and texts that constant methods return, which are copied.
 constexpr uint64_t kMaxConstantBytes = uint64_t{64} << 20;
 
 bool has_mlx_delegate(const pte::ExecutionPlan& plan) {
@@ -144,19 +144,27 @@ Status check_value(const PteFile& file, const pte::ExecutionPlan& plan, const pt
   return {};
 }
 
+Status charge(uint64_t size, uint64_t& budget) {
+  if (size > budget) return invalid_format("constant methods return more than {} bytes", kMaxConstantBytes);
+  budget -= size;
+  return {};
+}
+
 Result<ConstantValue> read_constant(const PteFile& file, const pte::EValue& value, uint64_t& budget) {
   if (const auto* v = std::get_if<pte::Int>(&value.val)) return ConstantValue(v->int_val);
   if (const auto* v = std::get_if<pte::Bool>(&value.val)) return ConstantValue(v->bool_val);
   if (const auto* v = std::get_if<pte::Double>(&value.val)) return ConstantValue(v->double_val);
-  if (const auto* v = std::get_if<pte::Text>(&value.val)) return ConstantValue(v->string_val.str());
+  if (const auto* v = std::get_if<pte::Text>(&value.val)) {  // any number of outputs may name one text
+    TRY(charge(v->string_val.view().size(), budget));
+    return ConstantValue(v->string_val.str());
+  }
   const auto* tensor = std::get_if<pte::Tensor>(&value.val);
   if (tensor == nullptr) {
     return not_implemented("a value of kind {}; supported: Int, Bool, Double, String, Tensor", value.val.index());
   }
   const uint64_t size = TRY(check_shape(*tensor));
   if (tensor->data_buffer_idx == 0 || tensor->allocation_info) return invalid_format("a tensor without constant data");
-  if (size > budget) return invalid_format("constant methods return more than {} bytes", kMaxConstantBytes);
-  budget -= size;
+  TRY(charge(size, budget));
   const auto bytes = TRY(constant_bytes(file, *tensor, size));
   return ConstantValue(ConstantTensor{static_cast<DType>(tensor->scalar_type),
                                       {tensor->sizes.begin(), tensor->sizes.end()},

@@ -13,8 +13,6 @@
 
 namespace tessera::program {
 
-inline constexpr std::string_view kMlxBackend = "MLXBackend";
-
 // The plan called `method`; when empty "forward", or else the only one with an MLX delegate.
 Result<const pte::ExecutionPlan*> choose_plan(const PteFile& file, const std::string& method);
 

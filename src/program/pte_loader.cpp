@@ -1,7 +1,8 @@
 #include "program/pte_loader.h"
 
-#include <algorithm>
 #include <filesystem>
+#include <map>
+#include <optional>
 
 #include "base/mapped_file.h"
 #include "program/container.h"
@@ -58,6 +59,16 @@ Status add_ptd(const std::string& path, DataMap& out) {
   return {};
 }
 
+// What each constant is called: of several names for a slot the last counts.
+std::map<uint32_t, std::string_view> constant_names(const Program& program) {
+  std::map<uint32_t, std::string_view> names;
+  for (const NamedSlot& named : program.named_slots) {
+    if (named.slot.type == SlotType::kTensor && named.slot.idx < program.n_constants)
+      names[named.slot.idx] = named.name;
+  }
+  return names;
+}
+
 // What the program needs of all the data there is: its constants and Tessera's own blobs.
 Status choose_data(const DataMap& ptd, const DataMap& inside, const std::string& name, Program& program) {
   DataMap external;
@@ -66,10 +77,9 @@ Status choose_data(const DataMap& ptd, const DataMap& inside, const std::string&
     if (!opened) return opened.error().in(kExternalKey);
     external = *std::move(opened);
   }
-  for (const NamedSlot& named : program.named_slots) {
-    if (named.slot.type != SlotType::kTensor || named.slot.idx >= program.n_constants) continue;
+  for (const auto& [id, constant] : constant_names(program)) {
     for (const DataMap* map : {&ptd, &inside, &static_cast<const DataMap&>(external)}) {
-      const auto it = map->find(named.name);
+      const auto it = map->find(constant);
       if (it != map->end()) program.data.insert(*it);  // the first map that has it wins
     }
   }
@@ -79,24 +89,22 @@ Status choose_data(const DataMap& ptd, const DataMap& inside, const std::string&
   return {};
 }
 
-// The first constant without data.
-const NamedSlot* missing_constant(const Program& program) {
-  const auto found = std::find_if(program.named_slots.begin(), program.named_slots.end(), [&](const NamedSlot& named) {
-    return named.slot.type == SlotType::kTensor && named.slot.idx < program.n_constants &&
-           !program.find_data(named.name);
-  });
-  return found == program.named_slots.end() ? nullptr : &*found;
+// The name of the first constant without data.
+std::optional<std::string_view> missing_constant(const Program& program) {
+  for (const auto& [id, constant] : constant_names(program))
+    if (!program.find_data(constant)) return constant;
+  return std::nullopt;
 }
 
 // A program that was written without its weights finds them in the .ptd of its own name, if that is beside it.
 Status add_neighbour(const std::string& path, const DataMap& inside, Program& program) {
-  const NamedSlot* missing = missing_constant(program);
-  if (missing == nullptr) return {};
+  const auto missing = missing_constant(program);
+  if (!missing) return {};
   const std::string neighbour = std::filesystem::path(path).replace_extension(".ptd").string();
   std::error_code error;
   if (!std::filesystem::exists(neighbour, error)) {
-    return make_error(ErrorCode::kNotFound, "constant \"{}\" has no data in the program, and {} is not there",
-                      missing->name, neighbour);
+    return make_error(ErrorCode::kNotFound, "constant \"{}\" has no data in the program, and {} is not there", *missing,
+                      neighbour);
   }
   DataMap ptd;
   TRY(add_ptd(neighbour, ptd));

@@ -163,12 +163,21 @@ TEST(Pte, StreamsMappedWeightsAndReportsProgress) {
   expect_equal(program, *back);
 }
 
+TEST(Pte, OfTwoNamesOfAConstantTheLastNeedsData) {
+  const TempDir dir;
+  Program program = sample_program();
+  program.named_slots.insert(program.named_slots.begin(), {"old name of weight", {0, SlotType::kTensor}});
+  ASSERT_TRUE(write_pte(program, dir.file("p.pte")));
+  const auto back = load_pte(dir.file("p.pte"));
+  ASSERT_TRUE(back) << back.error().message;
+  expect_equal(program, *back);
+}
+
 // --- Older and other writers. ---
 
 // `file` with its tables changed; segments keep their bytes.
 std::vector<std::byte> rebuilt(const std::vector<std::byte>& bytes, const PteFile& file, bool with_header = true) {
-  ContainerHeader header;
-  auto out = encode_container(file.table, kSegmentAlignment, header);
+  auto out = encode_container(file.table, kSegmentAlignment);
   if (!with_header) return wire::encode(file.table, {.share = false, .identifier = "ET12"});
   const auto base = static_cast<ptrdiff_t>(file.header.segment_base);
   out.insert(out.end(), bytes.begin() + base, bytes.end());
@@ -249,6 +258,11 @@ TEST(StringSharing, EqualSourcesAreWrittenOnce) {
   EXPECT_EQ(count(payload, source), 1u);
   EXPECT_EQ(count(payload, "#include <metal_stdlib>"), 1u);
   EXPECT_EQ(count(encode_payload(with_kernels(std::vector<std::string>(5, source)), false), source), 10u);
+}
+
+TEST(StringSharing, AnyNumberOfEqualKernelsLoads) {
+  const auto program = with_kernels(std::vector<std::string>(400, "kernel body"));
+  expect_equal(program, load_or_fail(written(program)));
 }
 
 TEST(StringSharing, PrefixesAreNotShared) {
@@ -388,6 +402,18 @@ TEST(Inspect, TellsWhatIsInside) {
   ASSERT_FALSE(info->branches.empty());
   const BranchInfo& branch = info->branches[0];
   EXPECT_EQ(info->chains[branch.then_chain].role, fmt::format("then of {}.{}", branch.chain, branch.instruction));
+}
+
+// 2200 references to one text of 1 MB: without sharing more than a flatbuffer can be.
+TEST(Inspect, DoesNotUnfoldWhatIsHuge) {
+  Program program = with_kernels({std::string(1 << 20, 'k')});
+  for (const size_t chain : {1, 2}) program.chains[chain].resize(1100, program.chains[chain][0]);
+  const TempDir dir;
+  ASSERT_TRUE(write_pte(program, dir.file("p.pte")));
+  const auto info = inspect_pte(dir.file("p.pte"));
+  ASSERT_TRUE(info) << info.error().message;
+  EXPECT_LT(info->payload_bytes, uint64_t{2} << 20);
+  EXPECT_GT(info->payload_bytes_unshared, uint64_t{2200} << 20);
 }
 
 }  // namespace

@@ -17,7 +17,6 @@ namespace {
 
 constexpr uint64_t kArenaAlignment = 16;             // of planned tensors and of constants inside their segment
 constexpr uint64_t kChunkBytes = uint64_t{8} << 20;  // resident at once while a mapped file streams through
-constexpr std::string_view kBackendId = "MLXBackend";
 
 // The raw half of a container: blobs to write, and where they will lie.
 class SegmentList {
@@ -151,7 +150,7 @@ Result<pte::ExecutionPlan> method_plan(const Program& program, uint32_t payload_
   }
   if (*arena > 0) plan.non_const_buffer_sizes.push_back(static_cast<int64_t>(*arena));
   plan.chains[0].instructions.push_back({std::move(call)});
-  pte::BackendDelegate delegate{.id = String(std::string(kBackendId)),
+  pte::BackendDelegate delegate{.id = String(std::string(kMlxBackend)),
                                 .processed = {pte::kSegment, payload_segment},
                                 .compile_specs = std::vector<pte::CompileSpec>()};
   plan.delegates.push_back(std::move(delegate));
@@ -265,9 +264,7 @@ Status write_pte(const Program& program, const std::string& path, const WriteOpt
   table.constant_segment = pte::SubsegmentOffsets{constant_segment, constants.offsets};
   table.named_data = add_named_data(program, path, options, segments);
   table.segments = segments.table();
-
-  ContainerHeader header;
-  return write_file(path, encode_container(table, options.segment_alignment, header), segments, options);
+  return write_file(path, encode_container(table, options.segment_alignment), segments, options);
 }
 
 Status write_ptd(const Program& program, const std::string& path, const WriteOptions& options) {
@@ -286,8 +283,7 @@ Status write_ptd(const Program& program, const std::string& path, const WriteOpt
     table.named_data.push_back({String(key), segment, layout});
   }
   table.segments.assign(segments.table().begin(), segments.table().end());
-  ContainerHeader header;
-  return write_file(path, encode_container(table, options.segment_alignment, header), segments, options);
+  return write_file(path, encode_container(table, options.segment_alignment), segments, options);
 }
 
 }  // namespace tessera::program

@@ -11,6 +11,8 @@
 namespace tessera::program {
 
 inline constexpr size_t kMaxRank = 16;
+// Of a slot's name. A file may refer to one text a million times, and each slot keeps a copy.
+inline constexpr size_t kMaxNameBytes = 4096;
 
 // Bytes of a row-major tensor; nothing when the dtype is unknown, a size is negative or the product overflows.
 template <typename Size>

@@ -71,6 +71,8 @@ Status check_maps(const Program& program) {
                           program.n_mutable);
   }
   for (const NamedSlot& named : program.named_slots) {
+    if (named.name.size() > kMaxNameBytes)
+      return invalid_format("a slot's name has {} bytes, at most {} are allowed", named.name.size(), kMaxNameBytes);
     TRY(check_slot(program, named.slot, fmt::format("named slot \"{}\"", named.name)));
   }
   return {};

@@ -67,6 +67,7 @@ TEST(Verify, MapsAndNames) {
        },
        "has a value slot"},
       {"named slot", [](Program& p) { p.named_slots[5].slot.idx = 100; }, "named slot \"state\""},
+      {"long name", [](Program& p) { p.named_slots[5].name.assign(4097, 'x'); }, "name has 4097 bytes, at most 4096"},
       {"inputs described", [](Program& p) { p.inputs.clear(); }, "0 inputs are described"},
       {"impossible output", [](Program& p) { p.outputs[0].sizes = {-3}; }, "impossible"},
       {"input dtype", [](Program& p) { p.inputs[0].dtype = DType::kF16; }, "f16 to the host but f32 to the graph"},

@@ -8,8 +8,11 @@ namespace {
 // The limit of the verifier ExecuTorch runs. (Its depth limit needs no counterpart: our table types do not recurse.)
 constexpr uint64_t kMaxTables = 1'000'000;
 // Tables and vectors may be shared, so a small file could unfold into terabytes. Each byte may be visited this many
-// times on average; writers share strings only, which cost nothing here.
+// times on average.
 constexpr uint64_t kMaxVisits = 16;
+// Our writer shares all it can: a chain of equal kernels takes 4 bytes for each and unfolds to 600. As many as
+// kMaxTables allows come to 50 MB, so this much is always granted.
+constexpr uint64_t kMinUnfoldedBytes = uint64_t{64} << 20;
 constexpr uint64_t kMaxBuffer = uint64_t{1} << 31;  // offsets are signed 32 bit where they point backwards
 
 }  // namespace
@@ -19,7 +22,7 @@ Reader::Reader(std::span<const std::byte> buffer, uint64_t file_offset, uint64_t
       file_offset_(file_offset),
       max_elements_(max_elements),
       tables_left_(kMaxTables),
-      bytes_left_(buffer_.size() * kMaxVisits) {}
+      bytes_left_(std::max<uint64_t>(buffer_.size() * kMaxVisits, kMinUnfoldedBytes)) {}
 
 Status Reader::require(size_t pos, size_t size, size_t alignment, const char* what) const {
   if (pos % alignment != 0) return error(pos, "{} must be aligned to {} bytes", what, alignment);
@@ -30,7 +33,9 @@ Status Reader::require(size_t pos, size_t size, size_t alignment, const char* wh
 }
 
 Status Reader::charge(size_t pos, size_t bytes) {
-  if (bytes > bytes_left_) return error(pos, "tables and vectors are shared too often ({} visits a byte)", kMaxVisits);
+  if (bytes > bytes_left_)
+    return error(pos, "tables and vectors are shared too often: they unfold to more than {} bytes",
+                 std::max<uint64_t>(buffer_.size() * kMaxVisits, kMinUnfoldedBytes));
   bytes_left_ -= bytes;
   return {};
 }

@@ -163,6 +163,13 @@ TEST(Wire, VidFlagWithoutVidIsRefused) {
   EXPECT_TRUE(contains(Twin<IntOrVid>::from_wire(table, out), "vid is missing"));
 }
 
+TEST(Wire, NamesHaveALimit) {
+  NamedSlot out;
+  EXPECT_EQ(Twin<NamedSlot>::from_wire({String(std::string(4096, 'n')), {}}, out), "");
+  EXPECT_EQ(out.name.size(), 4096u);
+  EXPECT_TRUE(contains(Twin<NamedSlot>::from_wire({String(std::string(4097, 'n')), {}}, out), "more than 4096 bytes"));
+}
+
 TEST(Wire, MissingRequiredFieldsAreNamed) {
   const LooseTake take{Tid{1}, std::nullopt, LooseOperand(), 0};
   const auto message = error_of(encode(LooseInstruction{Take::kTag, take}));
