@@ -17,7 +17,6 @@
 namespace tessera::cli {
 namespace {
 
-constexpr std::string_view kTokenizerKey = "tessera.tokenizer";
 // Where a GGUF is run directly the chunk is ours to choose: large enough to amortise unpacking the weights, small
 // enough that activations stay in cache and memory. A GPU's tensor cores need more tokens to be busy.
 constexpr int64_t kDirectChunk = 512, kDirectChunkOfGpu = 2048;
@@ -36,16 +35,19 @@ std::shared_ptr<const text::Vocabulary> vocabulary_of(const std::shared_ptr<cons
   return std::make_shared<const text::Vocabulary>(std::move(vocabulary));
 }
 
+std::unique_ptr<const text::Tokenizer> tokenizer_of_json(const std::string& file) {
+  return need(
+      text::Tokenizer::create(std::make_shared<const text::Vocabulary>(need(compile::vocabulary_from_json(file)))));
+}
+
 // `file`: a tokenizer.json that is used instead of the program's own tokenizer; or empty.
 std::unique_ptr<const text::Tokenizer> tokenizer_of(const program::Program& program, const std::string& path,
-                                                    const std::string& file = {}) {
-  if (!file.empty())
-    return need(
-        text::Tokenizer::create(std::make_shared<const text::Vocabulary>(need(compile::vocabulary_from_json(file)))));
-  const program::Data* data = program.find_data(kTokenizerKey);
+                                                    const std::string& file) {
+  if (!file.empty()) return tokenizer_of_json(file);
+  const program::Data* data = program.find_data(text::kTokenizerKey);
   if (!data)
     throw Failure{fmt::format("{}: the program carries no tokenizer (named data {}); give one with --tokenizer", path,
-                              kTokenizerKey)};
+                              text::kTokenizerKey)};
   auto vocabulary = need(text::decode(data->bytes));
   vocabulary.storage = data->owner;
   return need(text::Tokenizer::create(std::make_shared<const text::Vocabulary>(std::move(vocabulary))));
@@ -72,10 +74,10 @@ program::Program compile_gguf(const ModelFlags& flags) {
 void ModelFlags::add_to(CLI::App& command, const char* context_help) {
   command.add_option("MODEL", path, "A .gguf or .pte file")->required();
   command.add_option("--device", device, "Where to run: cpu, cuda or cuda:N")->capture_default_str();
-  command.add_option("--threads", threads, "CPU threads; 0: one per processor")->check(CLI::NonNegativeNumber);
-  command.add_option("--context", context, context_help)->check(CLI::NonNegativeNumber);
+  command.add_option("--threads", threads, "CPU threads; 0: one per processor")->check(thread_counts());
+  command.add_option("--context", context, context_help)->check(token_counts(0));
   command.add_option("--chunk", chunk, "Tokens of one prefill step; 0: 512 for a GGUF, 2048 on a GPU, a program's own")
-      ->check(CLI::NonNegativeNumber);
+      ->check(token_counts(0));
   command.add_option("--dtype", dtype, "Activations of a GGUF: f32 (default), bf16, f16; a .pte has its own");
   command.add_option("--kv-dtype", kv_dtype,
                      "Caches of a GGUF: f32, bf16, f16; default as --dtype if given, else f16, f32 with --exact");
@@ -98,10 +100,11 @@ Result<FileKind> kind_of(const std::string& path) {
   return invalid_format("{}: neither a GGUF file (magic 'GGUF') nor an ExecuTorch program ('ET12' at offset 4)", path);
 }
 
-std::unique_ptr<const text::Tokenizer> load_tokenizer(const std::string& path) {
-  if (need(kind_of(path)) == FileKind::kGguf)
-    return need(text::Tokenizer::create(vocabulary_of(need(gguf::File::open(path)))));
-  return tokenizer_of(need(program::load_pte(path)), path);
+std::unique_ptr<const text::Tokenizer> load_tokenizer(const std::string& path, const std::string& file) {
+  const FileKind kind = need(kind_of(path));
+  if (!file.empty()) return tokenizer_of_json(file);
+  if (kind == FileKind::kGguf) return need(text::Tokenizer::create(vocabulary_of(need(gguf::File::open(path)))));
+  return tokenizer_of(need(program::load_pte(path)), path, {});
 }
 
 program::Program load_program(const ModelFlags& flags) {
@@ -112,18 +115,15 @@ program::Program load_program(const ModelFlags& flags) {
   return need(program::load_pte(flags.path, {.method = {}, .ptd_paths = flags.ptd}));
 }
 
-LoadedModel load_model(const ModelFlags& flags, bool all_logits) {
+LoadedModel load_model(const ModelFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   auto opening = open_device(flags.device);
   LoadedModel out;
   program::Program program = load_program(flags);
   out.tokenizer = tokenizer_of(program, flags.path, flags.tokenizer);
   out.chat_template = need(text::ChatTemplate::recognise(out.tokenizer->vocabulary().chat_template));
-  const runtime::ModelOptions options{.n_threads = flags.threads,
-                                      .exact = flags.exact,
-                                      .all_logits = all_logits,
-                                      .max_chunk = flags.chunk,
-                                      .disabled_fusions = {}};
+  const runtime::ModelOptions options{
+      .n_threads = flags.threads, .exact = flags.exact, .max_chunk = flags.chunk, .disabled_fusions = {}};
   out.model = need(runtime::Model::create(std::move(program), options));
   if (const auto gpu = opening.get()) out.device = need(runtime::DeviceModel::create(out.model, gpu));
   out.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -140,7 +140,8 @@ LoadedModel load_for_logits(const ModelFlags& flags, bool& all) {
                                 .max_chunk = flags.chunk,
                                 .disabled_fusions = {}};
   LoadedModel out;
-  if (program.find_data(kTokenizerKey)) out.tokenizer = tokenizer_of(program, flags.path);
+  if (!flags.tokenizer.empty() || program.find_data(text::kTokenizerKey))
+    out.tokenizer = tokenizer_of(program, flags.path, flags.tokenizer);
   auto model = runtime::Model::create(program, options);
   if (!model && model.error().code == ErrorCode::kNotImplemented) {
     all = options.all_logits = false;

@@ -10,8 +10,7 @@
 namespace tessera::compile {
 namespace {
 
-// Names of Tessera's own named data; hints have theirs in program/hints.h.
-constexpr std::string_view kTokenizerKey = "tessera.tokenizer";
+// Tessera's own named data, beside the tokenizer (text/vocabulary.h) and hints (program/hints.h).
 constexpr std::string_view kModelKey = "tessera.model";
 
 Result<LowerOptions> lower_options(const CompileOptions& options, const models::Model& model) {
@@ -30,7 +29,7 @@ Result<LowerOptions> lower_options(const CompileOptions& options, const models::
 }
 
 Status check_dtype(DType dtype) {
-  if (dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16) return {};
+  if (is_activation_dtype(dtype)) return {};
   return invalid_argument("activations and caches are f32, bf16 or f16, not {}", tessera::name_of(dtype));
 }
 
@@ -53,9 +52,9 @@ program::Data text_data(std::string_view text) {
 }
 
 // Everything a token loop needs, from the file's tokenizer.
-Status add_tokenizer(program::Program& program, const gguf::Metadata& metadata) {
-  const text::Vocabulary vocabulary = TRY(vocabulary_from_metadata(metadata));
-  program.data.emplace(kTokenizerKey, program::Data::own(text::encode(vocabulary)));
+Status add_tokenizer(program::Program& program, const models::ModelSource& source) {
+  const text::Vocabulary vocabulary = TRY(vocabulary_from_metadata(source.metadata(), source.path()));
+  program.data.emplace(text::kTokenizerKey, program::Data::own(text::encode(vocabulary)));
   if (vocabulary.bos >= 0) program.constant_methods["get_bos_id"] = {int64_t{vocabulary.bos}};
   auto& eos_ids = program.constant_methods["get_eos_ids"];
   for (int32_t id : vocabulary.stop_ids) eos_ids.emplace_back(int64_t{id});
@@ -82,7 +81,7 @@ Result<program::Program> compile_model(const models::ModelSource& source, const 
   add_constant_methods(program, model, lowered);
   program.data.emplace(kModelKey, text_data(fmt::format("architecture={}\nname={}\n", model.architecture, model.name)));
   if (source.metadata().contains("tokenizer.ggml.model"))
-    TRY(add_tokenizer(program, source.metadata()));
+    TRY(add_tokenizer(program, source));
   else
     model.warnings.push_back("the model has no tokenizer: the program takes and gives token ids only");
   if (warnings) warnings->insert(warnings->end(), model.warnings.begin(), model.warnings.end());

@@ -2,9 +2,9 @@
 
 #include <fmt/ranges.h>
 
-#include "base/float16.h"
 #include "compile/metal_kernel.h"
 #include "kernels/metal/source.h"
+#include "quant/param_array.h"
 #include "quant/tq4.h"
 
 namespace tessera::compile {
@@ -17,18 +17,6 @@ using program::Tid;
 
 constexpr int64_t kSimdWidth = 32;
 constexpr int32_t kSlotAxis = 2;
-
-program::Data numbers(DType dtype, std::span<const float> values) {
-  std::vector<std::byte> bytes(values.size() * size_of(dtype));
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t half = dtype == DType::kF16 ? to_f16(values[i]).bits : to_bf16(values[i]).bits;
-    if (dtype == DType::kF32)
-      std::memcpy(bytes.data() + 4 * i, &values[i], sizeof(float));
-    else
-      std::memcpy(bytes.data() + 2 * i, &half, sizeof(half));
-  }
-  return program::Data::own(std::move(bytes));
-}
 
 KernelText text_of(std::string_view name, TqOp op) {
   return {name, kernels::metal::tq_header_text(), kernels::metal::tq_body_text(op)};
@@ -63,7 +51,8 @@ CompressedCache add_compressed_cache(ProgramBuilder& builder, const std::string&
                                      int64_t slots, int64_t head_dim, DType dtype) {
   const auto codebook = quant::tq4_codebook(head_dim);
   const auto constant = [&](const char* what, DType type, const Shape& shape, std::span<const float> values) {
-    return builder.constant(fmt::format("tq4.{}.{}", what, head_dim), type, shape, numbers(type, values));
+    return builder.constant(fmt::format("tq4.{}.{}", what, head_dim), type, shape,
+                            program::Data::own(quant::to_params(values, type).bytes));
   };
   const auto buffer = [&](const char* what, DType type, int64_t width) {
     return builder.mutable_buffer(name + what, type, {1, n_kv_heads, slots, width});

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/file_writer.h"
+#include "compile/output_files.h"
 #include "compile/vocabulary_from_gguf.h"
 #include "gguf/file.h"
 #include "program/pte_writer.h"
@@ -25,13 +26,6 @@ Status write_text(std::string_view text, const std::string& path) {
   return out.commit();
 }
 
-Status write_program(const program::Program& program, const ExportPaths& paths, program::WriteOptions options) {
-  if (paths.ptd.empty()) return program::write_pte(program, paths.pte, options);
-  TRY(program::write_ptd(program, paths.ptd, options));
-  options.weights = Weights::kPtd;
-  return program::write_pte(program, paths.pte, options);
-}
-
 // A folder that is asked for by its tokenizer is made.
 Status make_folder(const ExportPaths& paths) {
   if (paths.tokenizer.empty()) return {};
@@ -44,14 +38,36 @@ Status make_folder(const ExportPaths& paths) {
 
 // The tokenizer first: what is wrong with it shows before gigabytes are written.
 Status write_files(const program::Program& program, std::string_view tokenizer, const ExportPaths& paths,
-                   const program::WriteOptions& options) {
-  if (!paths.tokenizer.empty()) TRY(write_text(tokenizer, paths.tokenizer));
-  const Status status = write_program(program, paths, options);
-  if (!status) {
-    std::error_code ignored;
-    for (const std::string& path : {paths.tokenizer, paths.ptd}) fs::remove(path, ignored);
+                   program::WriteOptions options) {
+  OutputFiles out;
+  const std::string pte = TRY(out.add(paths.pte));
+  if (!paths.tokenizer.empty()) {
+    const std::string path = TRY(out.add(paths.tokenizer));
+    TRY(write_text(tokenizer, path));
   }
-  return status;
+  if (!paths.ptd.empty()) {
+    const std::string path = TRY(out.add(paths.ptd));
+    TRY(program::write_ptd(program, path, options));
+    options.weights = Weights::kPtd;
+  }
+  TRY(program::write_pte(program, pte, options));
+  return out.commit();
+}
+
+Status refuse_own_sources(const ExportPaths& paths, const std::vector<std::string>& sources) {
+  for (const std::string& path : {paths.pte, paths.ptd, paths.tokenizer}) TRY(refuse_own_source(path, sources));
+  return {};
+}
+
+// What is read of a checkpoint folder. Programs exported into it are not.
+std::vector<std::string> checkpoint_files(const std::string& folder) {
+  std::vector<std::string> out;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const fs::path extension = it->path().extension();
+    if (extension == ".safetensors" || extension == ".json") out.push_back(it->path().string());
+  }
+  return out;
 }
 
 }  // namespace
@@ -71,6 +87,7 @@ Result<ExportPaths> export_paths(const std::string& out, const ExportOptions& op
 Status export_gguf(const std::string& gguf_path, const ExportPaths& paths, const ExportOptions& options,
                    const Progress& progress, std::vector<std::string>* warnings) {
   const auto file = TRY(gguf::File::open(gguf_path));
+  TRY(refuse_own_sources(paths, source_files(*file)));
   const program::Program program = TRY(compile_gguf(file, options.compile, warnings));
   const std::string tokenizer = paths.tokenizer.empty() ? std::string() : TRY(tokenizer_json(*file));
   TRY(make_folder(paths));
@@ -84,14 +101,15 @@ Status export_checkpoint(const std::string& folder, const ExportPaths& paths, co
                          const Progress& progress, std::vector<std::string>* warnings) {
   if (options.external) return invalid_argument("{}: only the weights of a GGUF file can stay where they are", folder);
   const auto source = TRY(models::HfSource::open(folder, options.checkpoint));
-  const program::Program program = TRY(compile_model(*source, options.compile, warnings));
-  TRY(make_folder(paths));
   ExportPaths out = paths;
-  std::string_view tokenizer;
-  std::shared_ptr<const MappedFile> file;
   const std::string tokenizer_path = (fs::path(folder) / "tokenizer.json").string();
   std::error_code ignored;
   if (!source->has_tokenizer() || fs::equivalent(tokenizer_path, out.tokenizer, ignored)) out.tokenizer.clear();
+  TRY(refuse_own_sources(out, checkpoint_files(folder)));
+  const program::Program program = TRY(compile_model(*source, options.compile, warnings));
+  TRY(make_folder(paths));
+  std::string_view tokenizer;
+  std::shared_ptr<const MappedFile> file;
   if (!out.tokenizer.empty()) {
     file = TRY(MappedFile::open(tokenizer_path));
     tokenizer = {reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()};

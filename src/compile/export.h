@@ -31,7 +31,8 @@ struct ExportPaths {
 // tokenizer.json, which ExecuTorch's runner needs.
 Result<ExportPaths> export_paths(const std::string& out, const ExportOptions& options);
 
-// Makes the folder. Each file appears when it is whole; after an error none is there.
+// Makes the folder. The files appear together, when all are whole; after an error none does, and what an earlier export
+// wrote is still there. Errors: kInvalidArgument where a file to write is one that is read.
 Status export_gguf(const std::string& gguf_path, const ExportPaths& paths, const ExportOptions& options,
                    const Progress& progress = nullptr, std::vector<std::string>* warnings = nullptr);
 // `folder` holds config.json, safetensors and maybe tokenizer.json, which is copied.

@@ -121,7 +121,39 @@ TEST_F(Export, AnErrorLeavesNoFile) {
   EXPECT_FALSE(std::filesystem::exists(paths.ptd));
   EXPECT_FALSE(std::filesystem::exists(paths.tokenizer));
   std::filesystem::remove(path);
-  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_TRUE(std::filesystem::is_empty(dir_.path()));
+}
+
+TEST_F(Export, AnErrorLeavesEarlierFilesAlone) {
+  const ExportPaths paths{
+      .pte = dir_.file("model.pte"), .ptd = dir_.file("model.ptd"), .tokenizer = dir_.file("tokenizer.json")};
+  ASSERT_TRUE(export_gguf(gguf_, paths, {.ptd = true}));
+  const auto ptd = testing::read_file(paths.ptd), tokenizer = testing::read_file(paths.tokenizer);
+  // Something in the way of the program's own name, found at once, and of the one it is written under, found last.
+  std::filesystem::create_directories(paths.pte + ".part/in the way");
+  EXPECT_FALSE(export_gguf(gguf_, paths, {.ptd = true}));
+  EXPECT_TRUE(program::load_pte(paths.pte));
+  std::filesystem::remove(paths.pte);
+  std::filesystem::rename(paths.pte + ".part", paths.pte);
+  EXPECT_FALSE(export_gguf(gguf_, paths, {.ptd = true}));
+  EXPECT_EQ(testing::read_file(paths.ptd), ptd);
+  EXPECT_EQ(testing::read_file(paths.tokenizer), tokenizer);
+}
+
+TEST_F(Export, NoFileReplacesTheSource) {
+  const std::string source = dir_.file("m.gguf"), other = dir_.file("x");
+  std::filesystem::copy_file(gguf_, source);
+  std::filesystem::create_hard_link(source, dir_.file("link"));
+  for (const ExportPaths& paths : {ExportPaths{.pte = source, .ptd = {}, .tokenizer = {}},
+                                   ExportPaths{.pte = dir_.file("link"), .ptd = {}, .tokenizer = {}},
+                                   ExportPaths{.pte = other, .ptd = source, .tokenizer = {}},
+                                   ExportPaths{.pte = other, .ptd = {}, .tokenizer = source}}) {
+    const Status status = export_gguf(source, paths, {.ptd = !paths.ptd.empty()});
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().message.find("its own source"), std::string::npos) << status.error().message;
+  }
+  EXPECT_EQ(testing::read_file(source), testing::read_file(gguf_));
+  EXPECT_FALSE(std::filesystem::exists(other));
 }
 
 }  // namespace

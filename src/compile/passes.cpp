@@ -8,10 +8,14 @@ namespace tessera::compile {
 namespace {
 
 constexpr Pass kPasses[] = {
-    {"keep_last_token", "compute the head for the last token alone", graph::keep_last_token, true},
-    {"fold_scales", "merge chained scales, drop those by one", graph::fold_scales},
-    {"common_subexpressions", "compute equal things once", graph::common_subexpressions},
-    {"dead_code", "remove nodes, weights and caches that nothing reads", graph::dead_code},
+    // Compute the head for the last token alone.
+    {"keep_last_token", graph::keep_last_token, true},
+    // Merge chained scales, drop those by one.
+    {"fold_scales", graph::fold_scales},
+    // Compute equal things once.
+    {"common_subexpressions", graph::common_subexpressions},
+    // Remove nodes, weights and caches that nothing reads.
+    {"dead_code", graph::dead_code},
 };
 
 Status check_names(std::span<const std::string> disabled) {

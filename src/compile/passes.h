@@ -15,7 +15,6 @@ namespace tessera::compile {
 
 struct Pass {
   std::string_view name;
-  std::string_view what;  // one line for people
   int (*run)(graph::Graph&);
   bool required = false;  // later stages rely on it: it cannot be switched off
 };

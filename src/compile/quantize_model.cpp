@@ -1,14 +1,15 @@
 #include "compile/quantize_model.h"
 
-#include <filesystem>
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "compile/output_files.h"
 #include "compile/quant_mix.h"
 #include "gguf/file.h"
 #include "gguf/layout.h"
 #include "gguf/tensor_stream.h"
 #include "gguf/writer.h"
+#include "models/model_source.h"
 #include "quant/rows.h"
 
 namespace tessera::compile {
@@ -37,6 +38,9 @@ Result<std::vector<gguf::TensorDeclaration>> declare(const gguf::File& file, con
   for (const auto& tensor : file.tensors()) tensors.push_back({tensor.name, tensor.format, tensor.dims});
   const std::string architecture(TRY(file.metadata().get_string("general.architecture")));
   const auto n_layers = TRY(file.metadata().get_i64(architecture + ".block_count"));
+  if (n_layers < 1 || n_layers > models::kMaxLayers)
+    return invalid_format("{}: {}.block_count: expected 1 to {}, found {}", file.path(), architecture,
+                          models::kMaxLayers, n_layers);
   const auto formats = TRY(assign_formats(mix, n_layers, tensors));
   for (size_t i = 0; i < tensors.size(); ++i) {
     const Format& source = *tensors[i].format;
@@ -98,11 +102,8 @@ class Converter {
 
 Status quantize_model(const std::string& in_path, const std::string& out_path, const QuantizeOptions& options,
                       const Progress& progress) {
-  std::error_code ignored;
-  if (std::filesystem::equivalent(in_path, out_path, ignored)) {
-    return invalid_argument("{}: the result would replace its own source", out_path);
-  }
   const auto file = TRY(gguf::File::open(in_path));
+  TRY(refuse_own_source(out_path, source_files(*file)));
   const auto tensors = TRY(declare(*file, options));
   const uint32_t file_type = TRY(find_quant_mix(options.type)).file_type;
   auto writer = TRY(gguf::Writer::create(out_path, result_metadata(*file, file_type), tensors));

@@ -18,7 +18,7 @@ struct QuantizeOptions {
 
 // Writes `out_path`; a split source becomes one file. Metadata is kept, but for general.file_type,
 // general.quantization_version and the split keys. Errors: kInvalidArgument (a quantized source without
-// allow_requantize, out_path is the source), kNotImplemented (a type that cannot be read or written).
+// allow_requantize, out_path is a file of the source), kNotImplemented (a type that cannot be read or written).
 Status quantize_model(const std::string& in_path, const std::string& out_path, const QuantizeOptions& options,
                       const Progress& progress = nullptr);
 

@@ -6,7 +6,9 @@
 
 #include "compile/synth.h"
 #include "gguf/file.h"
+#include "gguf/split_name.h"
 #include "gguf/tensor_stream.h"
+#include "gguf/writer.h"
 #include "test_util.h"
 
 namespace tessera::compile {
@@ -113,6 +115,44 @@ TEST_F(QuantizeModel, RefusesWhatItCannotDo) {
   const auto onto_itself = quantize_model(source_, source_, {});
   ASSERT_FALSE(onto_itself.has_value());
   EXPECT_NE(onto_itself.error().message.find("its own source"), std::string::npos);
+}
+
+TEST_F(QuantizeModel, RefusesImpossibleNumbersOfLayers) {
+  for (const uint64_t n_layers : {uint64_t{0}, uint64_t{4097}, uint64_t{INT64_MAX}}) {
+    gguf::Metadata metadata;
+    metadata.set("general.architecture", gguf::Value("x"));
+    metadata.set("x.block_count", gguf::Value(n_layers));
+    auto writer = gguf::Writer::create(dir_.file("bad.gguf"), metadata,
+                                       {{"blk.0.ffn_down.weight", quant::find_format("f32"), {32, 1}}});
+    ASSERT_TRUE(writer.has_value()) << writer.error().message;
+    const std::vector<float> values(32, 1.0f);
+    ASSERT_TRUE(writer->write(std::as_bytes(std::span(values))).has_value());
+    ASSERT_TRUE(writer->commit().has_value());
+    const std::string error = error_of(dir_.file("bad.gguf"), {});
+    EXPECT_NE(error.find("x.block_count: expected 1 to 4096"), std::string::npos) << error;
+  }
+}
+
+// A source in three parts: a part is the source as much as the file that names it.
+TEST_F(QuantizeModel, RefusesToReplaceAPart) {
+  const auto part_path = [&](int number) { return gguf::SplitName{dir_.file("m"), number, 3}.path(); };
+  for (int number = 1; number <= 3; ++number) {
+    gguf::Metadata metadata;
+    metadata.set("split.no", gguf::Value(static_cast<uint16_t>(number - 1)));
+    metadata.set("split.count", gguf::Value(uint16_t{3}));
+    metadata.set("split.tensors.count", gguf::Value(int32_t{3}));
+    auto writer = gguf::Writer::create(part_path(number), metadata,
+                                       {{fmt::format("t{}", number), quant::find_format("f32"), {4}}});
+    ASSERT_TRUE(writer.has_value()) << writer.error().message;
+    const std::vector<float> values(4, 1.0f);
+    ASSERT_TRUE(writer->write(std::as_bytes(std::span(values))).has_value());
+    ASSERT_TRUE(writer->commit().has_value());
+  }
+  for (int number = 1; number <= 3; ++number) {
+    const auto status = quantize_model(part_path(1), part_path(number), {});
+    ASSERT_FALSE(status.has_value());
+    EXPECT_NE(status.error().message.find("its own source"), std::string::npos) << status.error().message;
+  }
 }
 
 TEST_F(QuantizeModel, ReportsProgressToTheEnd) {

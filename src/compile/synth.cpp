@@ -10,6 +10,7 @@
 #include "compile/synth_vocabulary.h"
 #include "compile/synth_weights.h"
 #include "gguf/writer.h"
+#include "models/rope_factors.h"
 
 namespace tessera::compile {
 namespace {
@@ -130,13 +131,6 @@ WeightDistribution distribution_of(const SynthTensor& tensor) {
   return {};
 }
 
-// Proportional RoPE: of the pairs (i, i + head_dim / 2) the first quarter rotates, the others are as good as still.
-std::vector<float> rope_factors(int64_t n_pairs) {
-  std::vector<float> factors(static_cast<size_t>(n_pairs), 1e30f);
-  std::fill_n(factors.begin(), n_pairs / 4, 1.0f);
-  return factors;
-}
-
 class Generator {
  public:
   Generator(gguf::Writer& writer, const SynthOptions& options, const Progress& progress)
@@ -147,7 +141,7 @@ class Generator {
     int64_t n_values = 1;
     for (const int64_t dim : tensor.declaration.dims) n_values *= dim;
     if (tensor.fill == Fill::kRopeFactors) {
-      const std::vector<float> factors = rope_factors(n_values);
+      const std::vector<float> factors = models::rope_factors(2 * n_values, models::kRotatedShare);
       return put(std::as_bytes(std::span(factors)));
     }
     const uint64_t key = weight_key(seed_, tensor.declaration.name);
@@ -183,7 +177,8 @@ class Generator {
 };
 
 Status check(const SynthShape& s) {
-  constexpr int64_t kMaxSize = int64_t{1} << 24;  // of one dimension: products stay far from 64 bits
+  // Of one dimension: the product of two stays far from 64 bits. The writer checks whole tensors.
+  constexpr int64_t kMaxSize = int64_t{1} << 24;
   const std::pair<std::string_view, int64_t> sizes[] = {{"hidden", s.hidden},
                                                         {"layers", s.layers},
                                                         {"heads", s.heads},

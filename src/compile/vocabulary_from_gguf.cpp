@@ -214,9 +214,7 @@ Status read_sampling(const gguf::Metadata& metadata, Vocabulary& vocabulary) {
   return {};
 }
 
-}  // namespace
-
-Result<Vocabulary> vocabulary_from_metadata(const gguf::Metadata& metadata) {
+Result<Vocabulary> read_vocabulary(const gguf::Metadata& metadata) {
   Vocabulary vocabulary;
   vocabulary.model = TRY(metadata.get_string("tokenizer.ggml.model"));
   if (vocabulary.model != "gemma4" && vocabulary.model != "llama" && vocabulary.model != "gpt2") {
@@ -242,10 +240,17 @@ Result<Vocabulary> vocabulary_from_metadata(const gguf::Metadata& metadata) {
   return vocabulary;
 }
 
+}  // namespace
+
+Result<Vocabulary> vocabulary_from_metadata(const gguf::Metadata& metadata, const std::string& path) {
+  auto vocabulary = read_vocabulary(metadata);
+  if (vocabulary || vocabulary.error().message.starts_with(path)) return vocabulary;  // metadata's own errors do
+  return std::move(vocabulary).error().in(path);
+}
+
 Result<Vocabulary> vocabulary_from_gguf(const gguf::File& file) {
-  auto vocabulary = vocabulary_from_metadata(file.metadata());
-  if (!vocabulary) return std::move(vocabulary).error().in(file.path());
-  vocabulary->storage = file.keepalive();
+  auto vocabulary = TRY(vocabulary_from_metadata(file.metadata(), file.path()));
+  vocabulary.storage = file.keepalive();
   return vocabulary;
 }
 

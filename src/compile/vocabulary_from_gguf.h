@@ -3,6 +3,8 @@
 // that is only one of three.
 #pragma once
 
+#include <string>
+
 #include "base/result.h"
 #include "gguf/file.h"
 #include "gguf/metadata.h"
@@ -13,7 +15,7 @@ namespace tessera::compile {
 // Token texts are views into the file's mapping, which the result's `storage` keeps alive.
 Result<text::Vocabulary> vocabulary_from_gguf(const gguf::File& file);
 
-// The same from metadata alone, which must outlive the result.
-Result<text::Vocabulary> vocabulary_from_metadata(const gguf::Metadata& metadata);
+// The same from metadata alone, which must outlive the result. `path` is the metadata's source, which errors name.
+Result<text::Vocabulary> vocabulary_from_metadata(const gguf::Metadata& metadata, const std::string& path = {});
 
 }  // namespace tessera::compile

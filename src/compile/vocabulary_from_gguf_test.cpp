@@ -117,5 +117,19 @@ TEST(VocabularyFromGguf, RefusesWhatDoesNotFit) {
   EXPECT_EQ(unknown.code, ErrorCode::kNotImplemented);
 }
 
+TEST(VocabularyFromGguf, ErrorsNameTheFileOnce) {
+  const auto error_of = [](const Metadata& metadata) {
+    const auto vocabulary = vocabulary_from_metadata(metadata, "early.gguf");
+    return vocabulary ? std::string("read") : vocabulary.error().message;
+  };
+  for (const char* broken : {"tokenizer.ggml.merges", "tokenizer.ggml.scores", "tokenizer.ggml.tokens"}) {
+    Metadata metadata = early_gemma4();
+    metadata.set(broken, Value::array(std::vector<std::string>{"x"}));
+    const std::string error = error_of(metadata);
+    EXPECT_TRUE(error.starts_with("early.gguf: ")) << error;
+    EXPECT_EQ(error.rfind("early.gguf"), 0u) << error;
+  }
+}
+
 }  // namespace
 }  // namespace tessera::compile

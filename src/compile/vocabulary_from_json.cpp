@@ -8,7 +8,7 @@ namespace tessera::compile {
 Result<text::Vocabulary> vocabulary_from_json(const std::string& path) {
   auto metadata = std::make_shared<gguf::Metadata>(path);
   TRY(models::read_hf_tokenizer(path, *metadata));
-  text::Vocabulary vocabulary = TRY(vocabulary_from_metadata(*metadata));
+  text::Vocabulary vocabulary = TRY(vocabulary_from_metadata(*metadata, path));
   vocabulary.storage = metadata;  // the texts are views into it
   return vocabulary;
 }

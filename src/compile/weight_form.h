@@ -46,7 +46,7 @@ using WeightForm = std::variant<DenseForm, PackedForm, AffineData>;
 Result<WeightForm> choose_form(const graph::Weight& weight, const Shape& shape, const WeightOptions& options,
                                const std::shared_ptr<AffineMaker>& maker);
 
-// One line for each format among `weights`: "Q2_K is unknown to ExecuTorch: 3 tensors, 123 bytes, ...".
+// One line for each format among `weights`: "ExecuTorch has no form for Q2_K: 3 tensors of 123 bytes in all ...".
 std::vector<std::string> describe_unknown(const std::vector<const graph::Weight*>& weights, std::string_view outcome);
 
 }  // namespace tessera::compile

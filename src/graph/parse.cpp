@@ -13,6 +13,7 @@ class Cursor {
   explicit Cursor(std::string_view line) : rest_(line) {}
 
   bool done() const { return rest_.empty(); }
+  std::string_view rest() const { return rest_; }
   bool accept(std::string_view text) {
     if (rest_.substr(0, text.size()) != text) return false;
     rest_.remove_prefix(text.size());
@@ -77,12 +78,9 @@ class Parser {
  public:
   Status statement(std::string_view text) {
     Cursor line(text);
-    if (line.accept("graph ")) return graph_name(line);
-    if (line.accept("input ")) return input(line);
-    if (line.accept("cache ")) return cache(line);
-    if (line.accept("weight ")) return weight(line);
-    if (line.accept("output ")) return output(line);
-    return node(line);
+    TRY(statement(line));
+    if (!line.done()) return invalid_format("unexpected text at the end: '{}'", line.rest());
+    return {};
   }
   Result<Graph> finish() && {
     if (graph_.output.index < 0) return invalid_format("the graph has no output");
@@ -90,6 +88,15 @@ class Parser {
   }
 
  private:
+  Status statement(Cursor& line) {
+    if (line.accept("graph ")) return graph_name(line);
+    if (line.accept("input ")) return input(line);
+    if (line.accept("cache ")) return cache(line);
+    if (line.accept("weight ")) return weight(line);
+    if (line.accept("output ")) return output(line);
+    return node(line);
+  }
+
   Status graph_name(Cursor& line) {
     graph_.name = TRY(line.word());
     return {};
@@ -153,7 +160,6 @@ class Parser {
       node.inputs.push_back(TRY(value(line)));
     }
     while (line.accept(" ")) TRY(attribute(line, node.op));
-    if (!line.done()) return invalid_format("unexpected text after '{}'", name_of(node.op));
     graph_.nodes.push_back(std::move(node));
     return {};
   }

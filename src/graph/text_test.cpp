@@ -62,6 +62,10 @@ TEST(GraphText, AnErrorNamesTheLineAndWhatIsWrong) {
   EXPECT_EQ(error("input x: f32[T]\n%0: f32[T] = scale(x) cap=1"), "line 2: op scale has no attribute 'cap'");
   EXPECT_EQ(error("input x: f32[T]\n%0: f32[T] = scale(x) factor=big"), "line 2: 'big' is not a number");
   EXPECT_EQ(error("weight w: f32[8] Q9_K"), "line 1: unknown format 'Q9_K'");
+  EXPECT_EQ(error("graph g\ninput x: f32[T] again"), "line 2: unexpected text at the end: ' again'");
+  EXPECT_EQ(error("input x: f32[T]\n%0: f32[T] = gelu(x)\noutput %0 garbage"),
+            "line 3: unexpected text at the end: ' garbage'");
+  EXPECT_EQ(error("input x: f32[T]\n%0: f32[T] = gelu(x)!"), "line 2: unexpected text at the end: '!'");
   EXPECT_EQ(error("input x f32[T]"), "line 1: expected ': ' before ' f32[T]'");
 }
 

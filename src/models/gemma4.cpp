@@ -3,16 +3,13 @@
 #include <cmath>
 
 #include "models/gemma4_config.h"
+#include "models/rope_factors.h"
 #include "models/weight_source.h"
 
 namespace tessera::models {
 namespace {
 
 using graph::ValueId;
-
-// Full layers rotate the first quarter of the pairs; the others get a factor that makes their angle vanish.
-constexpr double kRotatedShare = 0.25;
-constexpr float kNoRotation = 1e30f;
 
 class Gemma4 {
  public:
@@ -107,13 +104,9 @@ class Gemma4 {
   ValueId full_periods(int64_t head_dim) {
     if (periods_.index >= 0) return periods_;
     const auto n_pairs = static_cast<size_t>(head_dim / 2);
-    std::vector<float> factors;
-    if (weights_.has("rope_freqs.weight")) {
-      factors = weights_.read("rope_freqs.weight", head_dim / 2);
-    } else {
-      const auto n_rotated = static_cast<size_t>(static_cast<double>(head_dim) * kRotatedShare) / 2;
-      for (size_t i = 0; i < n_pairs; ++i) factors.push_back(i < n_rotated ? 1.0f : kNoRotation);
-    }
+    const std::vector<float> factors = weights_.has("rope_freqs.weight")
+                                           ? weights_.read("rope_freqs.weight", head_dim / 2)
+                                           : rope_factors(head_dim, kRotatedShare);
     std::vector<float> periods(n_pairs);
     for (size_t i = 0; i < factors.size(); ++i)
       periods[i] = static_cast<float>(

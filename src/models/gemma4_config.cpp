@@ -7,7 +7,6 @@ namespace {
 
 // No published model comes near; keeps products of sizes far from overflow.
 constexpr int64_t kMaxSize = int64_t{1} << 24;
-constexpr int64_t kMaxLayers = 4096;
 
 class Reader {
  public:

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "models/json_fields.h"
+#include "models/model_source.h"
 
 namespace tessera::models {
 namespace {
@@ -10,8 +11,6 @@ namespace {
 using gguf::Metadata;
 using gguf::Value;
 using nlohmann::json;
-
-constexpr int64_t kMaxLayers = 4096;
 
 // Of a model that also sees and hears, the part that reads.
 Result<JsonFields> text_config(const json& config, const std::string& path) {
@@ -25,10 +24,14 @@ struct Config {
   Metadata& metadata;
 
   void set(std::string_view key, Value value) { metadata.set(fmt::format("gemma4.{}", key), std::move(value)); }
-  Status copy(const char* key, std::string_view to) {
-    const int64_t value = TRY(fields.integer(key));
+  // A size or a count; in range, so that sums and doubles of two do not overflow.
+  Result<int64_t> count(const char* key, std::optional<int64_t> fallback = std::nullopt) const {
+    const int64_t value = fallback ? TRY(fields.integer(key, *fallback)) : TRY(fields.integer(key));
     if (value < 0 || value > INT32_MAX) return invalid_format("{}: \"{}\" is {}", fields.where(), key, value);
-    set(to, Value(static_cast<uint32_t>(value)));
+    return value;
+  }
+  Status copy(const char* key, std::string_view to) {
+    set(to, Value(static_cast<uint32_t>(TRY(count(key)))));
     return {};
   }
 
@@ -67,15 +70,15 @@ struct Config {
 
   Status layers() {
     const json& types = *TRY(fields.array("layer_types"));
-    const int64_t n = TRY(fields.integer("num_hidden_layers"));
+    const int64_t n = TRY(count("num_hidden_layers"));
     if (n < 1 || n > kMaxLayers || static_cast<int64_t>(types.size()) != n)
       return invalid_format("{}: \"layer_types\" has {} entries, \"num_hidden_layers\" is {}", fields.where(),
                             types.size(), n);
-    const int64_t kv_heads = TRY(fields.integer("num_key_value_heads"));
+    const int64_t kv_heads = TRY(count("num_key_value_heads"));
     const bool k_is_v = TRY(fields.boolean("attention_k_eq_v", false));
-    const int64_t full_kv_heads = k_is_v ? TRY(fields.integer("num_global_key_value_heads", kv_heads)) : kv_heads;
-    const int64_t n_shared = TRY(fields.integer("num_kv_shared_layers", 0));
-    const int64_t width = TRY(fields.integer("intermediate_size"));
+    const int64_t full_kv_heads = k_is_v ? TRY(count("num_global_key_value_heads", kv_heads)) : kv_heads;
+    const int64_t n_shared = TRY(count("num_kv_shared_layers", 0));
+    const int64_t width = TRY(count("intermediate_size"));
     const bool widens = TRY(fields.boolean("use_double_wide_mlp", false));
     std::vector<bool> sliding;
     std::vector<int64_t> heads, widths;

@@ -5,6 +5,7 @@
 
 #include "models/hf_config.h"
 #include "models/json_fields.h"
+#include "models/rope_factors.h"
 #include "safetensors/checkpoint.h"
 
 namespace tessera::models {
@@ -18,7 +19,6 @@ namespace {
 constexpr std::string_view kOtherSenses[] = {"vision_tower.", "audio_tower.",           "embed_vision.",
                                              "embed_audio.",  "multi_modal_projector.", "vision_model."};
 constexpr int64_t kMaxHeadDim = int64_t{1} << 16;
-constexpr float kNoRotation = 1e30f;  // a factor that makes an angle vanish
 
 bool is_other_sense(std::string_view name) {
   for (const std::string_view prefix : kOtherSenses)
@@ -133,16 +133,13 @@ class HfReader {
     return {};
   }
 
-  // What a GGUF has as rope_freqs.weight: 1 for the pairs of full layers that rotate.
   Status add_rope_factors() {
     const double share = TRY(read_hf_rotated_share(file("config.json")));
     const auto head_dim = TRY(source_.metadata_.get_i64("gemma4.attention.key_length"));
     if (head_dim < 2 || head_dim > kMaxHeadDim)
       return invalid_format("{}: \"global_head_dim\": expected 2 to {}, found {}", file("config.json"), kMaxHeadDim,
                             head_dim);
-    const auto n_rotated = static_cast<int64_t>(static_cast<double>(head_dim) * share) / 2;
-    auto factors = std::make_shared<std::vector<float>>();
-    for (int64_t i = 0; i < head_dim / 2; ++i) factors->push_back(i < n_rotated ? 1.0f : kNoRotation);
+    const auto factors = std::make_shared<const std::vector<float>>(rope_factors(head_dim, share));
     source_.tensors_.emplace("rope_freqs.weight", StoredTensor{.dims = {head_dim / 2},
                                                                .format = quant::find_format("F32"),
                                                                .bytes = std::as_bytes(std::span(*factors)),

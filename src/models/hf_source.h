@@ -22,7 +22,8 @@ struct HfOptions {
 
 class HfSource final : public ModelSource {
  public:
-  // Reads headers and JSON only. Errors name the file and the tensor or member.
+  // Reads headers and JSON, and of torchao's tensors zero points: all where they are bytes, else a sample. Errors name
+  // the file and the tensor or member.
   static Result<std::shared_ptr<const HfSource>> open(const std::string& folder, const HfOptions& options);
 
   const std::string& path() const override { return folder_; }

@@ -1,6 +1,7 @@
 #include "models/hf_source.h"
 
 #include "graph/text.h"
+#include "models/hf_config.h"
 #include "models/hf_testing.h"
 #include "models/model.h"
 #include "models/weight_source.h"
@@ -95,6 +96,10 @@ TEST(HfConfig, SaysWhatItCannotRead) {
       {"/text_config/hidden_size", "\"64\"", "\"hidden_size\": expected an integer, found string"},
       {"/text_config/hidden_size", "null", "\"hidden_size\" is not there"},
       {"/text_config/hidden_size", "-1", "\"hidden_size\" is -1"},
+      {"/text_config/hidden_size", "18446744073709551615", "\"hidden_size\": 18446744073709551615 does not fit"},
+      {"/text_config/num_kv_shared_layers", "-9223372036854775808", "\"num_kv_shared_layers\" is -9223372036854775808"},
+      {"/text_config/intermediate_size", "9223372036854775807", "\"intermediate_size\" is 9223372036854775807"},
+      {"/text_config/num_key_value_heads", "9223372036854775807", "\"num_key_value_heads\" is 9223372036854775807"},
       {"/text_config/rope_parameters/full_attention", "3", "\"full_attention\": expected an object"},
       {"/text_config/rope_parameters/full_attention/partial_rotary_factor", "2.0", "\"partial_rotary_factor\" is 2"},
       {"/text_config/layer_types", "[\"full_attention\"]", "\"layer_types\" has 1 entries"},
@@ -160,10 +165,22 @@ TEST(HfTokenizer, BecomesGgufMetadata) {
   EXPECT_EQ(*metadata.get_string("tokenizer.chat_template"), "{{ bos }}");
 }
 
+TEST(HfTokenizer, TheNormalizerMayBeASequenceOfOne) {
+  json tokenizer = HfModel(kTiny).tokenizer();
+  tokenizer["normalizer"] = {{"type", "Sequence"}, {"normalizers", json::array({tokenizer["normalizer"]})}};
+  gguf::Metadata metadata;
+  const Status status = parse_hf_tokenizer(tokenizer.dump(), "tokenizer.json", metadata);
+  EXPECT_TRUE(status) << status.error().message;
+}
+
 TEST(HfTokenizer, RefusesOtherKindsAndDamage) {
   struct Case {
     const char *pointer, *value, *expected;
   };
+  // A sequence in a sequence: deep enough, it would overflow the stack of whoever follows it down.
+  const std::string replace = R"({"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"})",
+                    sequence = R"({"type": "Sequence", "normalizers": [)",
+                    nested = sequence + sequence + replace + "]}]}";
   const Case cases[] = {
       {"/model/type", "\"Unigram\"", "type Unigram"},
       {"/model/byte_fallback", "false", "byte_fallback false"},
@@ -172,7 +189,11 @@ TEST(HfTokenizer, RefusesOtherKindsAndDamage) {
       {"/model/vocab/a", "\"x\"", "\"a\" is not an id"},
       {"/model/vocab/a", "3", "id 3 is both"},
       {"/model/vocab/a", "-3", "has id -3"},
-      {"/model/vocab/a", "400", "there is no token 263"},
+      {"/model/vocab/a", "305", "there is no token 263"},
+      {"/model/vocab/a", "16777215", "has id 16777215, the file has 306 tokens"},
+      {"/model/vocab/a", "18446744073709551615", "\"a\" is not an id"},
+      {"/added_tokens/0/id", "18446744073709551615", "\"id\": 18446744073709551615 does not fit"},
+      {"/normalizer", nested.c_str(), "supported: BPE with byte_fallback whose normalizer"},
       {"/added_tokens/0/id", "null", "\"id\" is not there"},
       {"/added_tokens", "{}", "\"added_tokens\": expected an array"},
   };

@@ -10,7 +10,6 @@ namespace {
 using gguf::Value;
 using nlohmann::json;
 
-constexpr int64_t kMaxTokens = int64_t{1} << 24;
 // tokenizer.ggml.token_type
 enum : int32_t { kNormal = 1, kControl = 3, kUserDefined = 4, kByte = 6 };
 
@@ -19,16 +18,20 @@ bool is_byte_token(std::string_view text) {
   return text.size() == 6 && text.starts_with("<0x") && is_hex(text[3]) && is_hex(text[4]) && text[5] == '>';
 }
 
+// The only part of a sequence; what is no sequence, itself.
+const json& without_sequence(const json& normalizer) {
+  if (!normalizer.is_object() || normalizer.value("type", json()) != "Sequence") return normalizer;
+  const auto parts = normalizer.find("normalizers");
+  return parts != normalizer.end() && parts->is_array() && parts->size() == 1 ? (*parts)[0] : normalizer;
+}
+
 // Spaces become U+2581 and nothing else happens: what tells this tokenizer from others that are also called BPE. The
 // normalizer is a Replace, alone or in a sequence.
-bool replaces_spaces(const json& normalizer) {
+bool replaces_spaces(const json& whole) {
+  const json& normalizer = without_sequence(whole);
   if (!normalizer.is_object()) return false;
   const auto type = normalizer.find("type");
   if (type == normalizer.end()) return false;
-  if (*type == "Sequence") {
-    const auto parts = normalizer.find("normalizers");
-    return parts != normalizer.end() && parts->is_array() && parts->size() == 1 && replaces_spaces((*parts)[0]);
-  }
   const auto pattern = normalizer.find("pattern"), content = normalizer.find("content");
   return *type == "Replace" && pattern != normalizer.end() && *pattern == json{{"String", " "}} &&
          content != normalizer.end() && *content == "\u2581";
@@ -42,6 +45,8 @@ class Reader {
     const JsonFields model = TRY(fields_.object("model"));
     TRY(check_kind(model));
     const JsonFields vocab = TRY(model.object("vocab"));
+    const json* added = fields_.find("added_tokens");
+    n_listed_ = model.find("vocab")->size() + (added ? added->size() : 0);
     TRY(read_vocabulary(vocab, model.find("vocab")->items()));
     TRY(read_added());
     for (size_t id = 0; id < tokens_.size(); ++id)
@@ -67,8 +72,9 @@ class Reader {
   }
 
   Status put(const std::string& text, int64_t id, int32_t type) {
-    if (id < 0 || id >= kMaxTokens) return invalid_format("{}: token \"{}\" has id {}", fields_.where(), text, id);
     const auto at = static_cast<size_t>(id);
+    if (id < 0 || at >= n_listed_)  // some id below would have no token
+      return invalid_format("{}: token \"{}\" has id {}, the file has {} tokens", fields_.where(), text, id, n_listed_);
     if (at >= tokens_.size()) {
       tokens_.resize(at + 1);
       types_.resize(at + 1, 0);
@@ -83,8 +89,9 @@ class Reader {
   template <typename Items>
   Status read_vocabulary(const JsonFields& vocab, const Items& items) {
     for (const auto& [text, id] : items) {
-      if (!id.is_number_integer()) return invalid_format("{}: \"{}\" is not an id", vocab.where(), text);
-      TRY(put(text, id.template get<int64_t>(), is_byte_token(text) ? kByte : kNormal));
+      const auto number = integer_of(id);
+      if (!number) return invalid_format("{}: \"{}\" is not an id", vocab.where(), text);
+      TRY(put(text, *number, is_byte_token(text) ? kByte : kNormal));
     }
     return {};
   }
@@ -118,6 +125,7 @@ class Reader {
   }
 
   JsonFields fields_;
+  size_t n_listed_ = 0;  // in the vocabulary and in added_tokens, those in both counted twice
   std::vector<std::string> tokens_;
   std::vector<int32_t> types_;  // 0: no token has this id yet
 };

@@ -13,6 +13,13 @@
 
 namespace tessera::models {
 
+// Nothing where `value` is no integer, or one that 64 signed bits do not hold.
+inline std::optional<int64_t> integer_of(const nlohmann::json& value) {
+  if (!value.is_number_integer()) return std::nullopt;
+  if (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) return std::nullopt;
+  return value.get<int64_t>();
+}
+
 class JsonFields {
  public:
   JsonFields(const nlohmann::json& object, std::string where) : object_(object), where_(std::move(where)) {}
@@ -29,7 +36,9 @@ class JsonFields {
     const auto* value = find(key);
     if (!value) return missing(key);
     if (!value->is_number_integer()) return wrong(key, "an integer");
-    return value->get<int64_t>();
+    const auto out = integer_of(*value);
+    if (!out) return invalid_format("{}: \"{}\": {} does not fit 64 bits", where_, key, value->get<uint64_t>());
+    return *out;
   }
   Result<int64_t> integer(const char* key, int64_t fallback) const {
     if (!find(key)) return fallback;

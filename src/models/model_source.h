@@ -19,6 +19,9 @@
 
 namespace tessera::models {
 
+// No published model comes near; keeps sums and products of layers far from overflow.
+inline constexpr int64_t kMaxLayers = 4096;
+
 // A tensor as it is stored: bytes of a format, or (then without format and bytes) codes and groups.
 struct StoredTensor {
   std::vector<int64_t> dims;  // ggml's order: a (N, K) matrix has dims {K, N}

@@ -186,9 +186,10 @@ class Reader {
   }
   Result<std::vector<int64_t>> pair_of(const char* key) const {
     const json& list = *TRY(attributes_.array(key));
-    if (list.size() != 2 || !list[0].is_number_integer() || !list[1].is_number_integer())
-      return not_implemented("\"{}\": expected two integers: only matrices are supported", key);
-    return std::vector<int64_t>{list[0].get<int64_t>(), list[1].get<int64_t>()};
+    const auto first = list.size() == 2 ? integer_of(list[0]) : std::nullopt;
+    const auto second = list.size() == 2 ? integer_of(list[1]) : std::nullopt;
+    if (!first || !second) return not_implemented("\"{}\": expected two integers: only matrices are supported", key);
+    return std::vector<int64_t>{*first, *second};
   }
 
   Result<Tensor> piece(std::string_view field, const std::vector<int64_t>& shape) const {

@@ -1,36 +1,9 @@
 #include "models/weight_source.h"
 
-#include <cstring>
-
-#include "base/check.h"
-#include "base/float16.h"
+#include "quant/param_array.h"
 
 namespace tessera::models {
 namespace {
-
-const quant::Format* format_of(DType dtype) { return quant::find_format(tessera::name_of(dtype)); }
-
-template <typename T, typename Convert>
-std::vector<std::byte> convert(const std::vector<float>& values, Convert&& to) {
-  std::vector<std::byte> out(values.size() * sizeof(T));
-  for (size_t i = 0; i < values.size(); ++i) {
-    const T value = to(values[i]);
-    std::memcpy(out.data() + i * sizeof(T), &value, sizeof(T));
-  }
-  return out;
-}
-
-std::vector<std::byte> cast(const std::vector<float>& values, DType dtype) {
-  switch (dtype) {
-    case DType::kF16:
-      return convert<F16>(values, to_f16);
-    case DType::kBF16:
-      return convert<BF16>(values, to_bf16);
-    default:
-      CHECK(dtype == DType::kF32);
-      return convert<float>(values, [](float v) { return v; });
-  }
-}
 
 std::vector<float> values_of(const StoredTensor& tensor, int64_t n) {
   std::vector<float> values(static_cast<size_t>(n));
@@ -73,7 +46,7 @@ std::optional<StoredTensor> WeightSource::require(const std::string& name, const
 
 graph::ValueId WeightSource::borrow(const std::string& name, const std::optional<StoredTensor>& tensor,
                                     graph::Type type) {
-  if (!tensor) return builder_.weight({.name = name, .format = format_of(type.dtype)}, std::move(type));
+  if (!tensor) return builder_.weight({.name = name, .format = quant::format_of_floats(type.dtype)}, std::move(type));
   return builder_.weight({.name = name,
                           .format = tensor->format,
                           .bytes = tensor->bytes,
@@ -86,7 +59,8 @@ graph::ValueId WeightSource::borrow(const std::string& name, const std::optional
 graph::ValueId WeightSource::own(const std::string& name, std::vector<std::byte> bytes, graph::Type type) {
   const auto owner = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
   const DType dtype = type.dtype;
-  return builder_.weight({.name = name, .format = format_of(dtype), .bytes = *owner, .owner = owner}, std::move(type));
+  return builder_.weight({.name = name, .format = quant::format_of_floats(dtype), .bytes = *owner, .owner = owner},
+                         std::move(type));
 }
 
 graph::ValueId WeightSource::matrix(const std::string& name, int64_t rows, int64_t columns) {
@@ -96,12 +70,12 @@ graph::ValueId WeightSource::matrix(const std::string& name, int64_t rows, int64
 graph::ValueId WeightSource::vector(const std::string& name, int64_t n) {
   const auto tensor = require(name, {n});
   const graph::Type type{dtype_, {n}};
-  if (!tensor || tensor->format == format_of(dtype_)) return borrow(name, tensor, type);
-  return own(name, cast(values_of(*tensor, n), dtype_), type);
+  if (!tensor || tensor->format == quant::format_of_floats(dtype_)) return borrow(name, tensor, type);
+  return own(name, quant::to_params(values_of(*tensor, n), dtype_).bytes, type);
 }
 
 graph::ValueId WeightSource::constant(const std::string& name, const std::vector<float>& values) {
-  return own(name, cast(values, DType::kF32), {DType::kF32, {static_cast<int64_t>(values.size())}});
+  return own(name, quant::to_params(values, DType::kF32).bytes, {DType::kF32, {static_cast<int64_t>(values.size())}});
 }
 
 std::vector<float> WeightSource::read(const std::string& name, int64_t n) {

@@ -1,5 +1,5 @@
 // A tokenizer's tables as plain data, and the binary form in which they travel inside a program (named data
-// `tessera.tokenizer`). The compile half fills them from GGUF metadata; the run half only ever sees this.
+// kTokenizerKey). The compile half fills them from GGUF metadata; the run half only ever sees this.
 //
 // Merges are pairs of token ids, resolved from strings when the tables are made, so that a tokenizer starts without
 // looking up a million strings.
@@ -17,6 +17,8 @@
 #include "base/result.h"
 
 namespace tessera::text {
+
+inline constexpr std::string_view kTokenizerKey = "tessera.tokenizer";
 
 // The values are GGUF's (tokenizer.ggml.token_type).
 enum class TokenType : uint8_t {
