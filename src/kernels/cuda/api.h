@@ -34,8 +34,7 @@ struct Failure {
   char message[256];
 };
 
-// ---- activations
-// -----------------------------------------------------------------------------------------------------
+// ---- activations ----------------------------------------------------------------------------------------------------
 
 // Forms of the input of a linear, made of (m, k) floats. Token t is row t % 8 of tile t / 8; tiles have min(m, 8) rows.
 //   kInt8      arithmetic as in kernels/cpu/arithmetic.md; for up to kMaxVecTokens tokens.
@@ -88,8 +87,7 @@ struct ActivationsArgs {
   Activations out;
 };
 
-// ---- linears
-// ---------------------------------------------------------------------------------------------------------
+// ---- linears --------------------------------------------------------------------------------------------------------
 
 // out[m, n] = x weight^T + bias, or gelu_tanh(x gate^T) * (x weight^T).
 struct LinearJob {
@@ -142,8 +140,7 @@ inline constexpr uint64_t kMatvecPartsBytes = uint64_t{4} << 20;
 inline constexpr int kMatmulFlagBytes = 16 * 1024;
 inline constexpr uint64_t kMatmulPartsBytes = kMatmulFlagBytes + (uint64_t{32} << 20);
 
-// ---- rows
-// ------------------------------------------------------------------------------------------------------------
+// ---- rows -----------------------------------------------------------------------------------------------------------
 
 // out = row ids[i] of a packed table, times factor. An id outside the table gives a row of NaN.
 struct EmbeddingArgs {
@@ -181,8 +178,7 @@ struct GegluArgs {
   int64_t n;
 };
 
-// ---- attention
-// -------------------------------------------------------------------------------------------------------
+// ---- attention ------------------------------------------------------------------------------------------------------
 
 // cos and sin f32 (m, half) of angle (position + t) / period; position i32 in device memory.
 struct RopeTableArgs {
@@ -227,8 +223,7 @@ constexpr int attention_block_rows(int64_t rows, int32_t head_dim) {
   return rows <= kDecodeRows ? 8 : head_dim > 256 ? 64 : 128;
 }
 
-// ---- the end of a step
-// -----------------------------------------------------------------------------------------------
+// ---- the end of a step ----------------------------------------------------------------------------------------------
 
 // How a token is chosen, in device memory, so that recorded work follows new rules. The meaning, and the order of the
 // filters, is generate/sampler.h's. n_draws and n_history count on by themselves.
@@ -291,8 +286,7 @@ struct PeakArgs {
   int32_t n_blocks, n_rounds;
 };
 
-// ---- the device
-// ------------------------------------------------------------------------------------------------------
+// ---- the device -----------------------------------------------------------------------------------------------------
 
 struct DeviceInfo {
   char name[128];
@@ -336,7 +330,7 @@ struct Api {
   int (*seconds_between_marks)(Device* device, double* seconds, Failure* failure);
 
   int (*activations)(Device* device, const ActivationsArgs* args, Failure* failure);
-  int (*matvec)(Device* device, const LinearArgs* args, Failure* failure);  // m <= kMaxVecTokens
+  int (*matvec)(Device* device, const LinearArgs* args, Failure* failure);  // kF32, or kInt8 of m <= kMaxVecTokens
   int (*matmul)(Device* device, const LinearArgs* args, Failure* failure);  // form kF16Tiles
   int (*embedding)(Device* device, const EmbeddingArgs* args, Failure* failure);
   int (*norm)(Device* device, const NormArgs* args, Failure* failure);

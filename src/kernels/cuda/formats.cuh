@@ -5,8 +5,8 @@
 //            fetch(block, s)   slice s of the block: only loads, so that many can be in flight
 //            unpack(raw, s)    its codes in order, four signed bytes in a word, with scales and min
 //   quad   the 256 or 64 values of a unit, n slices, shared by four lanes the way the tensor cores deal out a row of a
-//   matrix: of each
-//          32 values, lane t has 4t .. 4t + 3 and 16 + 4t .. 16 + 4t + 3 (two words of codes, `low` and `high`).
+//          matrix: of each 32 values, lane t has 4t .. 4t + 3 and 16 + 4t .. 16 + 4t + 3 (two words of codes, `low` and
+//          `high`).
 //            fetch_quad<n, step>(row, lead, t, n_slices, first)
 //                                            what lane t needs of the unit that begins `lead` bytes after `row`, a
 //                                            multiple of 16; of slices from n_slices on the scales are 0. Scales of

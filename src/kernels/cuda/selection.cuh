@@ -11,7 +11,7 @@ inline constexpr int kSelectThreads = 512, kSelectWarps = kSelectThreads / kWarp
 // Shared memory of the functions here.
 struct SelectScratch {
   uint64_t warps[kSelectWarps];  // one value of each warp
-  uint64_t before;               // what block_sum or first_past found
+  uint64_t before;               // what first_past found
   int64_t index;
   uint32_t is_last;
 };

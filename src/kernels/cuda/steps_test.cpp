@@ -85,8 +85,7 @@ TEST_P(StepsOnDevice, SoftCapAndGelu) {
   EXPECT_LE(relative_error(floats(product, n), gelu), 1e-5);
 }
 
-// ---- the end of a step
-// ---------------------------------------------------------------------------------------------------
+// ---- the end of a step ----------------------------------------------------------------------------------------------
 
 TEST_P(StepsOnDevice, RecordedWorkRunsAtEachReplay) {
   const Address position = put(std::vector<int32_t>{5});

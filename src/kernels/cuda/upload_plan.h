@@ -1,5 +1,5 @@
 // How many parts of host memory, each with its place on the device, become transfers of about equal size: neighbours on
-// the device travel together, long parts in pieces. No CUDA in here: the device machine and the tests both include it.
+// the device travel together, long parts in pieces. No CUDA in here: transfers.cuh and a test without a GPU include it.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// The words kernels are written in: about thirty small functions over a thread, its warp and its block. nvcc finds them
-// here as CUDA (words_device.cuh), g++ as the emulator's (emulator/words.h), where pointers know their bounds and
-// barriers are watched. Kernels use nothing of CUDA besides, so the text that is tested is the text that ships.
+// The words kernels are written in: small functions over a thread, its warp and its block. nvcc finds them here as CUDA
+// (words_device.cuh), g++ as the emulator's (emulator/words.h), where pointers know their bounds and barriers are
+// watched. Kernels use nothing of CUDA besides, so the text that is tested is the text that ships.
 //
 //   Global<T>, Shared<T>    pointers; global<T>(address) makes one of an Address, cast<T>(p) changes the type
 //   lane() warp() thread()  where this thread is; block_x() ... block_z(), n_blocks_x() ...

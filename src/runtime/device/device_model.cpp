@@ -13,6 +13,9 @@ namespace {
 using kernels::cuda::DeviceInfo;
 using program::Tid;
 
+// Where a constant lies that is not uploaded yet; not 0, which is none.
+constexpr kernels::cuda::Address kNotYetKnown = 1;
+
 // Everything the steps need on the device; fails at the first step that cannot run there.
 class Needs final : public StepVisitor {
  public:
@@ -45,6 +48,7 @@ class Needs final : public StepVisitor {
     if (spec.hint.head_dim > kMaxHeadDim)
       return not_implemented("attention with heads of {} values has no CUDA kernel; {} at most", spec.hint.head_dim,
                              kMaxHeadDim);
+    TRY(check_cache(spec));
     add(spec.q_norm);
     add(spec.k_norm);
     add(spec.rope.periods);
@@ -63,6 +67,15 @@ class Needs final : public StepVisitor {
   void add(const std::vector<T>& values) {
     if (!values.empty()) numbers.push_back(std::as_bytes(std::span(values)));
   }
+  // The kernels take the room for granted (AttentionArgs), so the longest step must fit at every position.
+  Status check_cache(const AttentionStep::Spec& spec) const {
+    const int64_t window = spec.hint.window, context = model_.context_length(), step = model_.max_tokens_per_step();
+    if (spec.n_slots >= context || (window > 0 && spec.n_slots >= window + step - 1)) return {};
+    return not_implemented(
+        "attention over a cache of {} slots (window {}) has no CUDA kernel: steps of {} tokens in a context of {} "
+        "need {}",
+        spec.n_slots, window, step, context, window > 0 ? std::min(context, window + step - 1) : context);
+  }
   Status weight(Tid tid, const quant::Format& format) {
     if (!kernels::cuda::format_of(format))
       return not_implemented(
@@ -74,6 +87,9 @@ class Needs final : public StepVisitor {
   }
   Status linear_weight(const LinearSpec& spec) {
     add(spec.bias);
+    if (!spec.format)
+      return not_implemented("weight \"{}\" is made of affine groups, which have no CUDA kernels",
+                             model_.program().name_of(spec.weight));
     return weight(spec.weight, *spec.format);
   }
   const Model& model_;
@@ -108,7 +124,10 @@ Result<std::shared_ptr<const DeviceModel>> DeviceModel::create(std::shared_ptr<c
     const auto [place, is_new] = out->numbers_.emplace(bytes.data(), 0);
     if (is_new) constants.push_back({bytes, &place->second});
   }
-  for (const Constant& constant : constants) out->weight_bytes_ += std::ssize(constant.bytes);
+  for (const Constant& constant : constants) {
+    *constant.place = kNotYetKnown;
+    out->weight_bytes_ += std::ssize(constant.bytes);
+  }
   SessionMemory session;
   TRY(note_session(*out, session));
   TRY(out->check_room(static_cast<uint64_t>(out->weight_bytes_) + session.bytes()));

@@ -10,18 +10,32 @@ namespace {
 using namespace kernels::cuda;
 using Use = SessionMemory::Use;
 
+// What `launch` enqueues, as a graph that is the caller's.
+template <typename F>
+Result<Graph*> record(Gpu& gpu, const F& launch) {
+  TRY(gpu.begin_capture());
+  const Status status = launch();
+  auto graph = gpu.end_capture();  // also after a failure: the stream must leave the state
+  if (status) return graph;
+  if (graph) gpu.release(*graph);
+  return status.error();
+}
+
 }  // namespace
 
-// The longest step of each kind: on the tensor cores, and in one pass over the weights.
+// The longest step of each kind: on the tensor cores, in one pass over the weights, and of few tokens, whose codes are
+// padded.
 Status note_session(const DeviceModel& model, SessionMemory& memory) {
   DeviceSampler::note_sizes(model.model(), memory);
   const int64_t chunk = model.model().max_tokens_per_step();
-  for (const int64_t n : {chunk, std::min<int64_t>(chunk, kMaxVecTokens), int64_t{1}}) TRY(lower(model, memory, n));
+  for (const int64_t most : {chunk, int64_t{kMaxVecTokens}, int64_t{kFewTokens}, int64_t{1}})
+    TRY(lower(model, memory, std::min(chunk, most)));
   return {};
 }
 
 Result<std::unique_ptr<DeviceSession>> DeviceSession::create(std::shared_ptr<const DeviceModel> model) {
   std::unique_ptr<DeviceSession> session(new DeviceSession(std::move(model)));
+  std::lock_guard lock(session->model().step_mutex());  // given back before a session that fails is destroyed
   TRY(note_session(*session->model_, session->memory_));
   TRY(session->memory_.allocate(session->gpu()));
   session->sampler_.emplace(session->gpu(), session->memory_, session->model());
@@ -36,8 +50,10 @@ Result<std::unique_ptr<DeviceSession>> DeviceSession::create(std::shared_ptr<con
 }
 
 DeviceSession::~DeviceSession() {
+  std::lock_guard lock(model_->model().step_mutex());
   for (const Recorded& decode : decode_)
     if (decode.graph) gpu().release(decode.graph);
+  memory_ = SessionMemory();  // as long as the lock is held
 }
 
 void DeviceSession::reset() {
@@ -46,10 +62,14 @@ void DeviceSession::reset() {
   sampler_->forget();
 }
 
+Status DeviceSession::upload_position() {
+  const auto position = static_cast<int32_t>(position_);
+  return gpu().upload(memory_.get(Use::kPosition, 0, sizeof(position)), bytes_of(position));
+}
+
 // The ids unless the device has them from the step before, and the position when the device's own cannot be it.
 Status DeviceSession::start_chunk(std::span<const int32_t> tokens) {
-  const auto position = static_cast<int32_t>(position_);
-  if (position_ == 0) TRY(gpu().upload(memory_.get(Use::kPosition, 0, sizeof(position)), bytes_of(position)));
+  if (position_ == 0) TRY(upload_position());
   const bool is_there = tokens.size() == 1 && next_input_ == tokens[0];
   next_input_.reset();
   if (is_there) return {};
@@ -73,17 +93,11 @@ Status DeviceSession::launch_all(const DeviceStep& step, End end) {
 Status DeviceSession::run_decode(const DeviceStep& step, End end) {
   Recorded& decode = decode_[static_cast<size_t>(end)];
   if (!decode.has_run) {
+    TRY(launch_all(step, end));
     decode.has_run = true;
-    return launch_all(step, end);
+    return {};
   }
-  if (!decode.graph) {
-    TRY(gpu().begin_capture());
-    const Status status = launch_all(step, end);
-    auto graph = gpu().end_capture();  // also after a failure: the stream must leave the state
-    if (graph) decode.graph = *graph;
-    TRY(status);
-    TRY(std::move(graph));
-  }
+  if (!decode.graph) decode.graph = TRY(record(gpu(), [&] { return launch_all(step, end); }));
   return gpu().replay(decode.graph);
 }
 
@@ -169,14 +183,18 @@ Result<std::map<std::string, double>> DeviceSession::profile(std::span<const int
   TRY(check(tokens));
   if (std::ssize(tokens) > chunk()) return invalid_argument("a profile is of one step: {} tokens at most", chunk());
   std::lock_guard lock(model_->model().step_mutex());
+  failed_ = true;
   TRY(start_chunk(tokens));
   const DeviceStep& step = *TRY(lowered(std::ssize(tokens)));
-  TRY(launch_all(step, End::kLogits));  // loads the kernels, and leaves the context as a step does
-  position_ += std::ssize(tokens);
+  TRY(launch_all(step, End::kLogits));  // loads the kernels
+  TRY(upload_position());               // back to where the step begins
   std::map<std::string, double> seconds;
   const double whole = seconds["step"] = TRY(time_without(step, {}));
   for (const std::string_view kind : std::set<std::string_view>(step.kinds.begin(), step.kinds.end()))
     if (kind != kPositionKind) seconds[std::string(kind)] = whole - TRY(time_without(step, kind));
+  TRY(launch_all(step, End::kLogits));  // for good: over what the incomplete ones left in the caches
+  position_ += std::ssize(tokens);
+  failed_ = false;
   return seconds;
 }
 
@@ -188,12 +206,9 @@ Result<double> DeviceSession::time_without(const DeviceStep& step, std::string_v
       if (step.kinds[i] != kind && step.kinds[i] != kPositionKind) TRY(step.launches[i](gpu()));
     return {};
   };
-  TRY(gpu().begin_capture());
-  const Status status = launch();
-  Graph* graph = TRY(gpu().end_capture());
+  Graph* graph = TRY(record(gpu(), launch));
   double best = std::numeric_limits<double>::infinity();
   const auto replay = [&]() -> Status {
-    TRY(status);
     for (int i = 0; i < kReplays; ++i) {
       TRY(gpu().mark(0));
       TRY(gpu().replay(graph));

@@ -18,7 +18,7 @@ namespace tessera::runtime {
 
 class DeviceSession final : public StepSession {
  public:
-  // Errors: kOutOfMemory when caches and activations do not fit what the card has free (needs X, has Y).
+  // Errors: kOutOfMemory when caches and activations do not fit what the card has free (says what they need).
   static Result<std::unique_ptr<DeviceSession>> create(std::shared_ptr<const DeviceModel> model);
   ~DeviceSession() override;
 
@@ -58,6 +58,7 @@ class DeviceSession final : public StepSession {
   // All chunks of `tokens`, the last one to `end`; after_chunk(logits, is_last) is called after each.
   template <typename F>
   Status run(std::span<const int32_t> tokens, End end, const F& after_chunk);
+  Status upload_position();
   Status start_chunk(std::span<const int32_t> tokens);
   Result<const DeviceStep*> lowered(int64_t n_tokens);
   Status launch_all(const DeviceStep& step, End end);

@@ -53,7 +53,7 @@ class Lowering final : public StepVisitor {
     out_.kinds.push_back(makes_input ? "inputs of linears" : kind_);
   }
   Result<DeviceRows> get(Tid tid) const;
-  DeviceRows set(Tid tid, int64_t rows, int64_t width, Element element);
+  Result<DeviceRows> set(Tid tid, int64_t rows, int64_t width, Element element);
   template <typename T>
   Address numbers(const std::vector<T>& values) const {
     return model_.numbers(std::as_bytes(std::span(values)));
@@ -102,7 +102,7 @@ Result<DeviceRows> Lowering::get(Tid tid) const {
 
 // A slot is an untyped variable: a step may read the old contents while it writes the new, and a view of the old ones
 // may be alive. So a slot has several places, and the first is taken that no slot holds.
-DeviceRows Lowering::set(Tid tid, int64_t rows, int64_t width, Element element) {
+Result<DeviceRows> Lowering::set(Tid tid, int64_t rows, int64_t width, Element element) {
   const uint64_t bytes = static_cast<uint64_t>(rows * width) * size_of_element(element);
   const auto is_read = [&](uint32_t storage) {
     return std::any_of(slots_.begin(), slots_.end(),
@@ -110,7 +110,9 @@ DeviceRows Lowering::set(Tid tid, int64_t rows, int64_t width, Element element) 
   };
   uint32_t storage = tid.idx * kVersions;
   while (is_read(storage)) ++storage;
-  CHECK(storage < (tid.idx + 1) * kVersions);
+  if (storage >= (tid.idx + 1) * kVersions)
+    return not_implemented("slot t{} is written while {} earlier contents of it are in use: no CUDA step keeps so many",
+                           tid.idx, kVersions);
   slots_[tid.idx] = {memory_.get(Use::kSlot, storage, bytes), rows, width, element, storage};
   return *slots_[tid.idx];
 }
@@ -136,12 +138,13 @@ Status Lowering::embedding(const EmbeddingStep& step) {
   const EmbeddingStep::Spec& spec = step.spec();
   if (spec.ids.idx != model_.model().program().input_map[0].idx)
     return not_implemented("an embedding of anything but the program's tokens has no CUDA kernel");
-  const DeviceRows out = set(spec.out, n_tokens_, spec.k, TRY(device_element(spec.dtype)));
+  const Element element = TRY(device_element(spec.dtype));
+  const DeviceRows out = TRY(set(spec.out, n_tokens_, spec.k, element));
   emit(&Api::embedding, EmbeddingArgs{.table = model_.weight(spec.weight),
                                       .ids = memory_.get(Use::kIds, 0, static_cast<uint64_t>(n_tokens_) * 4),
                                       .out = out.address,
                                       .format = *format_of(*spec.format),
-                                      .element = out.element,
+                                      .element = element,
                                       .m = int32_of(n_tokens_),
                                       .k = int32_of(spec.k),
                                       .n_rows = int32_of(spec.n_rows),
@@ -242,7 +245,7 @@ Status Lowering::linear(const LinearStep& step) {
     const Element element = job.promotes && x.element != dtype ? Element::kF32 : dtype;
     if (x.width != job.weight.k)
       return invalid_argument("linear: input rows of {} values, expected {}", x.width, job.weight.k);
-    const DeviceRows out = set(job.out, x.rows, job.weight.n, element);
+    const DeviceRows out = TRY(set(job.out, x.rows, job.weight.n, element));
     const Format format = *format_of(*job.weight.format);
     if (!job.gate) {
       jobs.push_back({job_of(job.weight, out.address, element), format, out.storage});
@@ -279,7 +282,7 @@ Status Lowering::check_norm(const NormSpec& norm, const DeviceRows& x) const {
 Status Lowering::norm(const NormStep& step) {
   const DeviceRows x = TRY(get(step.norm().x));
   TRY(check_norm(step.norm(), x));
-  const DeviceRows out = set(step.out(), x.rows, x.width, x.element);
+  const DeviceRows out = TRY(set(step.out(), x.rows, x.width, x.element));
   const NormArgs args{.x = x.address,
                       .branch_weight = numbers(step.norm().weight),
                       .residual = 0,
@@ -305,8 +308,8 @@ Status Lowering::residual(const ResidualStep& step) {
   if (spec.next) TRY(check_norm(*spec.next, x));
   if (x.rows != residual.rows || x.width != residual.width || x.element != residual.element)
     return not_implemented("a residual of another shape or dtype than its branch has no CUDA kernel");
-  const DeviceRows sum = set(spec.sum, x.rows, x.width, x.element);
-  const DeviceRows next = spec.next ? set(spec.next_out, x.rows, x.width, x.element) : DeviceRows{};
+  const DeviceRows sum = TRY(set(spec.sum, x.rows, x.width, x.element));
+  const DeviceRows next = spec.next ? TRY(set(spec.next_out, x.rows, x.width, x.element)) : DeviceRows{};
   const bool is_there =
       linear_outputs_ && std::ranges::find(*linear_outputs_, residual.storage) == linear_outputs_->end();
   const NormArgs args{.x = x.address,
@@ -329,7 +332,7 @@ Status Lowering::residual(const ResidualStep& step) {
 
 Status Lowering::soft_cap(const SoftCapStep& step) {
   const DeviceRows x = TRY(get(step.x()));
-  const DeviceRows out = set(step.out(), x.rows, x.width, Element::kF32);
+  const DeviceRows out = TRY(set(step.out(), x.rows, x.width, Element::kF32));
   emit(&Api::soft_cap, SoftCapArgs{x.address, out.address, x.element, x.rows * x.width, step.cap()});
   return {};
 }
@@ -372,9 +375,10 @@ Status Lowering::attention(const AttentionStep& step) {
   const DeviceRows q = TRY(get(hint.q));
   const DeviceRows k = hint.k ? TRY(get(*hint.k)) : DeviceRows{}, v = hint.v ? TRY(get(*hint.v)) : DeviceRows{};
   const int64_t n_q = int64_t{hint.n_heads} * hint.head_dim, n_kv = int64_t{hint.n_kv_heads} * hint.head_dim;
-  const bool fits =
-      q.rows == n_tokens_ && q.width == n_q &&
-      (!hint.k || (k.width == n_kv && v.width == n_kv && k.element == q.element && v.element == q.element));
+  const auto is_of_heads = [&](const DeviceRows& x, int64_t width) {
+    return x.rows == n_tokens_ && x.width == width && x.element == q.element;
+  };
+  const bool fits = is_of_heads(q, n_q) && (!hint.k || (is_of_heads(k, n_kv) && is_of_heads(v, n_kv)));
   if (!fits) return invalid_argument("attention: q, k and v do not have the shapes of their heads");
   const int64_t n_splits = pieces(hint, spec.n_slots);
   // For any number of tokens: several pieces only as long as their blocks fit the card. Exact attention, which a card
@@ -385,7 +389,7 @@ Status Lowering::attention(const AttentionStep& step) {
   const int64_t n_exact = is_flash ? 0 : n_tokens_ * hint.n_heads;
   const uint64_t partial_bytes = attention_partial_bytes(std::max(n_joined, n_exact), 1, hint.head_dim);
   const uint64_t counter_bytes = static_cast<uint64_t>(hint.n_kv_heads) * kAttentionCounters * sizeof(uint32_t);
-  const DeviceRows out = set(hint.out, q.rows, q.width, q.element);
+  const DeviceRows out = TRY(set(hint.out, q.rows, q.width, q.element));
   AttentionArgs args{.q = q.address,
                      .k = k.address,
                      .v = v.address,
@@ -428,6 +432,9 @@ Result<DeviceStep> Lowering::run() {
   out_.logits = TRY(get(Tid{model_.model().program().output_map[0].idx}));
   if (out_.logits.element != Element::kF32 || out_.logits.width != model_.model().vocab_size())
     return not_implemented("logits that are not f32 rows of the vocabulary");
+  if (model_.model().options().all_logits && out_.logits.rows != n_tokens_)
+    return not_implemented("logits of {} of a step's {} tokens where those of all are wanted", out_.logits.rows,
+                           n_tokens_);
   return std::move(out_);
 }
 

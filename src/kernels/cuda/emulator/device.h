@@ -46,7 +46,7 @@ int launch(Device& device, const Launch& shape, void (*kernel)(Args), const Args
       failure);
 }
 
-// `free_bytes`: what the emulated card has; an allocation beyond it fails.
+// Of one card of 1 GiB, number 0; an allocation beyond that fails.
 const Api& emulated_api();
 
 }  // namespace tessera::kernels::cuda
