@@ -1,6 +1,7 @@
 // Programs in the framework's affine form (--lowering mlx) run by fused steps: against the interpreter's instructions,
 // however the prompt is cut, on any number of threads.
 #include "model_testing.h"
+#include "runtime/device/device_model.h"
 
 namespace tessera {
 namespace {
@@ -64,6 +65,15 @@ TEST_P(AffineModels, NoProductIsLeftToTheInterpreter) {
     EXPECT_GT(linears, 0);
     EXPECT_GT(model->weight_bytes_per_token(), 0);
   }
+}
+
+// What the first weight is depends on the embedding: where that is affine, too, its Take is the first to be refused.
+TEST_P(AffineModels, HaveNoCudaKernels) {
+  const auto device = runtime::DeviceModel::create(make_model(compiled(DType::kF32), {.n_threads = 1}), nullptr);
+  ASSERT_FALSE(device);
+  EXPECT_EQ(device.error().code, ErrorCode::kNotImplemented);
+  const char* expected = GetParam() == std::string("Q4_K_M") ? "is made of affine groups" : "instruction Take";
+  EXPECT_NE(device.error().message.find(expected), std::string::npos) << device.error().message;
 }
 
 TEST_P(AffineModels, GiveTheNumbersOfTheInstructions) {

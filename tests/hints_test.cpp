@@ -32,6 +32,21 @@ class HintedProgram : public ::testing::Test {
     out.data[std::string(program::kHintsKey)] = program::Data::own(program::encode(hints));
     return out;
   }
+  // The program with other instructions in front, which its hints make room for.
+  program::Program beginning_with(const program::Chain& nodes) const {
+    program::Program out = program_;
+    program::Chain& main = out.chains[out.main_chain];
+    main.insert(main.begin(), nodes.begin(), nodes.end());
+    const auto n = static_cast<uint32_t>(nodes.size());
+    Hints hints = hints_;
+    for (auto& h : hints.attention) {
+      h.begin += n;
+      h.end += n;
+    }
+    if (hints.last_token_take) *hints.last_token_take += n;
+    out.data[std::string(program::kHintsKey)] = program::Data::own(program::encode(hints));
+    return out;
+  }
   // Logits after a few tokens, or nothing where an error said no.
   static std::vector<float> run(program::Program program) {
     auto model = runtime::Model::create(std::move(program), {.n_threads = 1, .exact = true});
@@ -170,6 +185,31 @@ TEST_F(HintedProgram, AnotherRotationIsComputedByTheInstructions) {
   EXPECT_NE(unrotated, ours);
   EXPECT_LT(relative_error(unrotated, run(with({}))), 1e-5);
   EXPECT_LT(relative_error(unrotated, ours), 0.2);
+}
+
+// Metadata is what a buffer begins as; instructions may put something else there.
+TEST_F(HintedProgram, WhatIsInACacheIsLookedAt) {
+  const program::Tid cache = hints_.attention[0].k_cache;
+  const auto error_of = [&](const program::RequiredVector<program::IntOrVid>& shape, DType dtype) {
+    auto session =
+        make_session(make_model(beginning_with({program::Full{{cache}, shape, 0.0, dtype}}), {.n_threads = 1}));
+    const auto logits = session->step(std::vector<int32_t>{2, 300});
+    return logits ? std::string() : logits.error().message;
+  };
+  program::RequiredVector<program::IntOrVid> shape;
+  for (const program::ShapeDim& dim : program_.tensor_meta[cache.idx].shape) shape.push_back(dim.value);
+  EXPECT_EQ(error_of(shape, DType::kF32), "");
+  EXPECT_NE(error_of({1}, DType::kF32).find("holds f32 [1], expected"), std::string::npos);
+  EXPECT_NE(error_of(shape, DType::kF16).find("holds f16"), std::string::npos);
+}
+
+// Keys and values in the same bytes at first: writing the ones must not change the others.
+TEST_F(HintedProgram, ACacheThatSharesItsBytesIsCopied) {
+  const auto& h = hints_.attention[0];
+  set_program(beginning_with({program::IdCopy{h.k_cache, {h.v_cache}}}));
+  const auto hinted = run(program_);
+  ASSERT_FALSE(hinted.empty());
+  EXPECT_LT(relative_error(hinted, run(with({}))), 1e-5);
 }
 
 TEST_F(HintedProgram, DamagedHintsAreAnError) {

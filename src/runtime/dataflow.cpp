@@ -58,6 +58,13 @@ class Collector {
     for (const auto& use : other.reads) read(use.slot);
     for (uint32_t slot : other.value_reads) read_value(slot);
   }
+  // What `one` branch writes and `other` leaves as it is.
+  void add_kept(const Dataflow::Access& one, const Dataflow::Access& other) {
+    for (uint32_t slot : one.writes)
+      if (!contains(other.writes, slot)) read(slot);
+    for (uint32_t slot : one.value_writes)
+      if (!contains(other.value_writes, slot)) read_value(slot);
+  }
   void add_branches(const Chain& then_chain, const Chain& else_chain) {
     Collector a(program_), b(program_);
     a.add(then_chain);
@@ -65,10 +72,8 @@ class Collector {
     absorb(a.access);
     absorb(b.access);
     // A slot that only one branch writes keeps its old content on the other way: that is a read of it.
-    for (uint32_t slot : a.access.writes)
-      if (!contains(b.access.writes, slot)) read(slot);
-    for (uint32_t slot : b.access.writes)
-      if (!contains(a.access.writes, slot)) read(slot);
+    add_kept(a.access, b.access);
+    add_kept(b.access, a.access);
     for (const auto* side : {&a.access, &b.access}) {
       for (uint32_t slot : side->writes) add_unique(access.writes, slot);
       for (uint32_t slot : side->value_writes) add_unique(access.value_writes, slot);

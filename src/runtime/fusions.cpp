@@ -47,7 +47,6 @@ std::optional<Planned> match_norm(PlanBuilder& b, size_t i) {
   out.step = std::make_unique<NormStep>(std::move(*spec), norm->out, Instructions{b.program.main_chain, out.covered});
   out.reads = {b.read_at(i, norm->x)};
   out.outs = {b.written_at(i, norm->out)};
-  out.has_effect = b.program.kind_of(norm->out) != program::TensorKind::kTemp;
   return out;
 }
 
@@ -58,7 +57,6 @@ std::optional<Planned> match_residual(PlanBuilder& b, size_t i) {
   if (!norm || !add || !b.only_read_at(b.written_at(i, norm->out), i + 1)) return std::nullopt;
   auto branch = norm_spec(b, *norm);
   if (!branch) return std::nullopt;
-  const DType dtype = branch->weight_dtype;
   const bool norm_is_a = add->a == static_cast<const Tid&>(norm->out);
   const Tid residual = norm_is_a ? add->b : add->a;
   if (residual == static_cast<const Tid&>(norm->out)) return std::nullopt;
@@ -67,9 +65,12 @@ std::optional<Planned> match_residual(PlanBuilder& b, size_t i) {
   out.covered = {b.index_at(i), b.index_at(i + 1)};
   out.reads = {b.read_at(i, norm->x), b.read_at(i + 1, residual)};
   size_t last = i + 1;
+  // Without a weight the rows' dtype is not known here, and a scalar of another one would promote them.
+  const bool has_weight = !spec.branch.weight.empty();
   if (const auto* multiply = b.node_at<program::Multiply>(last + 1);
-      multiply && multiply->a == spec.sum && b.only_read_at(b.written_at(last, spec.sum), last + 1)) {
-    if (const auto factor = scalar_constant(b, multiply->b); factor && has_dtype(b, multiply->b, dtype)) {
+      has_weight && multiply && multiply->a == spec.sum && b.only_read_at(b.written_at(last, spec.sum), last + 1)) {
+    if (const auto factor = scalar_constant(b, multiply->b);
+        factor && has_dtype(b, multiply->b, spec.branch.weight_dtype)) {
       ++last;
       spec.scale = factor;
       spec.sum = multiply->out;
@@ -106,8 +107,9 @@ std::optional<EmbeddingAt> packed_embedding(const PlanBuilder& b, size_t i) {
   const auto name = parse_gguf_kernel(kernel->name.view());
   if (!name || name->op != GgufKernelName::Op::kEmbedding || !name->format->dequantize) return std::nullopt;
   const auto weight = b.constant(kernel->inputs[0]);
-  if (!weight || weight->dtype != DType::kU8 || weight->shape.rank() != 2 || kernel->output_dtypes.size() != 1 ||
-      weight->shape[1] % name->format->block_bytes != 0) {
+  if (!weight || weight->dtype != DType::kU8 || weight->shape.rank() != 2 || weight->n_elements() == 0 ||
+      weight->shape[1] % name->format->block_bytes != 0 || kernel->output_dtypes.size() != 1 ||
+      !is_activation_dtype(kernel->output_dtypes[0])) {
     return std::nullopt;
   }
   return EmbeddingAt{{.format = name->format,
@@ -130,7 +132,8 @@ std::optional<EmbeddingAt> dense_embedding(const PlanBuilder& b, size_t i) {
   const DType ids = b.program.inputs[0].dtype;
   if (ids != DType::kI32 && ids != DType::kI64) return std::nullopt;
   const auto weight = b.constant(take->x);
-  if (!weight || weight->shape.rank() != 2 || !is_activation_dtype(weight->dtype)) return std::nullopt;
+  if (!weight || weight->shape.rank() != 2 || !is_activation_dtype(weight->dtype) || weight->n_elements() == 0)
+    return std::nullopt;
   EmbeddingAt out{{.format = quant::format_of_floats(weight->dtype),
                    .weight = take->x,
                    .ids = take->index.tid,
@@ -194,7 +197,6 @@ std::optional<Planned> match_soft_cap(PlanBuilder& b, size_t i) {
   out.step = std::make_unique<SoftCapStep>(x, multiply->out, *cap, cast != nullptr,
                                            Instructions{b.program.main_chain, out.covered});
   out.outs = {b.written_at(at + 2, multiply->out)};
-  out.has_effect = b.program.kind_of(multiply->out) != program::TensorKind::kTemp;
   return out;
 }
 

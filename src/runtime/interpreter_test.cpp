@@ -1,5 +1,5 @@
 // Every instruction at least once, with an answer worked out by hand; the operations' own tests go deeper. What
-// instructions share - operands, slots, places of errors - is tested in slots_test.cpp and control_test.cpp.
+// instructions share - operands, slots, places of errors - is tested in control_test.cpp.
 #include <cmath>
 
 #include "runtime/interpreter_testing.h"

@@ -1,5 +1,6 @@
 #include "runtime/kernel_claims.h"
 
+#include "base/checked_math.h"
 #include "program/kernel_info.h"
 
 namespace tessera::runtime {
@@ -8,6 +9,8 @@ using program::IntOrVid;
 using program::MetalKernel;
 
 namespace {
+
+constexpr int64_t kMostRows = int64_t{1} << 16;  // far above a prefill's
 
 Status check_text(const char* what, std::string_view found, std::string_view expected) {
   if (found == expected) return {};
@@ -52,13 +55,15 @@ Status check_output_dtype(const MetalKernel& node, DType expected) {
   return invalid_argument("its output is not of the dtype its template arguments name");
 }
 
-std::optional<int64_t> static_rows(const MetalKernel& node) {
-  int64_t rows = 1;
+Result<std::optional<int64_t>> static_rows(const MetalKernel& node) {
+  std::optional<int64_t> rows = 1;
   for (size_t i = 0; i + 1 < node.output_shapes_flat.size(); ++i) {
-    if (node.output_shapes_flat[i].is_vid) return std::nullopt;
-    rows *= node.output_shapes_flat[i].literal;
+    if (node.output_shapes_flat[i].is_vid) return std::optional<int64_t>();
+    if (rows) rows = checked_mul(*rows, node.output_shapes_flat[i].literal);
   }
-  return rows;
+  if (rows && *rows >= 1 && *rows <= kMostRows) return rows;
+  return invalid_argument("its output has {} rows, expected 1 to {}", rows ? std::to_string(*rows) : "too many",
+                          kMostRows);
 }
 
 DType dtype_of(const program::Program& program, program::Tid slot, DType otherwise) {

@@ -22,8 +22,9 @@ Result<DType> dtype_argument(const program::MetalKernel& node, std::string_view 
 
 // The one output is of that dtype.
 Status check_output_dtype(const program::MetalKernel& node, DType expected);
-// Product of the output's sizes but the last; nullopt when a value slot is among them.
-std::optional<int64_t> static_rows(const program::MetalKernel& node);
+// Product of the output's sizes but the last; nullopt when a value slot is among them. Errors: none, or too many to
+// try.
+Result<std::optional<int64_t>> static_rows(const program::MetalKernel& node);
 // Of a constant, an input or a buffer; a temporary's dtype is known by its writer only.
 DType dtype_of(const program::Program& program, program::Tid slot, DType otherwise);
 

@@ -34,6 +34,7 @@ Status Model::check_outputs() {
                        is_input(4, DType::kF32, 0) && is_input(5, DType::kI64, 0);
   if (tokens && p.inputs.size() == 2 && p.outputs[0].dtype == DType::kF32 && !p.outputs[0].sizes.empty()) {
     vocab_size_ = p.outputs[0].sizes.back();
+    if (vocab_size_ <= 0) return invalid_format("method {} gives logits of {} tokens", p.method, vocab_size_);
     return {};
   }
   if (!tokens || !sampler || p.outputs[0].dtype != DType::kI64 || p.outputs[0].sizes != decltype(p.outputs[0].sizes){1})

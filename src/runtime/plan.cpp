@@ -55,10 +55,7 @@ Planned plan_node(const PlanBuilder& builder, int index, bool keep_all_tokens) {
         std::make_unique<NodeStep>(builder.program.main_chain, static_cast<uint32_t>(index), program::name_of(node));
   out.covered = {index};
   for (const auto& use : access.reads) out.reads.push_back({use.slot, use.writer});
-  for (uint32_t slot : access.writes) {
-    out.outs.push_back({slot, index});
-    out.has_effect |= outlives_execution(builder.program, slot);
-  }
+  for (uint32_t slot : access.writes) out.outs.push_back({slot, index});
   out.value_reads = access.value_reads;
   out.value_outs = access.value_writes;
   return out;
@@ -86,8 +83,10 @@ std::vector<Planned> cover(PlanBuilder& builder, const PlanOptions& options) {
       if (is_enabled(options, fusion.name)) match = fusion.match(builder, position);
     }
     const bool keep_all = options.all_logits && builder.hints.last_token_take == index;
-    out.push_back(match ? std::move(*match) : plan_node(builder, static_cast<int>(index), keep_all));
-    for (int covered : out.back().covered) done[static_cast<size_t>(covered)] = true;
+    Planned& planned =
+        out.emplace_back(match ? std::move(*match) : plan_node(builder, static_cast<int>(index), keep_all));
+    for (const Version& v : planned.outs) planned.has_effect |= outlives_execution(builder.program, v.slot);
+    for (int covered : planned.covered) done[static_cast<size_t>(covered)] = true;
   }
   return out;
 }
@@ -159,7 +158,6 @@ Result<Plan> Plan::create(const Program& program, const Slots& bound, const Plan
   }
   Plan plan;
   for (Planned& planned : steps) plan.steps_.push_back(std::move(planned.step));
-  plan.n_rope_specs_ = builder.rope_specs.size();
   return plan;
 }
 

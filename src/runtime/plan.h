@@ -1,6 +1,6 @@
 // A plan: the main chain as a list of steps. Built once per program; every instruction is either covered by a fused
 // step or becomes a step of its own, so any valid program runs and ours run fast. Fusions are rows of a table
-// (fusions.h), each with a name and a switch.
+// (fusions.cpp), each with a name and a switch.
 #pragma once
 
 #include <cstdint>
@@ -29,11 +29,9 @@ class Plan {
   Status run_timed(StepContext& context, std::vector<double>& seconds) const;
 
   const std::vector<StepPtr>& steps() const { return steps_; }
-  size_t n_rope_specs() const { return n_rope_specs_; }
 
  private:
   std::vector<StepPtr> steps_;
-  size_t n_rope_specs_ = 0;
 };
 
 }  // namespace tessera::runtime

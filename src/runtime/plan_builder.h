@@ -31,7 +31,7 @@ struct Planned {
   std::vector<Version> reads;
   std::vector<Version> outs;  // versions the step really writes
   std::vector<uint32_t> value_reads, value_outs;
-  bool has_effect = false;  // writes a slot that outlives the execution
+  bool has_effect = false;  // writes more than `outs` that outlives the execution; of those the planner knows
 };
 
 class PlanBuilder {

@@ -22,7 +22,7 @@ struct Workspace {
   kernels::cpu::AttentionScratch attention;
   ScratchBuffer q, out;             // attention's, f32
   std::vector<ScratchBuffer> rows;  // per thread
-  std::vector<RopeTable> rope;      // by Plan's rope spec
+  std::vector<RopeTable> rope;      // by AttentionStep's rope_index
 };
 
 struct StepContext {

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/checked_math.h"
 #include "kernels/metal/emulator/tq_kernels.h"
 #include "quant/tq4.h"
 #include "runtime/custom_kernels.h"
@@ -26,6 +27,9 @@ constexpr int64_t kOpenVectors = 9;
 // Threadgroups along the rows of the weight: a few hundred million products for the largest of kernels.
 constexpr int64_t kMatvecGroups = 32;
 constexpr int64_t kMatmulGroups = 3;
+// Operands and results are in memory as a whole.
+constexpr int64_t kMostWeightBytes = int64_t{1} << 32;
+constexpr int64_t kMostValues = int64_t{1} << 29;
 
 Op op_of(GgufKernelName::Op op) {
   switch (op) {
@@ -52,6 +56,9 @@ Status take_weight_sizes(const Program& program, const MetalKernel& node, size_t
   trial.n = meta.shape[0].value;
   if (meta.dtype != DType::kU8 || trial.n <= 0 || row_bytes <= 0 || row_bytes % format.block_bytes != 0)
     return invalid_argument("its weight is no u8 matrix of whole {} blocks", format.name);
+  if (trial.n > kMostWeightBytes / row_bytes)
+    return not_implemented("its weight has {} rows of {} bytes: more than {} bytes are not tried", trial.n, row_bytes,
+                           kMostWeightBytes);
   trial.k = row_bytes / format.block_bytes * format.block_values;
   const bool is_embedding = trial.kernel.op == Op::kEmbedding, is_matvec = trial.kernel.op == Op::kMatvec;
   TRY(check_argument(node, "N", trial.n, !is_embedding));
@@ -77,8 +84,11 @@ Result<emulator::Trial> gguf_trial_of(const Program& program, const MetalKernel&
   trial.out = argument(node, "OutT") ? TRY(dtype_argument(node, "OutT")) : trial.in;
   trial.bias = trial.kernel.has_bias ? dtype_of(program, node.inputs[2], trial.in) : trial.in;
   TRY(check_output_dtype(node, trial.out));
-  const auto rows = static_rows(node);
+  const auto rows = TRY(static_rows(node));
   trial.rows = rows.value_or(open_rows(trial.kernel.op));
+  const int64_t width = is_embedding ? trial.k : trial.n + trial.k;
+  if (trial.rows > kMostValues / width)
+    return not_implemented("{} rows of {} values: more than {} values are not tried", trial.rows, width, kMostValues);
   trial.max_row_groups = trial.kernel.op == Op::kMatvec ? kMatvecGroups : kMatmulGroups;
   const emulator::Grid grid = emulator::grid_of(trial.kernel, trial.rows, trial.n, trial.k);
   TRY(check_axes("grid", node.grid, grid.threads, !rows.has_value()));
@@ -94,7 +104,7 @@ Result<emulator::TqTrial> tq_trial_of(const Program& program, const MetalKernel&
   emulator::TqTrial trial{.op = op, .dtype = TRY(dtype_argument(node, "InT"))};
   const IntOrVid last = node.output_shapes_flat.empty() ? IntOrVid(0) : node.output_shapes_flat.back();
   trial.dim = op == TqOp::kNorm       ? TRY(required_argument(node, "D"))
-              : op == TqOp::kCompress ? 2 * last.literal
+              : op == TqOp::kCompress ? checked_mul<int64_t>(2, last.literal).value_or(0)
                                       : last.literal;
   if (last.is_vid || !quant::tq4_supports(trial.dim))
     return not_implemented("vectors of {} values: only powers of two from {} to {} can be emulated", trial.dim,
@@ -106,7 +116,7 @@ Result<emulator::TqTrial> tq_trial_of(const Program& program, const MetalKernel&
     trial.norms = dtype_of(program, node.inputs[1], DType::kBF16);  // slices of a cache
     trial.centroids = dtype_of(program, node.inputs[2], trial.dtype);
   }
-  const auto vectors = static_rows(node);
+  const auto vectors = TRY(static_rows(node));
   trial.vectors = vectors.value_or(kOpenVectors);
   const emulator::Grid grid = emulator::tq_grid(op, trial.vectors, trial.dim);
   TRY(check_axes("grid", node.grid, grid.threads, !vectors.has_value()));

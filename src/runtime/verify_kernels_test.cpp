@@ -117,6 +117,21 @@ TEST(VerifyKernels, WhatDoesNotFitTheKernelIsNamed) {
   OneKernel output;
   output.node.output_dtypes[0] = DType::kF32;
   expect_problem("its output is not of the dtype", output.verdict());
+  OneKernel none;
+  none.node.output_shapes_flat[0] = 0;
+  expect_problem("its output has 0 rows, expected 1 to 65536", none.verdict());
+  OneKernel many;
+  many.node.output_shapes_flat = {int64_t{1} << 40, int64_t{1} << 40, 70};
+  many.node.output_shape_lengths = {3};
+  expect_problem("its output has too many rows", many.verdict());
+  OneKernel wide;
+  wide.node.output_shapes_flat[0] = 65536;
+  wide.program.tensor_meta[1].shape[0].value = 1 << 20;
+  wide.node.template_arg_values[2] = 1 << 20;
+  expect_problem("65536 rows of 1049088 values: more than", wide.verdict());
+  OneKernel huge;
+  huge.program.tensor_meta[1].shape[0].value = 1 << 30;
+  expect_problem("its weight has 1073741824 rows of 288 bytes: more than", huge.verdict());
   OneKernel weight;
   weight.program.tensor_meta[1].shape[1].value = 100;
   expect_problem("no u8 matrix of whole Q4_K blocks", weight.verdict());
@@ -198,6 +213,9 @@ TEST(VerifyKernels, WhatDoesNotFitACompressedCacheIsNamed) {
   TqKernel grid(TqOp::kCompress, 6, 128);
   grid.node.grid[0] = 6 * 128;
   expect_problem("its grid is 768 along axis 0, the kernel needs 384", grid.verdict());
+  TqKernel none(TqOp::kNorm, 6, 128);
+  none.node.output_shapes_flat[0] = -6;
+  expect_problem("its output has -6 rows", none.verdict());
   expect_problem("vectors of 96 values", TqKernel(TqOp::kNorm, 6, 96).verdict());
 }
 

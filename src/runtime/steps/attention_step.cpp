@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/cast.h"
 #include "runtime/steps/each_row.h"
 
 namespace tessera::runtime {
@@ -26,6 +27,20 @@ Status AttentionStep::check(const Tensor& x, int64_t n_heads, int64_t n_tokens, 
   if (is_activation_dtype(x.dtype) && x.n_elements() == n_tokens * n_heads * spec_.hint.head_dim) return {};
   return invalid_argument("attention: {} is {} {}, expected {} tokens x {} heads x {} floats", what, name_of(x.dtype),
                           to_string(x.shape), n_tokens, n_heads, spec_.hint.head_dim);
+}
+
+Result<Tensor*> AttentionStep::cache(Slots& slots, program::Tid tid, DType dtype, int64_t row_values) const {
+  Tensor* home = slots.find(tid);
+  if (!home) return invalid_argument("attention: the cache t{} is unset", tid.idx);
+  if (home->dtype != dtype || home->n_elements() != spec_.hint.n_kv_heads * spec_.n_slots * row_values)
+    return invalid_argument("attention: the cache t{} holds {} {}, expected {} heads x {} slots x {} {}", tid.idx,
+                            name_of(home->dtype), to_string(home->shape), spec_.hint.n_kv_heads, spec_.n_slots,
+                            row_values, name_of(dtype));
+  // Whoever else looks at the old bytes keeps them, as in every update in place.
+  if (!spec_.hint.k || home->unique()) return home;
+  Tensor copy = TRY(ops::clone(*home));
+  TRY(slots.set(tid, std::move(copy)));
+  return home;
 }
 
 void AttentionStep::write(StepContext& context, const Buffer& buffer, int64_t kv_head, int64_t position,
@@ -89,24 +104,27 @@ Status AttentionStep::run(StepContext& context) const {
   Step step{.q = q,
             .k = {},
             .v = {},
-            .keys = {slots.find(hint.k_cache)},
-            .values = {slots.find(hint.v_cache)},
+            .keys = {},
+            .values = {},
             .queries = ws.q.reserve<float>(n_tokens * row),
             .start = start,
             .n_tokens = n_tokens,
             .rope = rope};
-  std::optional<kernels::cpu::CompressedKv> compressed;
-  if (hint.compressed) {
-    step.keys.norms = slots.find(hint.compressed->k_norms);
-    step.values.norms = slots.find(hint.compressed->v_norms);
-    compressed = {step.keys.norms->as<BF16>(), step.values.norms->as<BF16>(),
-                  spec_.compression->codebook.centroids.data()};
-  }
   if (hint.k) {
     step.k = TRY(slots.get(*hint.k));
     step.v = TRY(slots.get(*hint.v));
     TRY(check(step.k, hint.n_kv_heads, n_tokens, "k"));
     TRY(check(step.v, hint.n_kv_heads, n_tokens, "v"));
+  }
+  const int64_t row_values = hint.compressed ? hint.head_dim / 2 : hint.head_dim;
+  step.keys.rows = TRY(cache(slots, hint.k_cache, spec_.kv_dtype, row_values));
+  step.values.rows = TRY(cache(slots, hint.v_cache, spec_.kv_dtype, row_values));
+  std::optional<kernels::cpu::CompressedKv> compressed;
+  if (hint.compressed) {
+    step.keys.norms = TRY(cache(slots, hint.compressed->k_norms, DType::kBF16, 1));
+    step.values.norms = TRY(cache(slots, hint.compressed->v_norms, DType::kBF16, 1));
+    compressed = {step.keys.norms->as<BF16>(), step.values.norms->as<BF16>(),
+                  spec_.compression->codebook.centroids.data()};
   }
   Tensor out = TRY(Tensor::allocate(q.dtype, q.shape));
   const bool is_stored = out.dtype != DType::kF32 || spec_.compression;

@@ -45,6 +45,9 @@ class AttentionStep final : public Step, public CacheWork {
  private:
   struct Step;    // sizes and tensors of one run
   struct Buffer;  // keys or values of all positions
+  // Makes the cache ready to be written if this layer does that. Errors: a slot that holds something else; instructions
+  // may put anything there.
+  Result<ops::Tensor*> cache(Slots& slots, program::Tid tid, DType dtype, int64_t row_values) const;
   Status check(const ops::Tensor& x, int64_t n_heads, int64_t n_tokens, std::string_view what) const;
   // The queries that read a KV head, and its key and value; scratch (head_dim).
   void prepare_head(StepContext& context, const Step& step, int64_t token, int64_t kv_head, float* scratch) const;

@@ -46,7 +46,7 @@ std::optional<LinearAt> from_kernel(const PlanBuilder& b, const MetalKernel& ker
   const auto name = parse_gguf_kernel(kernel.name.view());
   const bool has_bias = kernel.inputs.size() == 3;
   if (!name || name->op != op || !name->format->dequantize || (kernel.inputs.size() != 2 && !has_bias) ||
-      kernel.outputs.size() != 1 || kernel.output_dtypes.size() != 1) {
+      kernel.outputs.size() != 1 || kernel.output_dtypes.size() != 1 || !is_activation_dtype(kernel.output_dtypes[0])) {
     return std::nullopt;
   }
   const auto weight = b.constant(kernel.inputs[1]);
@@ -59,6 +59,7 @@ std::optional<LinearAt> from_kernel(const PlanBuilder& b, const MetalKernel& ker
   out.spec.weight = kernel.inputs[1];
   out.spec.n = weight->shape[0];
   out.spec.k = weight->shape[1] / name->format->block_bytes * name->format->block_values;
+  if (out.spec.n <= 0 || out.spec.k <= 0) return std::nullopt;
   if (has_bias) {
     auto bias = b.float_constant(kernel.inputs[2]);
     if (!bias || static_cast<int64_t>(bias->size()) != out.spec.n) return std::nullopt;
@@ -90,7 +91,8 @@ std::optional<LinearAt> from_dense(const PlanBuilder& b, size_t i) {
     return std::nullopt;
   }
   const auto weight = b.constant(transpose->x);
-  if (!weight || weight->shape.rank() != 2 || !is_activation_dtype(weight->dtype)) return std::nullopt;
+  if (!weight || weight->shape.rank() != 2 || !is_activation_dtype(weight->dtype) || weight->n_elements() == 0)
+    return std::nullopt;
   LinearAt out{.x = product->mat1,
                .spec = {},
                .out = product->out,
@@ -171,8 +173,6 @@ void cover(const PlanBuilder& b, size_t i, size_t n, Planned& out) {
   for (size_t j = i; j < i + n; ++j) out.covered.push_back(b.index_at(j));
 }
 
-bool outlives(const PlanBuilder& b, Tid tid) { return b.program.kind_of(tid) != program::TensorKind::kTemp; }
-
 }  // namespace
 
 std::optional<Planned> match_linears(PlanBuilder& b, size_t i) {
@@ -191,7 +191,6 @@ std::optional<Planned> match_linears(PlanBuilder& b, size_t i) {
     jobs.push_back(
         {.weight = linear->spec, .gate = {}, .out = linear->out, .dtype = linear->dtype, .promotes = linear->promotes});
     out.outs.push_back(b.written_at(last, linear->out));
-    out.has_effect |= outlives(b, linear->out);
     cover(b, at, linear->n_instructions, out);
     at = last + 1;
     if (linear->out == first->x) break;  // x is gone
@@ -235,7 +234,6 @@ std::optional<Planned> match_geglu(PlanBuilder& b, size_t i) {
   cover(b, i, multiply_at - i + 1, out);
   out.reads = {input_of(b, i, *gate)};
   out.outs = {b.written_at(multiply_at, multiply->out)};
-  out.has_effect = outlives(b, multiply->out);
   std::vector<LinearStep::Job> jobs;
   jobs.push_back(
       {.weight = up->spec, .gate = gate->spec, .out = multiply->out, .dtype = up->dtype, .promotes = up->promotes});

@@ -94,6 +94,9 @@ Status SoftCapStep::run(StepContext& context) const {
 Status EmbeddingStep::run(StepContext& context) const {
   const Tensor weight = TRY(context.slots().get(spec_.weight));
   const Tensor ids = TRY(context.slots().get(spec_.ids));
+  if ((ids.dtype != DType::kI32 && ids.dtype != DType::kI64) || ids.shape.rank() == Shape::kMaxRank)
+    return invalid_argument("embedding: ids are {} {}, expected i32 or i64 with less than {} axes", name_of(ids.dtype),
+                            to_string(ids.shape), Shape::kMaxRank);
   Shape shape = ids.shape;
   shape.push_back(spec_.k);
   Tensor out = TRY(Tensor::allocate(spec_.dtype, shape));
