@@ -42,7 +42,7 @@ cuda-test: setup
 
 # What CI has time for: every fuzzer and all rooms but those whose tests instantiate the codec (minutes to compile);
 # not the GPU emulators, which watch bounds and races themselves.
-SANITIZED := base quant gguf safetensors text ops kernels graph models runtime
+SANITIZED := base quant gguf safetensors text ops kernels graph models runtime generate
 FUZZERS   := npy gguf safetensors torchao hf_json pte tokenizer template
 asan-ci: setup
 	@cmake --preset asan >/dev/null

@@ -234,8 +234,25 @@ holds "--special adds bos" test "$("$tessera" tokenize small.gguf --special -p '
 seq 1 200 >text.txt
 succeeds "perplexity" "$tessera" perplexity small.gguf text.txt --window 64
 holds "is a number" grep -qE '^perplexity [0-9.]+ ' out
+echo 'ab ab b a ab' >ab.txt
+succeeds "perplexity with the tokenizer inside" "$tessera" perplexity hf-none/model.pte ab.txt
+mv out inside.txt
+succeeds "perplexity with a tokenizer.json" "$tessera" perplexity hf-none/model.pte ab.txt --tokenizer hf/tokenizer.json
+same "is the same" inside.txt out
+fails 1 "no-such.json" "perplexity with a tokenizer.json that is not there" "$tessera" perplexity hf-none/model.pte ab.txt --tokenizer no-such.json
+holds "tokenize with another tokenizer" test "$("$tessera" tokenize small.gguf --tokenizer hf/tokenizer.json -p 'ab ab')" = "265 262 265"
 printf 'Hello\nand again\n/reset\nHello\n/quit\n' >turns.txt
 "$tessera" chat small.gguf -n 6 --temperature 0 <turns.txt >chat.txt 2>err && ok || bad "chat"
+{ head -c 4000 /dev/zero | tr '\0' x; printf '\nHello\n'; } >long.txt
+"$tessera" chat small.gguf -n 4 --temperature 0 --context 64 <long.txt >long-chat.txt 2>err && ok || bad "chat with an overlong line"
+holds "which is named" grep -q '^tessera: error: generate: the prompt has .*(this turn is forgotten' err
+echo Hello | "$tessera" chat small.gguf -n 4 --temperature 0 --context 64 >short-chat.txt 2>err
+same "and forgotten" long-chat.txt short-chat.txt
+# Both put bos in front of a text without a template.
+sed 's/tokenizer.chat_template/tokenizer.chat_templatX/' small.gguf >plain.gguf
+echo Once | "$tessera" chat plain.gguf -n 8 --temperature 0 >chat.txt 2>err || bad "chat without a template"
+"$tessera" run plain.gguf -p Once -n 8 --temperature 0 >run.txt 2>err || bad "run without a template"
+same "the first turn of a chat without a template is a run" chat.txt run.txt
 
 # ---- exec: the golden program of another writer, y = x + bias with x (1..8, 4)
 python3 - "$source_root/src/program/golden_testing.h" <<'PYTHON'
@@ -302,6 +319,12 @@ fails 1 "gguf_q6k_matvec: its source has hash " "verify a program with another b
 "$tessera" quantize wide.gguf q8.gguf --type q8_0 >/dev/null 2>&1 && "$tessera" export q8.gguf -o q8.pte --keep-packed 2>/dev/null
 fails 1 "gguf_q8_0_" "verify a program whose format has no Metal kernels" "$tessera" verify q8.pte
 fails 1 "missing.pte" "verify a missing file" "$tessera" verify missing.pte
+# Names are bytes, JSON is UTF-8.
+cp small.gguf $'caf\xe9.gguf' && cp small-bf16.pte $'caf\xe9.pte'
+succeeds "bench of a name in Latin-1" "$tessera" bench $'caf\xe9.gguf' --json -p 4 -n 2 --repeat 1
+holds "is json" python3 -m json.tool out
+succeeds "verify of a name in Latin-1" "$tessera" verify $'caf\xe9.pte' --json
+holds "is json" python3 -m json.tool out
 succeeds "bench" "$tessera" bench small.gguf --json -p 32 -n 8
 holds "has the promised fields" python3 -c "
 import json; r = json.load(open('out'))
@@ -349,9 +372,29 @@ fails 1 "600" "a token outside the vocabulary" "$tessera" logits small.gguf --to
 fails 1 "two" "tokens that are none" "$tessera" logits small.gguf --tokens "1 two" -o x.f32
 fails 1 "temperature" "a temperature below zero" "$tessera" run small.gguf -p a --temperature -2
 if [[ -w /dev/full ]]; then
-  "$tessera" run small.gguf -p a -n 2 --raw >/dev/full 2>err
-  holds "a full disk ends the run" test $? -ne 139
+  for command in "run small.gguf -p a -n 2 --raw --ignore-stop" "tokenize small.gguf -p a" "inspect small.gguf" "--help"; do
+    "$tessera" $command >/dev/full 2>err  # shellcheck disable=SC2086
+    code=$?
+    holds "a full disk ends '$command'" test $code -eq 1
+    holds "in one line" grep -q '^tessera: error: ' err
+  done
+  "$tessera" tokenize small.gguf -p a >/dev/full 2>err
+  holds "that says where" grep -qx 'tessera: error: cannot write to standard output' err
 fi
+"$tessera" inspect small-bf16.pte --instructions 2>err | head -n 1 >out
+holds "a reader that has enough is no error" test ! -s err
+fails 1 "the prompt is empty; give one with -p" "no prompt" "$tessera" run small.gguf
+fails 2 "excludes" "two prompts" "$tessera" run small.gguf -p a --prompt-file text.txt
+fails 1 "--raw uses none" "a system message without a template" "$tessera" run small.gguf -p a --raw --system b
+fails 1 "--raw uses none" "thinking without a template" "$tessera" run small.gguf -p a --raw --thinking
+fails 1 "the model has none" "a model without a template" "$tessera" run hf-none/model.pte -p a --system b
+fails 1 "the model has none" "thinking in such a chat" "$tessera" chat hf-none/model.pte --thinking
+for option in "--context" "-p" "-n"; do
+  fails 2 "not in range" "more tokens than there can be: $option" "$tessera" bench small.gguf "$option" 9000000000000000000
+done
+for command in "run small.gguf -p a" "exec tiny.pte" "verify small-bf16.pte" "quantize wide.gguf x.gguf --type q8_0" "synth x.gguf"; do
+  fails 2 "--threads" "more threads than there can be: $command" "$tessera" $command --threads 1025  # shellcheck disable=SC2086
+done
 holds "no output of a failed command" test ! -e x.pte -a ! -e x.gguf -a ! -e x.f32
 holds "no temporary files" nothing_left
 

@@ -7,11 +7,11 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <random>
 
 #include "cli/bench_limits.h"
 #include "cli/command.h"
+#include "cli/json_text.h"
 #include "cli/model_file.h"
 
 namespace tessera::cli {
@@ -251,10 +251,10 @@ void add_bench(CLI::App& app) {
   flags->model.add_to(*command, "Tokens in the context before decode is measured");
   command->add_option("-p,--prompt-tokens", flags->n_prompt, "Tokens of the prefill")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(token_counts(1));
   command->add_option("-n,--generate-tokens", flags->n_generate, "Tokens of the decode")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(token_counts(1));
   command->add_option("--repeat", flags->repeat, "Measurements; the median is reported, with best and worst")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
@@ -263,7 +263,7 @@ void add_bench(CLI::App& app) {
   command->callback([flags] {
     const json result = measure(*flags);
     if (flags->json_out)
-      fmt::print("{}\n", result.dump(2));
+      fmt::print("{}\n", json_text(result));
     else
       print(result);
   });

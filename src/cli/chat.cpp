@@ -31,20 +31,33 @@ class Conversation {
 
   void restart() {
     messages_.clear();
-    resident_.clear();
-    model_.session().reset();
+    empty_caches();
     if (!flags_.system.empty()) messages_.push_back({.role = text::Role::kSystem, .content = flags_.system});
   }
 
-  // Sends one user turn and prints the answer as it comes.
+  // One turn. One that fails - too long, an answer that is damaged - is forgotten, and the conversation goes on.
   void say(const std::string& line) {
+    const auto n_before = static_cast<std::ptrdiff_t>(messages_.size());
+    try {
+      take_turn(line);
+    } catch (const Failure& failure) {
+      fmt::print(stderr, "tessera: error: {} (this turn is forgotten; /reset starts over)\n", failure.message);
+      messages_.erase(messages_.begin() + n_before, messages_.end());
+      empty_caches();
+    }
+  }
+
+ private:
+  void empty_caches() {
+    resident_.clear();
+    model_.session().reset();
+  }
+  // Sends what the user says and prints the answer as it comes.
+  void take_turn(const std::string& line) {
     messages_.push_back({.role = text::Role::kUser, .content = loaded_.tokenizer->defuse(line)});
     const std::vector<int32_t> prompt = render();
     const size_t shared = common_prefix(prompt);
-    if (shared < resident_.size()) {  // the template rewrote history: start over with the whole of it
-      model_.session().reset();
-      resident_.clear();
-    }
+    if (shared < resident_.size()) empty_caches();  // the template rewrote history: start over with the whole of it
     const std::span<const int32_t> fresh = std::span(prompt).subspan(resident_.size());
     const generate::GenerateOptions options{.max_tokens = flags_.n, .sampling = sampling_};
     const auto answer = need(generate::generate(model_, *loaded_.tokenizer, fresh, options, [](std::string_view piece) {
@@ -61,10 +74,11 @@ class Conversation {
                    static_cast<long long>(model_.capacity()));
   }
 
- private:
   std::vector<int32_t> render() const {
     const std::string text = need(text::render(loaded_.chat_template, messages_, {.thinking = flags_.thinking}));
-    return loaded_.tokenizer->encode(text, {.parse_special = true});
+    const bool plain = loaded_.chat_template.kind == text::ChatTemplate::Kind::kPlain;  // which writes no bos
+    const bool add_bos = plain && loaded_.tokenizer->vocabulary().add_bos;
+    return loaded_.tokenizer->encode(text, {.add_bos = add_bos, .parse_special = true});
   }
   size_t common_prefix(const std::vector<int32_t>& prompt) const {
     size_t n = 0;
@@ -89,6 +103,8 @@ class Conversation {
 
 void run(const ChatFlags& flags) {
   const LoadedModel loaded = load_model(flags.model);
+  if (flags.thinking && loaded.chat_template.kind == text::ChatTemplate::Kind::kPlain)
+    throw Failure{"--thinking needs a chat template, and the model has none"};
   Conversation conversation(flags, loaded);
   const bool interactive = ::isatty(STDIN_FILENO) != 0;
   if (interactive) std::fprintf(stderr, "/reset forgets the conversation, /quit or Ctrl-D ends it.\n");

@@ -26,6 +26,11 @@ inline void need(Status status) {
   if (!status) throw Failure{status.error().message};
 }
 
+// What --threads takes; 0: one per processor.
+inline CLI::Range thread_counts() { return CLI::Range(0, 1024); }
+// What options that count tokens take: sums of them stay far from the end of their type.
+inline CLI::Range token_counts(int64_t least) { return CLI::Range(least, int64_t{1} << 30); }
+
 void add_export(CLI::App& app);
 void add_exec(CLI::App& app);
 void add_run(CLI::App& app);

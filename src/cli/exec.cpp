@@ -200,7 +200,7 @@ void add_exec(CLI::App& app) {
                    "Tokens of a cache outside the graph; default: the program's get_max_ctx_len")
       ->check(CLI::PositiveNumber);
   command->add_option("--cache-dtype", flags->cache_dtype, "Its elements: bf16, f16, f32")->capture_default_str();
-  command->add_option("--threads", flags->threads, "CPU threads; 0: one per processor")->check(CLI::NonNegativeNumber);
+  command->add_option("--threads", flags->threads, "CPU threads; 0: one per processor")->check(thread_counts());
   command->callback([flags] { run(*flags); });
 }
 

@@ -1,10 +1,10 @@
 // tessera inspect: what is in a GGUF file or a program.
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "cli/command.h"
 #include "cli/inspect.h"
+#include "cli/json_text.h"
 #include "cli/model_file.h"
 #include "gguf/file.h"
 
@@ -73,7 +73,7 @@ void run(const InspectFlags& flags) {
   if (need(kind_of(flags.path)) == FileKind::kGguf) {
     const auto file = need(gguf::File::open(flags.path));
     if (flags.json_out)
-      fmt::print("{}\n", gguf_json(*file).dump(2, ' ', false, json::error_handler_t::replace));
+      fmt::print("{}\n", json_text(gguf_json(*file)));
     else
       print_gguf(*file, flags.details.tensors);
     return;

@@ -1,7 +1,6 @@
 // tessera inspect of a program: as text for people, as JSON for scripts.
-#include <nlohmann/json.hpp>
-
 #include "cli/inspect.h"
+#include "cli/json_text.h"
 #include "program/printer.h"
 
 namespace tessera::cli {
@@ -168,7 +167,7 @@ void print_pte_json(const program::PteInfo& info) {
   out.update(container_json(info));
   for (const auto& [name, values] : info.program.constant_methods) out["constant_methods"][name] = values_text(values);
   out.update(graph_json(info));
-  fmt::print("{}\n", out.dump(2, ' ', false, json::error_handler_t::replace));
+  fmt::print("{}\n", json_text(out));
 }
 
 void print_pte(const program::PteInfo& info, const PteDetails& details) {

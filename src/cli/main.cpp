@@ -18,6 +18,13 @@ int fail(const std::string& message) {
   return 1;
 }
 
+// Text that did not arrive is no success. (Who reads a part and closes the pipe ends us by SIGPIPE, which says
+// nothing.)
+int succeed() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+  return fail("cannot write to standard output");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -33,7 +40,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
-    return app.exit(e);  // --help, --version
+    app.exit(e);  // --help, --version
   } catch (const CLI::ParseError& e) {
     std::fprintf(stderr, "tessera: error: %s (tessera --help tells more)\n", e.what());
     return 2;
@@ -44,5 +51,5 @@ int main(int argc, char** argv) {
   } catch (const std::exception& e) {
     return fail(e.what());
   }
-  return 0;
+  return succeed();
 }

@@ -49,13 +49,13 @@ struct LoadedModel {
   double load_s = 0;
 };
 
-// Only the tokenizer: of a GGUF without compiling it.
-std::unique_ptr<const text::Tokenizer> load_tokenizer(const std::string& path);
+// Only the tokenizer: of a GGUF without compiling it. `file`: a tokenizer.json to use instead, or empty.
+std::unique_ptr<const text::Tokenizer> load_tokenizer(const std::string& path, const std::string& file);
 // The program of either kind of file; warnings go to stderr.
 program::Program load_program(const ModelFlags& flags);
-LoadedModel load_model(const ModelFlags& flags, bool all_logits = false);
+LoadedModel load_model(const ModelFlags& flags);
 // A model whose steps return every token's logits where the program allows it, else one to be fed token by token.
-// `all` tells which.
+// `all` tells which. It may have no tokenizer.
 LoadedModel load_for_logits(const ModelFlags& flags, bool& all);
 
 void warn(const std::vector<std::string>& warnings);

@@ -67,7 +67,8 @@ void run(const PerplexityFlags& flags) {
   const std::string text(std::istreambuf_iterator<char>(in), {});
   bool all = false;
   const LoadedModel loaded = load_for_logits(flags.model, all);
-  if (!loaded.tokenizer) throw Failure{fmt::format("{}: the program carries no tokenizer", flags.model.path)};
+  if (!loaded.tokenizer)
+    throw Failure{fmt::format("{}: the program carries no tokenizer; give one with --tokenizer", flags.model.path)};
   const std::vector<int32_t> tokens = loaded.tokenizer->encode(text);
   const int32_t bos = loaded.tokenizer->vocabulary().bos;
   const size_t lead = bos >= 0 ? 1 : 0;
@@ -77,7 +78,7 @@ void run(const PerplexityFlags& flags) {
   Scorer scorer(loaded, all);
   double total = 0;
   size_t n_scored = 0;
-  ProgressLine line("scoring");
+  ProgressLine line("scoring", ProgressLine::Unit::kTokens);
   const auto progress = line.callback();
   for (size_t i = 0; i < tokens.size(); i += window - lead) {
     std::vector<int32_t> piece;

@@ -1,4 +1,4 @@
-// A progress line on stderr for work of many bytes, when a terminal listens; silent otherwise.
+// A progress line on stderr for work of many bytes or tokens, when a terminal listens; silent otherwise.
 #pragma once
 
 #include <chrono>
@@ -10,7 +10,8 @@ namespace tessera::cli {
 
 class ProgressLine {
  public:
-  explicit ProgressLine(std::string title);
+  enum class Unit { kBytes, kTokens };
+  explicit ProgressLine(std::string title, Unit unit = Unit::kBytes);
   ~ProgressLine();  // clears the line
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -19,7 +20,9 @@ class ProgressLine {
 
  private:
   void show(uint64_t done, uint64_t total);
+  std::string amount(uint64_t done, uint64_t total, double seconds) const;
   std::string title_;
+  Unit unit_;
   bool is_terminal_;
   bool shown_ = false;
   std::chrono::steady_clock::time_point start_, last_;

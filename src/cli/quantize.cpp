@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "compile/quant_mix.h"
+#include "gguf/file.h"
 
 namespace tessera::cli {
 
@@ -24,16 +25,16 @@ void add_quantize(CLI::App& app) {
   command->add_option("--head-type", flags->options.head_type, "Format of the output matrix (or tied embedding)");
   command->add_flag("--allow-requantize", flags->options.allow_requantize, "Accept weights that are quantized already");
   command->add_option("--threads", flags->options.n_threads, "CPU threads; 0: one per processor")
-      ->check(CLI::NonNegativeNumber);
+      ->check(thread_counts());
   command->callback([flags] {
+    const uint64_t from_bytes = need(gguf::File::open(flags->in))->size_bytes();  // of all parts
     {
       ProgressLine line("quantizing");
       need(compile::quantize_model(flags->in, flags->out, flags->options, line.callback()));
     }
-    namespace fs = std::filesystem;
     fmt::print(stderr, "{}: {:.1f} MB (from {:.1f} MB)\n", flags->out,
-               static_cast<double>(fs::file_size(flags->out)) / 1e6,
-               static_cast<double>(fs::file_size(flags->in)) / 1e6);
+               static_cast<double>(std::filesystem::file_size(flags->out)) / 1e6,
+               static_cast<double>(from_bytes) / 1e6);
   });
 }
 

@@ -13,6 +13,8 @@
 namespace tessera::cli {
 namespace {
 
+constexpr const char* kNoPrompt = "the prompt is empty; give one with -p or --prompt-file";
+
 struct RunFlags {
   ModelFlags model;
   SamplingFlags sampling;
@@ -33,6 +35,9 @@ std::string prompt_text(const RunFlags& flags) {
 std::vector<int32_t> prompt_tokens(const RunFlags& flags, const LoadedModel& loaded) {
   const std::string text = prompt_text(flags);
   const bool plain = flags.raw || loaded.chat_template.kind == text::ChatTemplate::Kind::kPlain;
+  if (plain && (flags.thinking || !flags.system.empty()))
+    throw Failure{fmt::format("--system and --thinking need a chat template, and {}",
+                              flags.raw ? "--raw uses none" : "the model has none")};
   if (plain)
     return loaded.tokenizer->encode(text,
                                     {.add_bos = loaded.tokenizer->vocabulary().add_bos, .parse_special = flags.raw});
@@ -46,7 +51,7 @@ std::vector<int32_t> prompt_tokens(const RunFlags& flags, const LoadedModel& loa
 void run(const RunFlags& flags) {
   const LoadedModel loaded = load_model(flags.model);
   const std::vector<int32_t> prompt = prompt_tokens(flags, loaded);
-  if (prompt.empty()) throw Failure{"the prompt is empty; give one with -p or --prompt-file"};
+  if (prompt.empty()) throw Failure{kNoPrompt};
   generate::SessionModel model(open_session(loaded));
   generate::GenerateOptions options{.max_tokens = flags.n,
                                     .sampling = flags.sampling.resolve(loaded),
@@ -72,8 +77,10 @@ void add_run(CLI::App& app) {
   auto flags = std::make_shared<RunFlags>();
   flags->model.add_to(*command);
   flags->sampling.add_to(*command);
-  command->add_option("-p,--prompt", flags->prompt, "The prompt");
-  command->add_option("--prompt-file", flags->prompt_file, "Read the prompt from a file; - is standard input");
+  auto* prompt = command->add_option("-p,--prompt", flags->prompt, "The prompt");
+  auto* file =
+      command->add_option("--prompt-file", flags->prompt_file, "Read the prompt from a file; - is standard input");
+  file->excludes(prompt);
   command->add_option("--system", flags->system, "A system message before the prompt");
   command->add_option("-n,--max-tokens", flags->n, "Stop after this many tokens; -1: when the context is full")
       ->capture_default_str();
@@ -84,7 +91,10 @@ void add_run(CLI::App& app) {
   command->add_flag("--ignore-stop", flags->ignore_stop, "Go on after the model ended its turn");
   command->add_flag("--show-special", flags->show_special, "Print control tokens too");
   command->add_flag("--stats", flags->stats, "Print times and speeds to stderr");
-  command->callback([flags] { run(*flags); });
+  command->callback([flags, prompt, file] {
+    if (prompt->count() + file->count() == 0) throw Failure{kNoPrompt};
+    run(*flags);
+  });
 }
 
 }  // namespace tessera::cli

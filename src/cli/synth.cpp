@@ -47,7 +47,7 @@ void add_synth(CLI::App& app) {
   command->add_option("--type", flags->options.type, "Mix or format of the matrices")->capture_default_str();
   command->add_option("--seed", flags->options.seed, "Same seed, same file")->capture_default_str();
   command->add_option("--threads", flags->options.n_threads, "CPU threads; 0: one per processor")
-      ->check(CLI::NonNegativeNumber);
+      ->check(thread_counts());
   const auto dimension = [&](const char* name, std::optional<int64_t>& field, const char* help) {
     command->add_option(name, field, help)
         ->check(CLI::PositiveNumber)

@@ -12,12 +12,12 @@ namespace tessera::cli {
 namespace {
 
 struct TokenizeFlags {
-  std::string model, text, ids;
+  std::string model, tokenizer, text, ids;
   bool special = false, has_text = false, has_ids = false;
 };
 
 void run(const TokenizeFlags& flags) {
-  const auto tokenizer = load_tokenizer(flags.model);
+  const auto tokenizer = load_tokenizer(flags.model, flags.tokenizer);
   if (flags.has_ids) {
     const std::vector<int32_t> ids = parse_tokens(flags.ids, "--ids");
     for (int32_t id : ids)
@@ -42,6 +42,7 @@ void add_tokenize(CLI::App& app) {
   auto* command = app.add_subcommand("tokenize", "Show the token ids of a text, or the text of token ids");
   auto flags = std::make_shared<TokenizeFlags>();
   command->add_option("MODEL", flags->model, "A .gguf or .pte file")->required();
+  command->add_option("--tokenizer", flags->tokenizer, "A tokenizer.json to use instead of the tokenizer inside");
   auto* text = command->add_option("-p,--prompt", flags->text, "The text; default: standard input");
   auto* ids = command->add_option("--ids", flags->ids, "Token ids, separated by spaces or commas: print their text");
   ids->excludes(text);

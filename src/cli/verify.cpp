@@ -1,7 +1,6 @@
 // tessera verify: runs the Metal kernels of a program in the emulator, against the native ones.
-#include <nlohmann/json.hpp>
-
 #include "cli/command.h"
+#include "cli/json_text.h"
 #include "program/pte_loader.h"
 #include "runtime/verify_kernels.h"
 
@@ -55,7 +54,7 @@ void run(const VerifyFlags& flags) {
   if (flags.json_out) {
     json out{{"file", flags.path}, {"kernels", json::array()}};
     for (const KernelVerdict& v : verdicts) out["kernels"].push_back(to_json(v));
-    fmt::print("{}\n", out.dump(2));
+    fmt::print("{}\n", json_text(out));
   } else {
     print(verdicts);
   }
@@ -73,7 +72,7 @@ void add_verify(CLI::App& app) {
   command->add_option("--ptd", flags->load.ptd_paths, "Weights of the program that are in files of their own");
   command->add_option("--seed", flags->seed, "Of the random inputs")->capture_default_str();
   command->add_option("--threads", flags->threads, "CPU threads of the native kernels; 0: one per processor")
-      ->check(CLI::NonNegativeNumber);
+      ->check(thread_counts());
   command->add_flag("--json", flags->json_out, "One JSON object on stdout");
   command->callback([flags] { run(*flags); });
 }

@@ -46,16 +46,6 @@ void SpecialTokens::insert(std::string_view text, int32_t id, bool is_control) {
   end.is_control = is_control;
 }
 
-std::optional<int32_t> SpecialTokens::find(std::string_view text) const {
-  int32_t node = 0;
-  for (char byte : text) {
-    node = child(node, byte);
-    if (node < 0) return std::nullopt;
-  }
-  const int32_t id = nodes_[static_cast<size_t>(node)].token;
-  return id < 0 ? std::nullopt : std::optional(id);
-}
-
 std::vector<SpecialTokens::Match> SpecialTokens::all_matches(std::string_view text, bool parse_control) const {
   std::vector<Match> matches;
   for (size_t begin = 0; begin < text.size(); ++begin) {

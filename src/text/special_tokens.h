@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +27,6 @@ class SpecialTokens {
 
   // `text` with a zero-width space after the first character of each token in it, so that cut() finds none.
   std::string defuse(std::string_view text) const;
-
-  std::optional<int32_t> find(std::string_view text) const;
 
  private:
   // A trie over the tokens' bytes, children of a node as a linked list: they are few.

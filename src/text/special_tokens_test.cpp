@@ -38,8 +38,6 @@ TEST(SpecialTokens, OfEqualTextsTheLowerIdStays) {
   builder.add("", TokenType::kControl);
   const SpecialTokens specials(*builder.build());
   EXPECT_EQ(cut(specials, "<a>", true), "(0)");
-  EXPECT_EQ(specials.find("<a>"), 0);
-  EXPECT_EQ(specials.find(""), std::nullopt);
 }
 
 }  // namespace

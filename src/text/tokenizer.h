@@ -10,7 +10,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,8 +47,6 @@ class Tokenizer {
 
   bool is_control(int32_t id) const;  // control or unknown: shows as nothing
   bool is_stop(int32_t id) const;
-  // The token of exactly this text among control, unknown and user-defined tokens.
-  std::optional<int32_t> find_special(std::string_view text) const { return specials_.find(text); }
 
   // `text` with a zero-width space inside everything that reads as a special token: safe to put between a template's
   // markers.
