@@ -27,9 +27,10 @@ class TileBench {
   explicit TileBench(Isa isa) : isa_(isa), kernels_(linear_kernels(isa)), limits_(limit_kernels(isa)) {}
 
   // Multiply-adds a second of a tile of m tokens, over those of the peak.
-  double share_of_peak(const FormatKernel& kernel, int m) {
-    const quant::Format& format = *quant::find_format(kernel.type);
-    const int n_rows = kernels_.int8_rows(m).most;
+  double share_of_peak(const Int8Format& of, int m) {
+    const quant::Format& format = *quant::find_format(of.type);
+    const int n_rows = kernels_.choice.rows(of.kernel, m, pool_.size()).most;
+    const TileFn run = kernels_.choice.kernel(of.kernel, n_rows, m, pool_.size());
     const LinearWeight weight{.format = &format, .n = n_rows, .k = kK};
     std::vector<std::byte> blocks(static_cast<size_t>(weight.bytes()));
     bench::fill_random_blocks(blocks.data(), blocks.size());
@@ -47,7 +48,7 @@ class TileBench {
                           .sums = sums_of_tile(n_rows, m),
                           .bias = nullptr,
                           .output = nullptr};
-    const auto [of_tile, of_peak] = bench::least_in_turn([&] { kernel.run(tile); }, [&] { limits_.dots(kPeakRounds); });
+    const auto [of_tile, of_peak] = bench::least_in_turn([&] { run(tile); }, [&] { limits_.dots(kPeakRounds); });
     const double peak = static_cast<double>(kPeakRounds * limits_.ops_per_dot_round) / of_peak;
     return static_cast<double>(2 * m * n_rows * kK) / of_tile / peak;
   }
@@ -70,7 +71,7 @@ int main(int argc, char** argv) {
   const std::vector<std::string_view> asked(argv + 1, argv + argc);
   const Isa isa = best_isa();
   const auto kernels = linear_kernels(isa).int8;
-  const auto name_of_kernel = [](const FormatKernel& kernel) { return quant::find_format(kernel.type)->name; };
+  const auto name_of_kernel = [](const Int8Format& kernel) { return quant::find_format(kernel.type)->name; };
   for (const std::string_view name : asked)
     if (std::none_of(kernels.begin(), kernels.end(), [&](auto& kernel) { return name_of_kernel(kernel) == name; })) {
       fmt::print(stderr, "tile_bench: no int8 kernel of a format '{}'\n", name);
@@ -79,7 +80,7 @@ int main(int argc, char** argv) {
   static TileBench tiles(isa);
   fmt::print("{}, percent of the int8 peak\n{:8}", kernels::cpu::name_of(isa), "tokens");
   for (const int m : kTokens) fmt::print("{:>8}", m);
-  for (const FormatKernel& kernel : kernels) {
+  for (const Int8Format& kernel : kernels) {
     const std::string_view name = name_of_kernel(kernel);
     if (!asked.empty() && std::find(asked.begin(), asked.end(), name) == asked.end()) continue;
     fmt::print("\n{:8}", name);

@@ -42,6 +42,8 @@ bool ask_for_tile_data() {
 // Bit positions: Intel SDM, volume 2A, CPUID leaves 1 and 7.
 CpuFeatures detect() {
   uint32_t a, b, c, d;
+  if (!__get_cpuid(0, &a, &b, &c, &d)) return {};
+  const bool intel = b == 0x756e6547 && d == 0x49656e69 && c == 0x6c65746e;  // GenuineIntel
   if (!__get_cpuid(1, &a, &b, &c, &d)) return {};
   constexpr uint64_t kFma = bit(12), kOsxsave = bit(27), kAvx = bit(28), kF16c = bit(29);
   if (!has_all(c, kFma | kOsxsave | kAvx | kF16c)) return {};
@@ -52,6 +54,7 @@ CpuFeatures detect() {
   constexpr uint64_t kVbmi = bit(1), kVnni = bit(11);                             // in c
   constexpr uint64_t kAmxBf16 = bit(22), kAmxTile = bit(24), kAmxInt8 = bit(25);  // in d
   CpuFeatures features;
+  features.intel = intel;
   features.avx2 = has_all(b, kAvx2 | kBmi2) && has_all(state, 0x6);
   features.avx512 =
       features.avx2 && has_all(b, kF | kDq | kBw | kVl) && has_all(c, kVbmi | kVnni) && has_all(state, 0xe6);

@@ -19,7 +19,7 @@ extern const FloatKernels kFloatKernels;
 extern const LimitKernels kLimitKernels;
 }  // namespace avx2
 namespace avx512 {
-extern const LinearKernels kLinearKernels;
+extern const LinearKernels kLinearKernels, kStreamLinearKernels;
 extern const FloatKernels kFloatKernels;
 extern const LimitKernels kLimitKernels;
 }  // namespace avx512
@@ -54,6 +54,7 @@ constexpr IsaKernels kTable[] = {
 #endif
 #ifdef TESSERA_HAS_avx512
     {Isa::kAvx512, &avx512::kLinearKernels, &avx512::kFloatKernels, &avx512::kLimitKernels},
+    {Isa::kAvx512Streams, &avx512::kStreamLinearKernels, &avx512::kFloatKernels, &avx512::kLimitKernels},
 #endif
 #ifdef TESSERA_HAS_amx
     {Isa::kAmx, &amx::kLinearKernels, &avx512::kFloatKernels, &amx::kLimitKernels},  // tiles: linears only

@@ -9,24 +9,25 @@
 namespace tessera::kernels::cpu {
 namespace {
 
-struct Kernel {
-  TileFn run;
-  TileRows rows;
-};
-
-// The kernel of a weight for the forms its activations hold.
-Kernel find_kernel(const LinearKernels& kernels, const LinearWeight& weight, const ActivationView& x) {
+// The kernel of a weight for integer activations; null: there is none, or these are not.
+const Int8Kernel* find_int8(const LinearKernels& kernels, const LinearWeight& weight, const ActivationView& x) {
   const ActivationForms integer = weight.forms(Arithmetic::kInt8);
-  const bool int8 = (integer.blocks256 && x.blocks256) || (integer.blocks32 && x.blocks32);
-  DCHECK(int8 || x.floats);
+  if (!(integer.blocks256 && x.blocks256) && !(integer.blocks32 && x.blocks32)) return nullptr;
   if (weight.format) {
-    for (const FormatKernel& kernel : int8 ? kernels.int8 : kernels.exact)
-      if (kernel.type == weight.format->type) return {kernel.run, int8 ? kernels.int8_rows(x.m) : kExactTileRows};
-  } else if (int8) {
-    for (const AffineKernel& kernel : kernels.affine)
-      if (kernel.bits == weight.groups.bits) return {kernel.run, kernels.affine_rows(x.m)};
+    for (const Int8Format& of : kernels.int8)
+      if (of.type == weight.format->type) return &of.kernel;
+  } else {
+    for (const Int8Affine& of : kernels.affine)
+      if (of.bits == weight.groups.bits) return &of.kernel;
   }
-  return {kernels.dequantized, kExactTileRows};
+  return nullptr;
+}
+
+TileFn find_exact(const LinearKernels& kernels, const LinearWeight& weight) {
+  if (weight.format)
+    for (const FormatKernel& kernel : kernels.exact)
+      if (kernel.type == weight.format->type) return kernel.run;
+  return kernels.dequantized;
 }
 
 ActivationView from_token(ActivationView x, int64_t token) {
@@ -38,13 +39,15 @@ ActivationView from_token(ActivationView x, int64_t token) {
 
 class TileRunner {
  public:
-  TileRunner(Isa isa, const ActivationView& x) : kernels_(linear_kernels(isa)), x_(x) {}
+  TileRunner(Isa isa, const ActivationView& x, int n_threads)
+      : kernels_(linear_kernels(isa)), x_(x), n_threads_(n_threads) {}
 
   // What suits the kernels of all jobs.
   TileRows rows(std::span<const LinearJob> jobs) const {
     TileRows rows{.unit = 1, .most = kMostTileRows};
     const auto fit = [&](const LinearWeight& weight) {
-      const TileRows of_weight = find_kernel(kernels_, weight, x_).rows;
+      const Int8Kernel* int8 = find_int8(kernels_, weight, x_);
+      const TileRows of_weight = int8 ? kernels_.choice.rows(*int8, x_.m, n_threads_) : kExactTileRows;
       rows.most = std::min(rows.most, of_weight.most);
       rows.unit = std::min(std::max(rows.unit, of_weight.unit), rows.most);
     };
@@ -79,23 +82,25 @@ class TileRunner {
   void multiply(const LinearWeight& weight, const TilePlace& at, const std::byte* next, float* out,
                 const TileOutput* output) const {
     DCHECK(weight.k == x_.k);
-    const Kernel kernel = find_kernel(kernels_, weight, x_);
-    kernel.run({.format = weight.format,
-                .groups = weight.format ? AffineGroups{} : weight.groups.from_row(at.row, weight.k),
-                .weights = rows_of(weight, at.row),
-                .row_bytes = weight.row_bytes(),
-                .n_rows = at.n_rows,
-                .next = next,
-                .x = from_token(x_, at.token),
-                .n_tokens = at.n_tokens,
-                .out = out,
-                .sums = sums_of_tile(at.n_rows, at.n_tokens),
-                .bias = weight.bias ? weight.bias + at.row : nullptr,
-                .output = output});
+    const LinearTile tile{.format = weight.format,
+                          .groups = weight.format ? AffineGroups{} : weight.groups.from_row(at.row, weight.k),
+                          .weights = rows_of(weight, at.row),
+                          .row_bytes = weight.row_bytes(),
+                          .n_rows = at.n_rows,
+                          .next = next,
+                          .x = from_token(x_, at.token),
+                          .n_tokens = at.n_tokens,
+                          .out = out,
+                          .sums = sums_of_tile(at.n_rows, at.n_tokens),
+                          .bias = weight.bias ? weight.bias + at.row : nullptr,
+                          .output = output};
+    const Int8Kernel* int8 = find_int8(kernels_, weight, x_);
+    (int8 ? kernels_.choice.kernel(*int8, at.n_rows, at.n_tokens, n_threads_) : find_exact(kernels_, weight))(tile);
   }
 
   const LinearKernels& kernels_;
   const ActivationView& x_;
+  const int n_threads_;
 };
 
 }  // namespace
@@ -108,7 +113,7 @@ ActivationForms LinearWeight::forms(Arithmetic arithmetic) const {
 
 void linear(ThreadPool& pool, Isa isa, std::span<const LinearJob> jobs, const Activations& x) {
   if (x.view().m == 0) return;
-  const TileRunner runner(isa, x.view());
+  const TileRunner runner(isa, x.view(), pool.size());
   const Tiles tiles(jobs, x.view().m, runner.rows(jobs), pool.size());
   TileQueue queue(tiles.n_units(), pool.size());
   pool.run([&](int) {

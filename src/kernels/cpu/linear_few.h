@@ -1,7 +1,7 @@
 // Few tokens: out[m, n] = sum_k w[n, k] x[m, k] over panels of V::kRows weight rows. Bytes moved: those of the weight.
 //
-// Codes are multiplied as they are unpacked, rows in lanes, with up to V::kFewTokens tokens, whose sums stay in
-// registers. More tokens take the panel, which lies in a cache by then, once more.
+// Codes are multiplied as they are unpacked, rows in lanes, with as many tokens as registers have room for. More take
+// the panel, which lies in a cache by then, once more.
 // Reference: linear_reference.cpp; arithmetic.md.
 #pragma once
 
@@ -23,9 +23,9 @@ inline const std::byte* after_panel(const LinearTile& tile, PanelPlace place) {
   return next < tile.n_rows ? tile.weights + next * tile.row_bytes : tile.next;
 }
 
-template <class V, class Rows>
+template <class V, RowOrder order, class Rows>
 inline Lanes<V> lanes_of_few(const Rows& rows, int64_t offset, int64_t n_bytes, const std::byte* ahead) {
-  if constexpr (V::kDistantRows) return rows.distant_lanes(offset, n_bytes);
+  if constexpr (order == RowOrder::kDistant) return rows.distant_lanes(offset, n_bytes);
   return rows.lanes(offset, n_bytes, ahead);
 }
 
@@ -66,7 +66,7 @@ class FewSums {
 };
 
 // Formats of 256 values.
-template <class V, class F>
+template <class V, class F, RowOrder order>
 struct Few256 {
   using Bits = typename V::Bits;
   using Floats = typename V::Floats;
@@ -89,7 +89,7 @@ struct Few256 {
   static void block(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead, const Activation* x,
                     Floats (&acc)[T]) {
     using Sums = FewSums<V, F, F::kGroup / 4, T>;
-    const Lanes<V> lanes = lanes_of_few<V>(rows, offset, kBytes, ahead);
+    const Lanes<V> lanes = lanes_of_few<V, order>(rows, offset, kBytes, ahead);
     const BlockParams256<V, F> params(lanes);
     Sums sums;
     Bits totals[T], weighed[T];
@@ -142,7 +142,7 @@ struct Few256 {
 
 // Formats of 32 values, eight blocks of each row at a time. Where the last step has fewer, those of zeros add 0 to sums
 // that are never -0: they begin at 0, and what is added are multiples of the smallest float.
-template <class V, class F>
+template <class V, class F, RowOrder order>
 struct Few32 {
   using Bits = typename V::Bits;
   using Floats = typename V::Floats;
@@ -167,7 +167,7 @@ struct Few32 {
   static void step(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead, const Activation* x,
                    Floats (&acc)[T]) {
     using Sums = FewSums<V, F, 8, T>;
-    const Lanes<V> lanes = lanes_of_few<V>(rows, offset, kBytes, ahead);
+    const Lanes<V> lanes = lanes_of_few<V, order>(rows, offset, kBytes, ahead);
     const PanelScales32<V, F> scales(rows, offset, lanes);
     Sums sums;
     Bits of_block[T];
@@ -196,23 +196,24 @@ struct Few32 {
   }
 };
 
-template <class V, class F>
+template <class V, class F, RowOrder order>
 class FewTokens {
  public:
-  static_assert(V::kFewTokens <= kBlocksBehind + 1);
+  static constexpr int kTokens = order == RowOrder::kDistant ? kMostDistantTokens : V::kFewTokens;
+  static_assert(kTokens <= kBlocksBehind + 1);
   static void run(const LinearTile& tile) {
     for (int i = 0; i < PanelPlace::n_panels<V>(tile); ++i) {
-      const auto place = PanelPlace::of<V>(tile, i);
+      const auto place = PanelPlace::of<V, order>(tile, i);
       const PanelRows<V, F> rows(tile, place);
       const std::byte* ahead = after_panel<V>(tile, place);
-      for (int t = 0; t < tile.n_tokens;) t += most_tokens<V::kFewTokens>(tile, rows, place, ahead, t);
+      for (int t = 0; t < tile.n_tokens;) t += most_tokens<kTokens>(tile, rows, place, ahead, t);
     }
     finish<Floats>(tile, 0, tile.n_rows, 0, tile.n_tokens);
   }
 
  private:
   using Floats = typename V::Floats;
-  using Driver = std::conditional_t<F::Block::kValues == 256, Few256<V, F>, Few32<V, F>>;
+  using Driver = std::conditional_t<F::Block::kValues == 256, Few256<V, F, order>, Few32<V, F, order>>;
 
   // T tokens from t on or, if half as many are enough, these. Those past the last one are computed from whatever lies
   // there (ActivationView) and not kept. Returns how many.
@@ -233,7 +234,7 @@ class FewTokens {
     for (int i = 0; i < T && t + i < tile.n_tokens; ++i) store(acc[i], tile, place, t + i);
   }
   static void store(Floats acc, const LinearTile& tile, PanelPlace place, int token) {
-    if constexpr (!V::kDistantRows) return acc.store(tile.out + tile.sums.of(place.first, token));
+    if constexpr (order == RowOrder::kNeighbours) return acc.store(tile.out + tile.sums.of(place.first, token));
     float lanes[V::kRows];
     acc.store(lanes);
     for (int r = 0; r < V::kRows; ++r) tile.out[tile.sums.of(place.first + r * place.step, token)] = lanes[r];

@@ -1,4 +1,4 @@
-// One format on one instruction set: which driver takes a tile. per_isa/linear_<format>.cpp instantiates it.
+// One format on one instruction set: its kernels, which per_isa/linear_<format>.cpp instantiates.
 #pragma once
 
 #include "kernels/cpu/linear_few.h"
@@ -9,19 +9,32 @@
 
 namespace tessera::kernels::cpu {
 
-template <class V, class F>
-void linear_tile(const LinearTile& tile) {
-  constexpr bool kLong = F::Block::kValues == 256;
-  if constexpr (V::kProducts == Products::kMatrix) {
-    if (tile.n_tokens >= kLeastMatrixTokens || tile.n_rows > kTileRows)
-      return MatrixTile<V, std::conditional_t<kLong, MatrixSums256<V, F>, MatrixSums32<V, F>>>(tile).run();
-  }
-  if (tile.n_tokens < V::kLeastPanelTokens)
-    FewTokens<V, F>::run(tile);
-  else if constexpr (kLong)
-    panel_tile_256<V, F>(tile);
+template <class V, template <class> class F>
+void FormatTiles<V, F>::few_neighbours([[maybe_unused]] const LinearTile& tile) {
+  if constexpr (V::kNeighbourRows) FewTokens<V, F<V>, RowOrder::kNeighbours>::run(tile);
+}
+
+template <class V, template <class> class F>
+void FormatTiles<V, F>::few_distant([[maybe_unused]] const LinearTile& tile) {
+  if constexpr (V::kDistantRows) FewTokens<V, F<V>, RowOrder::kDistant>::run(tile);
+}
+
+template <class V, template <class> class F>
+void FormatTiles<V, F>::panels(const LinearTile& tile) {
+  if constexpr (F<V>::Block::kValues == 256)
+    panel_tile_256<V, F<V>>(tile);
   else
-    panel_tile_32<V, F>(tile);
+    panel_tile_32<V, F<V>>(tile);
+}
+
+template <class V, template <class> class F>
+void FormatTiles<V, F>::matrix([[maybe_unused]] const LinearTile& tile) {
+  if constexpr (V::kProducts == Products::kMatrix) {
+    if constexpr (F<V>::Block::kValues == 256)
+      MatrixTile<V, MatrixSums256<V, F<V>>>(tile).run();
+    else
+      MatrixTile<V, MatrixSums32<V, F<V>>>(tile).run();
+  }
 }
 
 }  // namespace tessera::kernels::cpu

@@ -24,8 +24,8 @@ inline constexpr int kMatrixTileRows = 256;
 inline constexpr int kMatrixTokens = 16;  // rows of a tile register
 // For fewer tokens, unpacking for tile products takes longer than these save.
 inline constexpr int kLeastMatrixTokens = 20;
-// Where few tokens take rows that lie far apart: eight streams of 32 rows.
-inline constexpr int kDistantTileRows = 256;
+// Of rows that lie far apart: as many streams as a vector has rows. With more tokens arithmetic decides, not reading.
+inline constexpr int kDistantTileRows = 256, kMostDistantTokens = 4;
 inline constexpr int kMostTileRows = std::max(kMatrixTileRows, kDistantTileRows);
 // Tokens of a tile. A block of activations (384 bytes) and an accumulator row (256 bytes) for each: 320 kB, a third of
 // a second-level cache; the tile's weights are unpacked once for all of them.
@@ -72,27 +72,60 @@ struct LinearTile {
 
 using TileFn = void (*)(const LinearTile& tile);
 
-struct FormatKernel {
-  quant::GgmlType type;
-  TileFn run;
-};
-
-struct AffineKernel {
-  int bits;
-  TileFn run;
-};
-
 // How rows become tiles: threads are dealt units, and one tile may have several that follow each other.
 struct TileRows {
   int unit = kTileRows, most = kTileRows;
 };
 inline constexpr TileRows kExactTileRows = {.unit = kPanelRows};
 
+// Integer arithmetic of one format. Null: the instruction set has none.
+struct Int8Kernel {
+  TileFn neighbours, distant;  // few tokens, any number of rows (linear_few.h, RowOrder)
+  TileFn panels;               // more tokens, up to kTileRows rows
+  TileFn matrix;               // more still, on tile registers: up to kMatrixTileRows rows
+};
+
+// Which of them takes a tile.
+struct Int8Choice {
+  int most_distant_threads;  // up to so many read rows that lie far apart
+  int least_panel_tokens;
+
+  constexpr bool is_distant(int64_t m, int n_threads) const {
+    return m <= kMostDistantTokens && n_threads <= most_distant_threads;
+  }
+  // Of the tiles of m tokens.
+  constexpr TileRows rows(const Int8Kernel& kernel, int64_t m, int n_threads) const {
+    if (m < least_panel_tokens) return {kPanelRows, is_distant(m, n_threads) ? kDistantTileRows : kTileRows};
+    if (kernel.matrix && m >= kLeastMatrixTokens) return {kMatrixTileRows, kMatrixTileRows};
+    return {};
+  }
+  // Of a tile of rows() for m tokens, of which the last one may have fewer.
+  constexpr TileFn kernel(const Int8Kernel& kernel, int n_rows, int n_tokens, int n_threads) const {
+    if (n_tokens < least_panel_tokens) return is_distant(n_tokens, n_threads) ? kernel.distant : kernel.neighbours;
+    if (kernel.matrix && (n_tokens >= kLeastMatrixTokens || n_rows > kTileRows)) return kernel.matrix;
+    return kernel.panels;
+  }
+};
+
+struct Int8Format {
+  quant::GgmlType type;
+  Int8Kernel kernel;
+};
+
+struct Int8Affine {
+  int bits;
+  Int8Kernel kernel;
+};
+
+struct FormatKernel {
+  quant::GgmlType type;
+  TileFn run;
+};
+
 struct LinearKernels {
-  std::span<const FormatKernel> int8;    // the formats with integer arithmetic
-  TileRows (*int8_rows)(int64_t m);      // of their tiles for m tokens
-  std::span<const AffineKernel> affine;  // integer arithmetic of affine groups
-  TileRows (*affine_rows)(int64_t m);
+  std::span<const Int8Format> int8;                                            // the formats with integer arithmetic
+  std::span<const Int8Affine> affine;                                          // integer arithmetic of affine groups
+  Int8Choice choice;                                                           // of both
   std::span<const FormatKernel> exact;                                         // formats read as f32 directly
   TileFn dequantized;                                                          // exact arithmetic for everything else
   void (*quantize256)(const float* x, ActivationBlock256& out);                // 256 values

@@ -157,6 +157,7 @@ void reference_tile(const LinearTile& tile) {
 extern const LinearKernels kLinearKernels;
 const LinearKernels kLinearKernels = {.int8 = {},
                                       .affine = {},
+                                      .choice = {},
                                       .exact = {},
                                       .dequantized = reference_tile,
                                       .quantize256 = quantize_reference,

@@ -11,15 +11,21 @@
 
 namespace tessera::kernels::cpu {
 
+// How panels of few tokens take the rows of a tile. Which is faster depends on the processor; results do not.
+enum class RowOrder {
+  kNeighbours,  // a panel's rows follow each other, and the next panel is asked for meanwhile
+  kDistant,     // panels take the next row of each of a few stretches, so that each stretch is read from its beginning
+                // to its end, a stream that the processor reads ahead of
+};
+
 // Which rows of a tile.
 struct PanelPlace {
   int first, step = 1;  // one panel's rows are neighbours, or lie `step` apart
 
-  // Panel `i` of those of few tokens, one after the other. Distant rows: panels take the next row of each of a few
-  // stretches, so that each stretch is read from its beginning to its end, a stream that the processor reads ahead of.
-  template <class V>
+  // Panel `i` of those of few tokens, one after the other.
+  template <class V, RowOrder order>
   static PanelPlace of(const LinearTile& tile, int i) {
-    if constexpr (V::kDistantRows) return {i, n_panels<V>(tile)};
+    if constexpr (order == RowOrder::kDistant) return {i, n_panels<V>(tile)};
     return {i * V::kRows};
   }
   template <class V>

@@ -11,6 +11,9 @@ namespace tessera::kernels::cpu::amx {
 using avx512::F32x16;
 
 struct Vocabulary : avx512::Vocabulary {
+  using Distant = avx512::Vocabulary;
+  static constexpr bool kDistantRows = false;
+  static constexpr int kMostDistantThreads = kMostStreamThreads;
   static constexpr Products kProducts = Products::kMatrix;
 
   // These processors (Sapphire Rapids and later) have 16 buffers for lines on their way to the first cache and 48 for

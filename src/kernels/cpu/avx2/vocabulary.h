@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <climits>
 #include <cstdint>
 
 #include "kernels/cpu/avx2/f32x16.h"
@@ -18,6 +19,7 @@ struct Bits {
 
 struct Vocabulary {
   using Bits = avx2::Bits;
+  using Distant = Vocabulary;
   using Floats = F32x8;
   using ExactFloats = F32x16;
   static constexpr int kRows = 8;
@@ -27,7 +29,8 @@ struct Vocabulary {
   static constexpr int kFewTokens = 4, kLeastPanelTokens = 5;
   static constexpr bool kFetchesNear = false;
   // Zen 3 reads eight long streams by its own prefetcher half as fast again as lines that are asked for.
-  static constexpr bool kDistantRows = true;
+  static constexpr bool kNeighbourRows = false, kDistantRows = true;
+  static constexpr int kMostDistantThreads = INT_MAX, kMostStreamThreads = INT_MAX;
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = Products::kWords;

@@ -36,6 +36,7 @@ struct Bits {
 
 struct Vocabulary {
   using Bits = TESSERA_ISA::Bits;
+  using Distant = Vocabulary;
   using Floats = F32x16;
   using ExactFloats = F32x16;
   static constexpr int kRows = 16;
@@ -43,7 +44,9 @@ struct Vocabulary {
   static constexpr int kTokens = 2;
   static constexpr int kRowVectors = 1;
   static constexpr int kFewTokens = 2, kLeastPanelTokens = 3;
-  static constexpr bool kFetchesNear = false, kDistantRows = false;
+  static constexpr bool kNeighbourRows = true, kDistantRows = false;
+  static constexpr int kMostDistantThreads = 0, kMostStreamThreads = 0;
+  static constexpr bool kFetchesNear = false;
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = kHasMatrices ? Products::kTokenPairs : Products::kDwords;

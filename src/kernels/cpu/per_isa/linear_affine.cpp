@@ -4,11 +4,11 @@
 namespace tessera::kernels::cpu {
 
 using TESSERA_ISA::Vocabulary;
-template void linear_tile<Vocabulary, UnpackAffine<Vocabulary, 2>>(const LinearTile& tile);
-template void linear_tile<Vocabulary, UnpackAffine<Vocabulary, 3>>(const LinearTile& tile);
-template void linear_tile<Vocabulary, UnpackAffine<Vocabulary, 4>>(const LinearTile& tile);
-template void linear_tile<Vocabulary, UnpackAffine<Vocabulary, 5>>(const LinearTile& tile);
-template void linear_tile<Vocabulary, UnpackAffine<Vocabulary, 6>>(const LinearTile& tile);
-template void linear_tile<Vocabulary, UnpackAffine<Vocabulary, 8>>(const LinearTile& tile);
+template struct FormatTiles<Vocabulary, Affine<2>::Unpack>;
+template struct FormatTiles<Vocabulary, Affine<3>::Unpack>;
+template struct FormatTiles<Vocabulary, Affine<4>::Unpack>;
+template struct FormatTiles<Vocabulary, Affine<5>::Unpack>;
+template struct FormatTiles<Vocabulary, Affine<6>::Unpack>;
+template struct FormatTiles<Vocabulary, Affine<8>::Unpack>;
 
 }  // namespace tessera::kernels::cpu

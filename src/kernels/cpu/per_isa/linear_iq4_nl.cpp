@@ -5,6 +5,6 @@
 namespace tessera::kernels::cpu {
 
 using TESSERA_ISA::Vocabulary;
-template void linear_tile<Vocabulary, UnpackIQ4NL<Vocabulary>>(const LinearTile& tile);
+template struct FormatTiles<Vocabulary, UnpackIQ4NL>;
 
 }  // namespace tessera::kernels::cpu

@@ -5,6 +5,6 @@
 namespace tessera::kernels::cpu {
 
 using TESSERA_ISA::Vocabulary;
-template void linear_tile<Vocabulary, UnpackIQ4XS<Vocabulary>>(const LinearTile& tile);
+template struct FormatTiles<Vocabulary, UnpackIQ4XS>;
 
 }  // namespace tessera::kernels::cpu

@@ -3,8 +3,6 @@
 #include "kernels/cpu/linear_exact.h"
 #include "kernels/cpu/linear_quantize.h"
 #include "kernels/cpu/linear_tile.h"
-#include "kernels/cpu/products.h"
-#include "kernels/cpu/unpack/affine.h"
 #include "kernels/cpu/unpack/formats.h"
 
 namespace tessera::kernels::cpu::TESSERA_ISA {
@@ -13,19 +11,28 @@ namespace {
 using quant::GgmlType;
 using V = Vocabulary;
 
-constexpr FormatKernel kInt8[] = {
-    {GgmlType::kQ2_K, linear_tile<V, UnpackQ2K<V>>},  {GgmlType::kQ3_K, linear_tile<V, UnpackQ3K<V>>},
-    {GgmlType::kQ4_K, linear_tile<V, UnpackQ4K<V>>},  {GgmlType::kQ5_K, linear_tile<V, UnpackQ5K<V>>},
-    {GgmlType::kQ6_K, linear_tile<V, UnpackQ6K<V>>},  {GgmlType::kIQ4_XS, linear_tile<V, UnpackIQ4XS<V>>},
-    {GgmlType::kQ4_0, linear_tile<V, UnpackQ4_0<V>>}, {GgmlType::kQ4_1, linear_tile<V, UnpackQ4_1<V>>},
-    {GgmlType::kQ5_0, linear_tile<V, UnpackQ5_0<V>>}, {GgmlType::kQ5_1, linear_tile<V, UnpackQ5_1<V>>},
-    {GgmlType::kQ8_0, linear_tile<V, UnpackQ8_0<V>>}, {GgmlType::kIQ4_NL, linear_tile<V, UnpackIQ4NL<V>>},
+template <template <class> class F>
+constexpr Int8Kernel kernel_of() {
+  using Tiles = FormatTiles<V, F>;
+  Int8Kernel kernel{.neighbours = nullptr, .distant = nullptr, .panels = Tiles::panels, .matrix = nullptr};
+  if constexpr (V::kNeighbourRows) kernel.neighbours = Tiles::few_neighbours;
+  if constexpr (V::Distant::kDistantRows) kernel.distant = FormatTiles<typename V::Distant, F>::few_distant;
+  if constexpr (V::kProducts == Products::kMatrix) kernel.matrix = Tiles::matrix;
+  return kernel;
+}
+
+constexpr Int8Format kInt8[] = {
+    {GgmlType::kQ2_K, kernel_of<UnpackQ2K>()},  {GgmlType::kQ3_K, kernel_of<UnpackQ3K>()},
+    {GgmlType::kQ4_K, kernel_of<UnpackQ4K>()},  {GgmlType::kQ5_K, kernel_of<UnpackQ5K>()},
+    {GgmlType::kQ6_K, kernel_of<UnpackQ6K>()},  {GgmlType::kIQ4_XS, kernel_of<UnpackIQ4XS>()},
+    {GgmlType::kQ4_0, kernel_of<UnpackQ4_0>()}, {GgmlType::kQ4_1, kernel_of<UnpackQ4_1>()},
+    {GgmlType::kQ5_0, kernel_of<UnpackQ5_0>()}, {GgmlType::kQ5_1, kernel_of<UnpackQ5_1>()},
+    {GgmlType::kQ8_0, kernel_of<UnpackQ8_0>()}, {GgmlType::kIQ4_NL, kernel_of<UnpackIQ4NL>()},
 };
 
-constexpr AffineKernel kAffine[] = {
-    {2, linear_tile<V, UnpackAffine<V, 2>>}, {3, linear_tile<V, UnpackAffine<V, 3>>},
-    {4, linear_tile<V, UnpackAffine<V, 4>>}, {5, linear_tile<V, UnpackAffine<V, 5>>},
-    {6, linear_tile<V, UnpackAffine<V, 6>>}, {8, linear_tile<V, UnpackAffine<V, 8>>},
+constexpr Int8Affine kAffine[] = {
+    {2, kernel_of<Affine<2>::Unpack>()}, {3, kernel_of<Affine<3>::Unpack>()}, {4, kernel_of<Affine<4>::Unpack>()},
+    {5, kernel_of<Affine<5>::Unpack>()}, {6, kernel_of<Affine<6>::Unpack>()}, {8, kernel_of<Affine<8>::Unpack>()},
 };
 
 constexpr FormatKernel kExact[] = {
@@ -34,29 +41,22 @@ constexpr FormatKernel kExact[] = {
     {GgmlType::kBF16, Exact<V>::run_floats<LoadBF16<F32x16>>},
 };
 
-TileRows rows_of_vectors(int64_t m) {
-  if (m >= V::kLeastPanelTokens) return {};
-  return {.unit = kPanelRows, .most = V::kDistantRows ? kDistantTileRows : kTileRows};
-}
-
-TileRows rows_of_int8(int64_t m) {
-  if (V::kProducts == Products::kMatrix && m >= kLeastMatrixTokens)
-    return {.unit = kMatrixTileRows, .most = kMatrixTileRows};
-  return rows_of_vectors(m);
+constexpr LinearKernels kernels_with(int most_distant_threads) {
+  return {
+      .int8 = kInt8,
+      .affine = kAffine,
+      .choice = {.most_distant_threads = most_distant_threads, .least_panel_tokens = V::kLeastPanelTokens},
+      .exact = kExact,
+      .dequantized = Exact<V>::run_dequantized,
+      .quantize256 = Quantize<V>::block256,
+      .quantize32 = Quantize<V>::block32x8,
+  };
 }
 
 }  // namespace
 
-extern const LinearKernels kLinearKernels;
-constinit const LinearKernels kLinearKernels = {
-    .int8 = kInt8,
-    .int8_rows = rows_of_int8,
-    .affine = kAffine,
-    .affine_rows = rows_of_vectors,
-    .exact = kExact,
-    .dequantized = Exact<V>::run_dequantized,
-    .quantize256 = Quantize<V>::block256,
-    .quantize32 = Quantize<V>::block32x8,
-};
+extern const LinearKernels kLinearKernels, kStreamLinearKernels;
+constinit const LinearKernels kLinearKernels = kernels_with(V::kMostDistantThreads);
+constinit const LinearKernels kStreamLinearKernels = kernels_with(V::kMostStreamThreads);  // Isa::kAvx512Streams
 
 }  // namespace tessera::kernels::cpu::TESSERA_ISA

@@ -5,6 +5,6 @@
 namespace tessera::kernels::cpu {
 
 using TESSERA_ISA::Vocabulary;
-template void linear_tile<Vocabulary, UnpackQ2K<Vocabulary>>(const LinearTile& tile);
+template struct FormatTiles<Vocabulary, UnpackQ2K>;
 
 }  // namespace tessera::kernels::cpu

@@ -5,6 +5,6 @@
 namespace tessera::kernels::cpu {
 
 using TESSERA_ISA::Vocabulary;
-template void linear_tile<Vocabulary, UnpackQ3K<Vocabulary>>(const LinearTile& tile);
+template struct FormatTiles<Vocabulary, UnpackQ3K>;
 
 }  // namespace tessera::kernels::cpu

@@ -5,6 +5,6 @@
 namespace tessera::kernels::cpu {
 
 using TESSERA_ISA::Vocabulary;
-template void linear_tile<Vocabulary, UnpackQ5_1<Vocabulary>>(const LinearTile& tile);
+template struct FormatTiles<Vocabulary, UnpackQ5_1>;
 
 }  // namespace tessera::kernels::cpu

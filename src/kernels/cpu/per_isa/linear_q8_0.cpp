@@ -5,6 +5,6 @@
 namespace tessera::kernels::cpu {
 
 using TESSERA_ISA::Vocabulary;
-template void linear_tile<Vocabulary, UnpackQ8_0<Vocabulary>>(const LinearTile& tile);
+template struct FormatTiles<Vocabulary, UnpackQ8_0>;
 
 }  // namespace tessera::kernels::cpu
