@@ -113,7 +113,7 @@ int main(int argc, char** argv) {
   for (const int bits : {2, 3, 4, 5, 6, 8})
     for (const int group : {32, 64, 128})
       register_linear(fmt::format("affine{}g{}", bits, group),
-                      {.n = kN, .k = kK, .groups = {.bits = bits, .group_size = group, .dtype = DType::kBF16}});
+                      {.n = kN, .k = kK, .groups = {.bits = bits, .group_size = group, .dtype = DType::kF16}});
   const Limits& limit = limits();
   fmt::print("{}, {} threads: read {:.1f} GB/s, int8 {:.0f} GOP/s, f32 {:.0f} GFLOP/s; n {} k {}\n",
              name_of(best_isa()), pool().size(), limit.read_gb_s, limit.int8_gop_s, limit.f32_gflop_s, kN, kK);
