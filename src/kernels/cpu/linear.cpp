@@ -95,6 +95,7 @@ class TileRunner {
                           .bias = weight.bias ? weight.bias + at.row : nullptr,
                           .output = output};
     const Int8Kernel* int8 = find_int8(kernels_, weight, x_);
+    DCHECK(int8 || x_.floats);
     (int8 ? kernels_.choice.kernel(*int8, at.n_rows, at.n_tokens, n_threads_) : find_exact(kernels_, weight))(tile);
   }
 

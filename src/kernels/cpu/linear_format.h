@@ -16,7 +16,7 @@ void FormatTiles<V, F>::few_neighbours([[maybe_unused]] const LinearTile& tile) 
 
 template <class V, template <class> class F>
 void FormatTiles<V, F>::few_distant([[maybe_unused]] const LinearTile& tile) {
-  if constexpr (V::kDistantRows) FewTokens<V, F<V>, RowOrder::kDistant>::run(tile);
+  if constexpr (kDistant) FewTokens<V, F<V>, RowOrder::kDistant>::run(tile);
 }
 
 template <class V, template <class> class F>

@@ -90,18 +90,19 @@ struct Int8Choice {
   int most_distant_threads;  // up to so many read rows that lie far apart
   int least_panel_tokens;
 
-  constexpr bool is_distant(int64_t m, int n_threads) const {
-    return m <= kMostDistantTokens && n_threads <= most_distant_threads;
+  constexpr bool is_distant(const Int8Kernel& kernel, int64_t m, int n_threads) const {
+    return kernel.distant && m <= kMostDistantTokens && n_threads <= most_distant_threads;
   }
   // Of the tiles of m tokens.
   constexpr TileRows rows(const Int8Kernel& kernel, int64_t m, int n_threads) const {
-    if (m < least_panel_tokens) return {kPanelRows, is_distant(m, n_threads) ? kDistantTileRows : kTileRows};
+    if (m < least_panel_tokens) return {kPanelRows, is_distant(kernel, m, n_threads) ? kDistantTileRows : kTileRows};
     if (kernel.matrix && m >= kLeastMatrixTokens) return {kMatrixTileRows, kMatrixTileRows};
     return {};
   }
   // Of a tile of rows() for m tokens, of which the last one may have fewer.
   constexpr TileFn kernel(const Int8Kernel& kernel, int n_rows, int n_tokens, int n_threads) const {
-    if (n_tokens < least_panel_tokens) return is_distant(n_tokens, n_threads) ? kernel.distant : kernel.neighbours;
+    if (n_tokens < least_panel_tokens)
+      return is_distant(kernel, n_tokens, n_threads) ? kernel.distant : kernel.neighbours;
     if (kernel.matrix && (n_tokens >= kLeastMatrixTokens || n_rows > kTileRows)) return kernel.matrix;
     return kernel.panels;
   }

@@ -16,7 +16,8 @@ constexpr Int8Kernel kernel_of() {
   using Tiles = FormatTiles<V, F>;
   Int8Kernel kernel{.neighbours = nullptr, .distant = nullptr, .panels = Tiles::panels, .matrix = nullptr};
   if constexpr (V::kNeighbourRows) kernel.neighbours = Tiles::few_neighbours;
-  if constexpr (V::Distant::kDistantRows) kernel.distant = FormatTiles<typename V::Distant, F>::few_distant;
+  if constexpr (FormatTiles<typename V::Distant, F>::kDistant)
+    kernel.distant = FormatTiles<typename V::Distant, F>::few_distant;
   if constexpr (V::kProducts == Products::kMatrix) kernel.matrix = Tiles::matrix;
   return kernel;
 }
