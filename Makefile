@@ -16,7 +16,7 @@ build: setup
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release
 
-# No tests, no benchmarks: half of the time to build.
+# No tests, no benchmarks: a fifth of the time to build less.
 demo: setup
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target tessera
