@@ -41,7 +41,7 @@ CUDA_ARCHITECTURES := 90a
 cuda-test: setup
 	@cmake --preset cuda -DTESSERA_CUDA_ARCHITECTURES=$(CUDA_ARCHITECTURES) >/dev/null
 	@cmake --build --preset cuda --target tessera_cuda tessera kernels_test cross_room_test
-	@tools/run_tests.py build/cuda --only kernels,cross_room --filter='Devices*:Emulated*:SmallCard*'
+	@tools/run_tests.py build/cuda --jobs 1 --only kernels,cross_room --filter='Devices*:Emulated*:SmallCard*'
 
 # What CI has time for: every fuzzer and all rooms but those whose tests instantiate the codec (minutes to compile);
 # not the GPU emulators, which watch bounds and races themselves.

@@ -4,8 +4,9 @@
     tools/run_tests.py build/release --checks            every test program, the source checks, the command line test
     tools/run_tests.py build/tsan --only base,runtime --filter '*Thread*'
 
-A googletest case, a source check and a case of the command line test count one each. A test program that dies counts
-one failure for the case it died in. Skipped cases (missing reference data) are named in a line of their own.
+As many run side by side as there are processors (--jobs). A googletest case, a source check and a case of the
+command line test count one each. A test program that dies counts one failure for the case it died in. Skipped cases
+(missing reference data) are named in a line of their own.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +90,14 @@ def run_check(command, environment=None):
     tally = Tally(int(counts.group(1)), int(counts.group(2))) if counts else Tally(passed=1 if status == 0 else 0)
     if status and not tally.failed:
         tally.failed = 1
-    return tally, output
+    return tally, [], output
+
+
+def timed(job):
+    name, function, arguments = job
+    start = time.monotonic()
+    result = function(*arguments)
+    return name, result, time.monotonic() - start
 
 
 def source_checks(build):
@@ -117,20 +126,18 @@ def main():
     parser.add_argument("--only", default="", help="rooms, separated by commas")
     parser.add_argument("--filter", default="", help="googletest's filter, for every program")
     parser.add_argument("--emulator", default="", help="command in front of every test program, e.g. 'qemu-aarch64 -L ...'")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="programs side by side")
     args = parser.parse_args()
     build, total, all_skipped = args.build.resolve(), Tally(), []
 
-    for program in test_programs(build, args.only):
-        start = time.monotonic()
-        tally, skipped, output = run_test_program(program, args.filter, args.emulator)
-        report(program.name, tally, time.monotonic() - start, output)
-        total.add(tally)
-        all_skipped += skipped
-    for name, command, environment in source_checks(build) if args.checks else ():
-        start = time.monotonic()
-        tally, output = run_check(command, environment)
-        report(name, tally, time.monotonic() - start, output)
-        total.add(tally)
+    jobs = [(p.name, run_test_program, (p, args.filter, args.emulator)) for p in test_programs(build, args.only)]
+    if args.checks:
+        jobs += [(name, run_check, (command, environment)) for name, command, environment in source_checks(build)]
+    with ThreadPoolExecutor(args.jobs) as pool:  # each waits for a process of its own
+        for name, (tally, skipped, output), seconds in pool.map(timed, jobs):
+            report(name, tally, seconds, output)
+            total.add(tally)
+            all_skipped += skipped
     if all_skipped:
         print(f"skipped {total.skipped}: {' '.join(all_skipped)}")
     print(f"{total.passed} passed, {total.failed} failed")
