@@ -29,8 +29,8 @@ class TileBench {
   // Multiply-adds a second of a tile of m tokens, over those of the peak.
   double share_of_peak(const Int8Format& of, int m) {
     const quant::Format& format = *quant::find_format(of.type);
-    const int n_rows = kernels_.choice.rows(of.kernel, m, pool_.size()).most;
-    const TileFn run = kernels_.choice.kernel(of.kernel, n_rows, m, pool_.size());
+    const int n_rows = choice_.rows(of.kernel, m).most;
+    const TileFn run = choice_.kernel(of.kernel, n_rows, m);
     const LinearWeight weight{.format = &format, .n = n_rows, .k = kK};
     std::vector<std::byte> blocks(static_cast<size_t>(weight.bytes()));
     bench::fill_random_blocks(blocks.data(), blocks.size());
@@ -58,6 +58,7 @@ class TileBench {
   const LinearKernels& kernels_;
   const LimitKernels& limits_;
   ThreadPool pool_{1};
+  const Int8Choice choice_ = int8_choice(isa_, pool_.size());
   const std::vector<float> x_ = bench::normal_values(kTokens[std::size(kTokens) - 1] * kK);
   alignas(64) float out_[kTileTokens * kMostTileRows];
 };

@@ -4,7 +4,7 @@ file(WRITE ${source} "#include <cstdio>
 #include \"base/cpu_features.cpp\"
 int main() {
   const tessera::CpuFeatures f = tessera::cpu_features();
-  std::printf(\"%s%s%s%s%s\", f.avx2 ? \"avx2;\" : \"\", f.avx512 ? \"avx512;\" : \"\", f.amx ? \"amx;\" : \"\",
+  std::printf(\"%s%s%s%s%s\", f.avx2 ? \"avx2;\" : \"\", f.avx512 ? \"avx512;avx512_streams;\" : \"\", f.amx ? \"amx;\" : \"\",
               f.neon ? \"neon;\" : \"\", f.i8mm ? \"i8mm;\" : \"\");
 }
 ")

@@ -14,9 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-INSTRUCTION_SETS = ("avx2", "avx512", "amx", "neon", "i8mm")
+INSTRUCTION_SETS = ("avx2", "avx512", "avx512_streams", "amx", "neon", "i8mm")
 # Sets whose own vocabulary begins with another one's: the shared part compiles to the same instructions.
-BEGINS_WITH = {"amx": "avx512"}
+BEGINS_WITH = {"avx512_streams": "avx512", "amx": "avx512"}
 # nm's letters for weak definitions: functions, objects, and unique globals (g++'s for inline variables).
 WEAK_DEFINITIONS = "WVu"
 NM_LINE = re.compile(r"^[0-9a-f]*\s*([A-Za-z])\s(.+)$")

@@ -12,7 +12,7 @@ enum class Isa {
   kI8mm,           // the same with the 8-bit matrix product (Armv8.6-A i8mm)
   kAvx2,           // AVX2, FMA, F16C
   kAvx512,         // AVX-512 F, BW, DQ, VL, VNNI, VBMI
-  kAvx512Streams,  // the same; few tokens, on up to four threads, read rows that lie far apart
+  kAvx512Streams,  // the same for Intel's processors: few tokens, on up to four threads, read rows that lie far apart
   kAmx,            // the same with AMX's tile registers (int8 and bf16 products)
 };
 

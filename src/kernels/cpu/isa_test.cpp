@@ -21,6 +21,14 @@ TEST(Isa, NamesAndOrder) {
   EXPECT_EQ(at(Isa::kAvx512) < at(Isa::kAvx512Streams), cpu_features().intel);
 }
 
+TEST(Isa, FewThreadsReadStreams) {
+  for (const Isa isa : available_isas())
+    for (const int n_threads : {1, 4, 5, 64})
+      EXPECT_EQ(int8_choice(isa, n_threads).distant_rows,
+                (isa == Isa::kAvx512Streams || isa == Isa::kAmx) && n_threads <= 4)
+          << name_of(isa) << " " << n_threads;
+}
+
 TEST(Isa, EveryTileHasAKernel) {
   for (const Isa isa : available_isas()) {
     const LinearKernels& kernels = linear_kernels(isa);
@@ -30,10 +38,11 @@ TEST(Isa, EveryTileHasAKernel) {
     for (const Int8Kernel& kernel : all)
       for (int m = 1; m <= 2 * kLeastMatrixTokens; ++m)
         for (const int n_threads : {1, 2, 64}) {
-          const TileRows rows = kernels.choice.rows(kernel, m, n_threads);
+          const Int8Choice choice = int8_choice(isa, n_threads);
+          const TileRows rows = choice.rows(kernel, m);
           EXPECT_TRUE(rows.unit <= rows.most && rows.most <= kMostTileRows) << m;
           for (int n_tokens = 1; n_tokens <= m; ++n_tokens) {  // those of a last tile
-            const TileFn run = kernels.choice.kernel(kernel, rows.most, n_tokens, n_threads);
+            const TileFn run = choice.kernel(kernel, rows.most, n_tokens);
             EXPECT_NE(run, nullptr) << name_of(isa) << " " << m << " " << n_tokens << " " << n_threads;
             EXPECT_TRUE(run != kernel.panels || rows.most <= kTileRows) << name_of(isa) << " " << m << " " << n_tokens;
           }

@@ -40,14 +40,14 @@ ActivationView from_token(ActivationView x, int64_t token) {
 class TileRunner {
  public:
   TileRunner(Isa isa, const ActivationView& x, int n_threads)
-      : kernels_(linear_kernels(isa)), x_(x), n_threads_(n_threads) {}
+      : kernels_(linear_kernels(isa)), choice_(int8_choice(isa, n_threads)), x_(x) {}
 
   // What suits the kernels of all jobs.
   TileRows rows(std::span<const LinearJob> jobs) const {
     TileRows rows{.unit = 1, .most = kMostTileRows};
     const auto fit = [&](const LinearWeight& weight) {
       const Int8Kernel* int8 = find_int8(kernels_, weight, x_);
-      const TileRows of_weight = int8 ? kernels_.choice.rows(*int8, x_.m, n_threads_) : kExactTileRows;
+      const TileRows of_weight = int8 ? choice_.rows(*int8, x_.m) : kExactTileRows;
       rows.most = std::min(rows.most, of_weight.most);
       rows.unit = std::min(std::max(rows.unit, of_weight.unit), rows.most);
     };
@@ -96,12 +96,12 @@ class TileRunner {
                           .output = output};
     const Int8Kernel* int8 = find_int8(kernels_, weight, x_);
     DCHECK(int8 || x_.floats || kernels_.int8.empty());  // the reference takes any form
-    (int8 ? kernels_.choice.kernel(*int8, at.n_rows, at.n_tokens, n_threads_) : find_exact(kernels_, weight))(tile);
+    (int8 ? choice_.kernel(*int8, at.n_rows, at.n_tokens) : find_exact(kernels_, weight))(tile);
   }
 
   const LinearKernels& kernels_;
+  const Int8Choice choice_;
   const ActivationView& x_;
-  const int n_threads_;
 };
 
 }  // namespace

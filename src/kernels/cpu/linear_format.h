@@ -11,7 +11,7 @@ namespace tessera::kernels::cpu {
 
 template <class V, template <class> class F>
 void FormatTiles<V, F>::few_neighbours([[maybe_unused]] const LinearTile& tile) {
-  if constexpr (V::kNeighbourRows) FewTokens<V, F<V>, RowOrder::kNeighbours>::run(tile);
+  if constexpr (kNeighbours) FewTokens<V, F<V>, RowOrder::kNeighbours>::run(tile);
 }
 
 template <class V, template <class> class F>

@@ -87,22 +87,21 @@ struct Int8Kernel {
 
 // Which of them takes a tile.
 struct Int8Choice {
-  int most_distant_threads;  // up to so many read rows that lie far apart
+  bool distant_rows;  // few tokens read rows that lie far apart, where the format has a kernel for both orders
   int least_panel_tokens;
 
-  constexpr bool is_distant(const Int8Kernel& kernel, int64_t m, int n_threads) const {
-    return kernel.distant && m <= kMostDistantTokens && n_threads <= most_distant_threads;
+  constexpr bool is_distant(const Int8Kernel& kernel, int64_t m) const {
+    return kernel.distant && m <= kMostDistantTokens && (distant_rows || !kernel.neighbours);
   }
   // Of the tiles of m tokens.
-  constexpr TileRows rows(const Int8Kernel& kernel, int64_t m, int n_threads) const {
-    if (m < least_panel_tokens) return {kPanelRows, is_distant(kernel, m, n_threads) ? kDistantTileRows : kTileRows};
+  constexpr TileRows rows(const Int8Kernel& kernel, int64_t m) const {
+    if (m < least_panel_tokens) return {kPanelRows, is_distant(kernel, m) ? kDistantTileRows : kTileRows};
     if (kernel.matrix && m >= kLeastMatrixTokens) return {kMatrixTileRows, kMatrixTileRows};
     return {};
   }
   // Of a tile of rows() for m tokens, of which the last one may have fewer.
-  constexpr TileFn kernel(const Int8Kernel& kernel, int n_rows, int n_tokens, int n_threads) const {
-    if (n_tokens < least_panel_tokens)
-      return is_distant(kernel, n_tokens, n_threads) ? kernel.distant : kernel.neighbours;
+  constexpr TileFn kernel(const Int8Kernel& kernel, int n_rows, int n_tokens) const {
+    if (n_tokens < least_panel_tokens) return is_distant(kernel, n_tokens) ? kernel.distant : kernel.neighbours;
     if (kernel.matrix && (n_tokens >= kLeastMatrixTokens || n_rows > kTileRows)) return kernel.matrix;
     return kernel.panels;
   }
@@ -126,7 +125,7 @@ struct FormatKernel {
 struct LinearKernels {
   std::span<const Int8Format> int8;                                            // the formats with integer arithmetic
   std::span<const Int8Affine> affine;                                          // integer arithmetic of affine groups
-  Int8Choice choice;                                                           // of both
+  int least_panel_tokens;                                                      // of both: fewer are few
   std::span<const FormatKernel> exact;                                         // formats read as f32 directly
   TileFn dequantized;                                                          // exact arithmetic for everything else
   void (*quantize256)(const float* x, ActivationBlock256& out);                // 256 values
@@ -134,5 +133,6 @@ struct LinearKernels {
 };
 
 const LinearKernels& linear_kernels(Isa isa);
+Int8Choice int8_choice(Isa isa, int n_threads);
 
 }  // namespace tessera::kernels::cpu

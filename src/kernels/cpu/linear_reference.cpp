@@ -157,7 +157,7 @@ void reference_tile(const LinearTile& tile) {
 extern const LinearKernels kLinearKernels;
 const LinearKernels kLinearKernels = {.int8 = {},
                                       .affine = {},
-                                      .choice = {},
+                                      .least_panel_tokens = 0,
                                       .exact = {},
                                       .dequantized = reference_tile,
                                       .quantize256 = quantize_reference,

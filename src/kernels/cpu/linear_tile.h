@@ -1,6 +1,8 @@
 // The kernels of a tile of int8 arithmetic: one format F (unpack/) on one instruction set V (its vocabulary.h).
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/cpu/linear_kernels.h"
 
 namespace tessera::kernels::cpu {
@@ -22,8 +24,10 @@ inline constexpr bool kIsAffine<UnpackAffine<V, bits>> = true;
 // side by side. What V has no kernel for is empty, and Int8Kernel does not name it.
 template <class V, template <class> class F>
 struct FormatTiles {
+  static constexpr bool kNeighbours = std::is_same_v<typename V::Neighbours, V>;
   // The numbers of affine groups lie apart: with them distant rows are three times as many streams, and slower.
-  static constexpr bool kDistant = V::kDistantRows && !(V::kNeighbourRows && kIsAffine<F<V>>);
+  static constexpr bool kDistant =
+      std::is_same_v<typename V::Distant, V> && (std::is_void_v<typename V::Neighbours> || !kIsAffine<F<V>>);
   static void few_neighbours(const LinearTile& tile);
   static void few_distant(const LinearTile& tile);
   static void panels(const LinearTile& tile);

@@ -4,16 +4,14 @@
 // row in dwords (the form of PanelCodes), and adds into sums of one row a token, one dword a weight row.
 #pragma once
 
-#include "kernels/cpu/avx512/vocabulary.h"
+#include "kernels/cpu/avx512_streams/vocabulary.h"
 
 namespace tessera::kernels::cpu::amx {
 
 using avx512::F32x16;
 
-struct Vocabulary : avx512::Vocabulary {
-  using Distant = avx512::Vocabulary;
-  static constexpr bool kDistantRows = false;
-  static constexpr int kMostDistantThreads = kMostStreamThreads;
+struct Vocabulary : avx512_streams::Vocabulary {
+  using Neighbours = Vocabulary;
   static constexpr Products kProducts = Products::kMatrix;
 
   // These processors (Sapphire Rapids and later) have 16 buffers for lines on their way to the first cache and 48 for

@@ -22,7 +22,9 @@ struct Bits {
 
 struct Vocabulary {
   using Bits = avx512::Bits;
-  using Distant = Vocabulary;       // whose kernels read distant rows
+  // Whose kernels of few tokens read rows in this order (RowOrder); void: there are none.
+  using Neighbours = Vocabulary;
+  using Distant = void;             // on Zen 5 slower
   using Floats = F32x16;            // one for each dword
   using ExactFloats = F32x16;       // of the exact arithmetic, which has sixteen lanes everywhere
   static constexpr int kRows = 16;  // dwords, each of a weight row; four a quarter
@@ -35,10 +37,6 @@ struct Vocabulary {
   static constexpr int kFewTokens = 8;
   static constexpr int kLeastPanelTokens = 13;
   static constexpr bool kFetchesNear = false;  // asks for lines once, straight into the first cache
-  // Zen 5 reads neighbours faster, Intel's processors rows far apart, by a fifth (Isa::kAvx512Streams): few threads'
-  // requests are what limits them, many threads' what memory gives.
-  static constexpr bool kNeighbourRows = true, kDistantRows = true;
-  static constexpr int kMostDistantThreads = 0, kMostStreamThreads = 4;
   // Of the exact microkernel: 16 accumulators, 4 vectors of weights.
   static constexpr int kExactRows = 4;
   static constexpr int kExactTokens = 4;

@@ -36,7 +36,8 @@ struct Bits {
 
 struct Vocabulary {
   using Bits = TESSERA_ISA::Bits;
-  using Distant = Vocabulary;
+  using Neighbours = Vocabulary;
+  using Distant = void;
   using Floats = F32x16;
   using ExactFloats = F32x16;
   static constexpr int kRows = 16;
@@ -44,8 +45,6 @@ struct Vocabulary {
   static constexpr int kTokens = 2;
   static constexpr int kRowVectors = 1;
   static constexpr int kFewTokens = 2, kLeastPanelTokens = 3;
-  static constexpr bool kNeighbourRows = true, kDistantRows = false;
-  static constexpr int kMostDistantThreads = 0, kMostStreamThreads = 0;
   static constexpr bool kFetchesNear = false;
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;

@@ -1,6 +1,9 @@
 #include TESSERA_VOCABULARY
-#include "kernels/cpu/linear_kernels.h"
+
+#include <type_traits>
+
 #include "kernels/cpu/linear_exact.h"
+#include "kernels/cpu/linear_kernels.h"
 #include "kernels/cpu/linear_quantize.h"
 #include "kernels/cpu/linear_tile.h"
 #include "kernels/cpu/unpack/formats.h"
@@ -11,13 +14,26 @@ namespace {
 using quant::GgmlType;
 using V = Vocabulary;
 
+// Those of the vocabulary `Of`, if it is one.
+template <class Of, template <class> class F>
+constexpr TileFn neighbours_of() {
+  if constexpr (!std::is_void_v<Of>) return FormatTiles<Of, F>::few_neighbours;
+  return nullptr;
+}
+template <class Of, template <class> class F>
+constexpr TileFn distant_of() {
+  if constexpr (!std::is_void_v<Of>)
+    if constexpr (FormatTiles<Of, F>::kDistant) return FormatTiles<Of, F>::few_distant;
+  return nullptr;
+}
+
 template <template <class> class F>
 constexpr Int8Kernel kernel_of() {
   using Tiles = FormatTiles<V, F>;
-  Int8Kernel kernel{.neighbours = nullptr, .distant = nullptr, .panels = Tiles::panels, .matrix = nullptr};
-  if constexpr (V::kNeighbourRows) kernel.neighbours = Tiles::few_neighbours;
-  if constexpr (FormatTiles<typename V::Distant, F>::kDistant)
-    kernel.distant = FormatTiles<typename V::Distant, F>::few_distant;
+  Int8Kernel kernel{.neighbours = neighbours_of<V::Neighbours, F>(),
+                    .distant = distant_of<V::Distant, F>(),
+                    .panels = Tiles::panels,
+                    .matrix = nullptr};
   if constexpr (V::kProducts == Products::kMatrix) kernel.matrix = Tiles::matrix;
   return kernel;
 }
@@ -42,22 +58,17 @@ constexpr FormatKernel kExact[] = {
     {GgmlType::kBF16, Exact<V>::run_floats<LoadBF16<F32x16>>},
 };
 
-constexpr LinearKernels kernels_with(int most_distant_threads) {
-  return {
-      .int8 = kInt8,
-      .affine = kAffine,
-      .choice = {.most_distant_threads = most_distant_threads, .least_panel_tokens = V::kLeastPanelTokens},
-      .exact = kExact,
-      .dequantized = Exact<V>::run_dequantized,
-      .quantize256 = Quantize<V>::block256,
-      .quantize32 = Quantize<V>::block32x8,
-  };
-}
-
 }  // namespace
 
-extern const LinearKernels kLinearKernels, kStreamLinearKernels;
-constinit const LinearKernels kLinearKernels = kernels_with(V::kMostDistantThreads);
-constinit const LinearKernels kStreamLinearKernels = kernels_with(V::kMostStreamThreads);  // Isa::kAvx512Streams
+extern const LinearKernels kLinearKernels;
+constinit const LinearKernels kLinearKernels = {
+    .int8 = kInt8,
+    .affine = kAffine,
+    .least_panel_tokens = V::kLeastPanelTokens,
+    .exact = kExact,
+    .dequantized = Exact<V>::run_dequantized,
+    .quantize256 = Quantize<V>::block256,
+    .quantize32 = Quantize<V>::block32x8,
+};
 
 }  // namespace tessera::kernels::cpu::TESSERA_ISA

@@ -1,0 +1,17 @@
+// The words of avx512/vocabulary.h as Intel's processors are fastest with them.
+#pragma once
+
+#include "kernels/cpu/avx512/vocabulary.h"
+
+namespace tessera::kernels::cpu::avx512_streams {
+
+using avx512::F32x16;
+
+struct Vocabulary : avx512::Vocabulary {
+  using Neighbours = avx512::Vocabulary;
+  // Few threads read rows far apart a fifth faster: their requests are what limits them, many threads' what memory
+  // gives.
+  using Distant = Vocabulary;
+};
+
+}  // namespace tessera::kernels::cpu::avx512_streams
