@@ -10,6 +10,7 @@
 #include "kernels/cpu/linear_block.h"
 #include "kernels/cpu/linear_finish.h"
 #include "kernels/cpu/linear_group.h"
+#include "kernels/cpu/linear_panel.h"
 #include "kernels/cpu/linear_rows.h"
 #include "kernels/cpu/unroll.h"
 
@@ -54,13 +55,22 @@ class FewSums {
         const Bits pairs = V::multiply_pairs(codes, q);
         sums_[t] = k4 % kSteps == 0 ? pairs : V::add_words(sums_[t], pairs);
       } else {
-        sums_[t] = V::template dot<kWide<F>>(k4 % kSteps == 0 ? V::zero() : sums_[t], codes, q);
+        if constexpr (k4 % kSteps == 0) sums_[t] = start<k4>(x[t]);
+        sums_[t] = V::template dot<kWide<F>>(sums_[t], codes, q);
       }
     });
     if constexpr (k4 % kSteps == kSteps - 1) unroll_flat<T>([&]<int t>() { take.template operator()<t>(sums_[t]); });
   }
 
  private:
+  // Words may hold sums that are less their bias from the start; others lose it at the end of the block, in fewer
+  // steps.
+  template <int k4, class Activation>
+  static Bits start(const Activation& x) {
+    if constexpr (kNarrow<V, F>) return group_start<V, F, F::kGroup / 16>(x, k4 / 4);
+    return V::zero();
+  }
+
   static constexpr int kSteps = kWords ? WordSums<V, F>::steps_in_word(n_k4) : n_k4;
   Bits sums_[T];
 };
@@ -84,11 +94,15 @@ struct Few256 {
 
  private:
   static constexpr int kGroups = 256 / F::kGroup;
+  static constexpr bool kUnbiasAtEnd = kBiasLeft<V, F> != 0 && !kNarrow<V, F>;
 
   template <int T>
   static void block(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead, const Activation* x,
                     Floats (&acc)[T]) {
     using Sums = FewSums<V, F, F::kGroup / 4, T>;
+    if constexpr (kNarrow<V, F>)
+      if (!GroupSums<V, F>::fit(x, T)) [[unlikely]]
+        return wide_block(rows, offset, ahead, x, acc);
     const Lanes<V> lanes = lanes_of_few<V, order>(rows, offset, kBytes, ahead);
     const BlockParams256<V, F> params(lanes);
     Sums sums;
@@ -101,22 +115,36 @@ struct Few256 {
       fetch_next_blocks<V, k4, kBytes>(codes, rows, offset + kBytes);
       sums.template add<k4>(codes, x, [&]<int t>(Bits sum) {
         const Bits scale = GroupSums<V, F>::template scale<g % 4>(params.scales[g / 4]);
-        if constexpr (Sums::kWords)
+        if constexpr (Sums::kWords || kNarrow<V, F>)
           totals[t] = V::dot_words(totals[t], sum, scale);
         else
           totals[t] = add_up<T>(totals[t], V::multiply(sum, scale));
       });
     });
     if constexpr (F::kHasMin && !kMinsFirst) weigh(params.mins, x, weighed);
-    if constexpr (kBiasLeft<V, F> != 0) weigh(params.scales, x, weighed);
+    if constexpr (kUnbiasAtEnd) weigh(params.scales, x, weighed);
     unroll_flat<T>([&]<int t>() {
       Floats min;
       if constexpr (F::kHasMin)
         min = V::to_floats(weighed[t]);
-      else if constexpr (kBiasLeft<V, F> != 0)
+      else if constexpr (kUnbiasAtEnd)
         totals[t] = V::subtract(totals[t], V::template shift_left32<__builtin_ctz(kBiasLeft<V, F>)>(weighed[t]));
       acc[t] = add_block<F>(acc[t], Floats::set(x[t].d), params.d, V::to_floats(totals[t]), params.minus_dmin, min);
     });
+  }
+
+  // The same where words do not hold the sums.
+  template <int T>
+  [[gnu::noinline]] static void wide_block(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead,
+                                           const Activation* x, Floats (&acc)[T]) {
+    Panel256<V, F> panel;
+    panel.unpack(rows, offset, ahead);
+    for (int t = 0; t < T; ++t) {
+      alignas(64) float sums[V::kRows];
+      acc[t].store(sums);
+      Multiply256<V, F>::template run<1, 1>(&panel, 1, false, x + t, sums);
+      acc[t] = Floats::load(sums);
+    }
   }
 
   // Of several tokens, where it is written: g++ would keep some groups' products, spilled, and add them up in pairs.

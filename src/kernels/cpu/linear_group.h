@@ -1,12 +1,13 @@
 // The innermost sums of prefill: codes of R panels times T tokens over the values that share a scale.
 //
 // Where a dot instruction sums four products into a dword (AVX-512 VNNI), sums are dwords, start from minus the bias of
-// the codes, and are multiplied by the scale at the group's end, those of two groups at once where they fit words.
+// the codes, and are multiplied by the scale at the group's end: where they fit words, by what adds up word products.
 // Where a matrix instruction takes two rows and two tokens (AArch64 i8mm), codes and tokens lie in pairs and the sums
 // are separated at the group's end. Where products are summed in pairs of words (AVX2), words are added up as far as
 // they can hold it, and the multiply-add that widens them takes the scale along for nothing.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "kernels/cpu/activations.h"
@@ -78,23 +79,23 @@ struct ScaledDwords {
   template <int R, int T, class Panel>
   [[gnu::always_inline]] static void scaled_groups(const Panel* panels, const ActivationBlock256* x,
                                                    Bits (&scaled)[R][T]) {
-    for (int g = 0; g < Panel::kGroups; ++g)
-      scaled_group(
-          panels, x, g, [&](int r) { return V::load(panels[r].scales[g]); }, scaled);
+    add_groups(
+        panels, x, [](Bits total, Bits sum, Bits scale) { return V::add(total, V::multiply(sum, scale)); }, scaled);
   }
 
  protected:
-  template <int R, int T, class Panel, class Scale>
-  [[gnu::always_inline]] static void scaled_group(const Panel* panels, const ActivationBlock256* x, int g,
-                                                  const Scale& scale_of, Bits (&scaled)[R][T]) {
-    Bits sums[R][T];
-    Sums::template group<F::kGroup / 4, F::kGroup / 16>(panels, x, g * (F::kGroup / 4), g * (F::kGroup / 16), sums);
-    unroll<R>([&]<int r>() __attribute__((always_inline)) {
-      const Bits scale = scale_of(r);
-      unroll<T>([&]<int t>() __attribute__((always_inline)) {
-        scaled[r][t] = V::add(scaled[r][t], V::multiply(sums[r][t], scale));
+  // add(total, sum, scale): total + sum * scale.
+  template <int R, int T, class Panel, class Add>
+  [[gnu::always_inline]] static void add_groups(const Panel* panels, const ActivationBlock256* x, const Add& add,
+                                                Bits (&scaled)[R][T]) {
+    for (int g = 0; g < Panel::kGroups; ++g) {
+      Bits sums[R][T];
+      Sums::template group<F::kGroup / 4, F::kGroup / 16>(panels, x, g * (F::kGroup / 4), g * (F::kGroup / 16), sums);
+      unroll<R>([&]<int r>() __attribute__((always_inline)) {
+        const Bits scale = V::load(panels[r].scales[g]);
+        unroll<T>([&]<int t>() __attribute__((always_inline)) { scaled[r][t] = add(scaled[r][t], sums[r][t], scale); });
       });
-    });
+    }
   }
 };
 
@@ -114,48 +115,76 @@ struct DwordSums : ScaledDwords<V, F, DwordSums<V, F>> {
   }
 };
 
-// Two groups' sums in one dword, the odd group's in the upper word, so that one word product takes both scales. That
-// holds where sums fit words, which the activations decide: a block that could exceed them is scaled group by group.
-// The sums are exact either way.
+// A word product with a scale whose upper word is 0 multiplies a sum and adds it up at once. That holds where sums fit
+// words, which the activations decide: a block that could exceed them takes the instructions of DwordSums. The sums are
+// exact either way.
 template <class V, class F>
-struct PackedSums : DwordSums<V, F> {
+struct NarrowSums : DwordSums<V, F> {
+  using Bits = typename V::Bits;
+
+  // The lower word of each dword. Through the pairs that sums of mins or biases take anyway.
+  template <int byte>
+  static Bits scale(Bits scales) {
+    Bits pair;
+    if constexpr (F::kHasMin)  // scales are not negative
+      pair = byte / 2 ? V::high_pair(scales) : V::low_pair(scales);
+    else
+      pair = byte / 2 ? V::high_pair_signed(scales) : V::low_pair_signed(scales);
+    return byte % 2 ? V::template shift_right32<16>(pair) : pair & V::splat32(0xffff);
+  }
+
+  template <int R, int T, class Panel>
+  [[gnu::always_inline]] static void scaled_groups(const Panel* panels, const ActivationBlock256* x,
+                                                   Bits (&scaled)[R][T]) {
+    if (fit(x, T))
+      NarrowSums::add_groups(
+          panels, x, [](Bits total, Bits sum, Bits scale) { return V::dot_words(total, sum, scale); }, scaled);
+    else
+      wide_groups(panels, x, scaled);
+  }
+
+  // Whether words hold the sums of these tokens. Codes lie in [-kBias, kMaxCode - kBias].
+  static bool fit(const ActivationBlock256* x, int n_tokens) {
+    int most = 0;
+    for (int t = 0; t < n_tokens; ++t)
+      most = std::max<int>(most, F::kBias == 0 ? x[t].most_one_sided32 : x[t].most_magnitude16);
+    return most * (F::kBias == 0 ? F::kMaxCode : F::kBias * (F::kGroup / 16)) <= 32767;
+  }
+
+ protected:
+  template <int R, int T, class Panel>
+  [[gnu::always_inline]] static void wide_groups(const Panel* panels, const ActivationBlock256* x,
+                                                 Bits (&scaled)[R][T]) {
+    const auto add = [](Bits total, Bits sum, Bits scale) {
+      return V::add(total, V::multiply(sum, V::template byte_signed<0>(scale)));
+    };
+    NarrowSums::add_groups(panels, x, add, scaled);
+  }
+};
+
+// Two groups' sums in one dword, the odd group's in the upper word, so that one word product takes both scales.
+template <class V, class F>
+struct JoinedSums : NarrowSums<V, F> {
   using Bits = typename V::Bits;
   static constexpr bool kScalePairs = true;
 
   template <int R, int T, class Panel>
   [[gnu::always_inline]] static void scaled_groups(const Panel* panels, const ActivationBlock256* x,
                                                    Bits (&scaled)[R][T]) {
-    bool fit = true;
-    for (int t = 0; t < T; ++t) fit &= sums_fit(x[t]);
-    if (fit) {
-      for (int pair = 0; pair < Panel::kGroups / 2; ++pair) packed_pair(panels, x, pair, scaled);
-      return;
-    }
-    for (int pair = 0; pair < Panel::kGroups / 2; ++pair)
-      unroll<2>([&]<int odd>() __attribute__((always_inline)) {
-        const auto scale = [&](int r) { return V::template word_signed<odd>(V::load(panels[r].scale_pairs[pair])); };
-        PackedSums::scaled_group(panels, x, 2 * pair + odd, scale, scaled);
-      });
+    if (!JoinedSums::fit(x, T)) return JoinedSums::wide_groups(panels, x, scaled);
+    for (int pair = 0; pair < Panel::kGroups / 2; ++pair) add_pair(panels, x, pair, scaled);
   }
 
  private:
-  // Codes lie in [-kBias, kMaxCode - kBias].
-  static bool sums_fit(const ActivationBlock256& x) {
-    if constexpr (F::kBias == 0)
-      return F::kMaxCode * x.most_one_sided32 <= 32767;
-    else
-      return F::kBias * (F::kGroup / 16) * x.most_magnitude16 <= 32767;
-  }
-
   template <int R, int T, class Panel>
-  [[gnu::always_inline]] static void packed_pair(const Panel* panels, const ActivationBlock256* x, int pair,
-                                                 Bits (&scaled)[R][T]) {
+  [[gnu::always_inline]] static void add_pair(const Panel* panels, const ActivationBlock256* x, int pair,
+                                              Bits (&scaled)[R][T]) {
     constexpr int kVectors = F::kGroup / 4, kParts = F::kGroup / 16;
     Bits odd[R][T], sums[R][T];
-    PackedSums::template group<kVectors, kParts>(panels, x, (2 * pair + 1) * kVectors, (2 * pair + 1) * kParts, odd);
+    JoinedSums::template group<kVectors, kParts>(panels, x, (2 * pair + 1) * kVectors, (2 * pair + 1) * kParts, odd);
     for_each<R, T>([&]<int r, int t>()
                        __attribute__((always_inline)) { odd[r][t] = V::template shift_left32<16>(odd[r][t]); });
-    PackedSums::template group<kVectors, kParts>(panels, x, 2 * pair * kVectors, 2 * pair * kParts, sums);
+    JoinedSums::template group<kVectors, kParts>(panels, x, 2 * pair * kVectors, 2 * pair * kParts, sums);
     unroll<R>([&]<int r>() __attribute__((always_inline)) {
       const Bits scales = V::load(panels[r].scale_pairs[pair]);
       unroll<T>([&]<int t>() __attribute__((always_inline)) {
@@ -198,7 +227,7 @@ struct PairSums : ScaledDwords<V, F, PairSums<V, F>> {
 template <class V, class F>
 struct WordSums {
   using Bits = typename V::Bits;
-  static constexpr bool kUnbiasAtEnd = kBiasLeft<V, F> != 0, kScalePairs = false;
+  static constexpr bool kUnbiasAtEnd = kBiasLeft<V, F> != 0, kScalePairs = kUnbiasAtEnd;
 
   template <int byte>
   static Bits scale(Bits scales) {
@@ -268,11 +297,25 @@ struct WordSums {
   }
 };
 
-// The one for V and F; words cannot hold the products of wide codes.
+// Words cannot hold the products of wide codes.
 template <class V, class F>
-using GroupSums = std::conditional_t<
-    V::kProducts == Products::kTokenPairs, PairSums<V, F>,
-    std::conditional_t<V::kProducts == Products::kWords && !kWide<F>, WordSums<V, F>,
-                       std::conditional_t<V::kPacksSums && !kWide<F>, PackedSums<V, F>, DwordSums<V, F>>>>;
+inline constexpr bool kNarrow = V::kNarrowSums && !kWide<F> && F::Block::kValues == 256;
+
+template <class V, class F>
+auto group_sums() {
+  if constexpr (V::kProducts == Products::kTokenPairs)
+    return PairSums<V, F>();
+  else if constexpr (V::kProducts == Products::kWords && !kWide<F>)
+    return WordSums<V, F>();
+  else if constexpr (kNarrow<V, F> && V::kJoinsSums)
+    return JoinedSums<V, F>();
+  else if constexpr (kNarrow<V, F>)
+    return NarrowSums<V, F>();
+  else
+    return DwordSums<V, F>();
+}
+// The one for V and F.
+template <class V, class F>
+using GroupSums = decltype(group_sums<V, F>());
 
 }  // namespace tessera::kernels::cpu

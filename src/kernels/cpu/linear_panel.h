@@ -5,7 +5,7 @@
 // dot instruction taking one vector of codes and four activations of one token repeated over the lanes. Sums stay in
 // registers for a group, scaled sums for a block; the f32 accumulators lie in tile.out between blocks.
 //
-// Per 16 rows, 256 values and token: 64 dot instructions, and 8 (groups of 32) or 16 (of 16) multiplies for the scales,
+// Per 16 rows, 256 values and token: 64 dot instructions, and 8 (groups of 32) or 16 (of 16) products for the scales,
 // half as many where two groups share one (linear_group.h).
 // Reference: linear_reference.cpp; arithmetic.md.
 #pragma once
@@ -48,12 +48,10 @@ struct Panel256 {
   using Sums = GroupSums<V, F>;
   static constexpr int kGroups = 256 / F::kGroup;
   PanelCodes<V> codes;
-  // In the form of GroupSums: a dword in each lane, or words of groups 2 j and 2 j + 1, a pair in each lane. Both if
-  // the bias is taken off at the end of the block.
-  static constexpr bool kPairs = Sums::kScalePairs || Sums::kUnbiasAtEnd;
-  alignas(64) int32_t scales[Sums::kScalePairs ? 1 : kGroups][V::kRows];
-  alignas(64) int16_t scale_pairs[kPairs ? kGroups / 2 : 1][2 * V::kRows];
-  alignas(64) int16_t mins[kGroups / 2][2 * V::kRows];  // pairs likewise
+  alignas(64) int32_t scales[kGroups][V::kRows];  // in the form of GroupSums
+  // Words of groups 2 j and 2 j + 1, a pair in each lane.
+  alignas(64) int16_t scale_pairs[Sums::kScalePairs ? kGroups / 2 : 1][2 * V::kRows];
+  alignas(64) int16_t mins[kGroups / 2][2 * V::kRows];
   alignas(64) float d[V::kRows], minus_dmin[V::kRows];
 
   static constexpr int64_t kBytes = sizeof(typename F::Block);
@@ -64,9 +62,8 @@ struct Panel256 {
     codes.template unpack<F>(lanes);
     const BlockParams256<V, F> params(lanes);
     unroll<kGroups / 4>([&]<int c>() {
-      if constexpr (!Sums::kScalePairs)
-        unroll<4>([&]<int byte>() { V::store(Sums::template scale<byte>(params.scales[c]), scales[4 * c + byte]); });
-      if constexpr (kPairs) {
+      unroll<4>([&]<int byte>() { V::store(Sums::template scale<byte>(params.scales[c]), scales[4 * c + byte]); });
+      if constexpr (Sums::kScalePairs) {
         V::store(V::low_pair_signed(params.scales[c]), scale_pairs[2 * c]);
         V::store(V::high_pair_signed(params.scales[c]), scale_pairs[2 * c + 1]);
       }

@@ -41,7 +41,8 @@ struct Vocabulary {
   static constexpr int kExactRows = 4;
   static constexpr int kExactTokens = 4;
   static constexpr Products kProducts = Products::kDwords;
-  static constexpr bool kPacksSums = true;    // has the words for PackedSums, and gains by them
+  static constexpr bool kNarrowSums = true;  // dot_words() adds up scaled sums, where words hold them,
+  static constexpr bool kJoinsSums = true;  // of two groups at once: Zen 5 multiplies on two pipes and shifts on others
   static constexpr bool kSignedWide = false;  // dot() takes wide codes as they are
   static constexpr int kRegisters = 32;       // of 16 dwords
 
@@ -120,10 +121,6 @@ struct Vocabulary {
   static Bits high_pair(Bits x) { return {_mm512_shuffle_epi8(x.v, pair_pattern(2))}; }
   static Bits low_pair_signed(Bits x) { return pair_signed(low_pair(x)); }
   static Bits high_pair_signed(Bits x) { return pair_signed(high_pair(x)); }
-  template <int word>
-  static Bits word_signed(Bits x) {  // word `word` of each dword, as a dword
-    return {_mm512_srai_epi32(word == 0 ? _mm512_slli_epi32(x.v, 16) : x.v, 16)};
-  }
   // The low words of `low` and the high words of `high`, in each dword.
   static Bits join_words(Bits low, Bits high) { return {_mm512_mask_blend_epi16(0xaaaaaaaa, low.v, high.v)}; }
   // acc + codes (unsigned) * x (signed), four products summed into each dword. kWide: codes above 63 occur.

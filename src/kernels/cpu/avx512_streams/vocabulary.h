@@ -12,6 +12,8 @@ struct Vocabulary : avx512::Vocabulary {
   // Few threads read rows far apart a fifth faster: their requests are what limits them, many threads' what memory
   // gives.
   using Distant = Vocabulary;
+  // Two ports take all arithmetic: what joins two groups' sums takes them as long as what it saves, and more registers.
+  static constexpr bool kJoinsSums = false;
 };
 
 }  // namespace tessera::kernels::cpu::avx512_streams
