@@ -26,7 +26,7 @@ template <typename V>
 struct AttentionImpl {
   using Register = typename V::Register;
   static constexpr int kLanes = Register::kLanes;
-  static constexpr int kMaxRows = 6;
+  static constexpr int kMaxRows = V::kAccumulators / 2;  // widening a cache's dtype is shared by so many
   static constexpr int fewer_rows(int rows) { return rows == 6 ? 4 : rows / 2; }
   // Keys, or registers of values, that meet `rows` rows: a power of two that leaves room for the operands.
   static constexpr int operands(int rows) {
@@ -72,16 +72,19 @@ struct AttentionImpl {
   template <template <class> class L>
   static void run(const AttentionTile& tile, const AttentionBlocks& blocks) {
     Softmax softmax;
+    const int64_t n_bytes = blocks.n * kKeyBlock * tile.head_dim * L<V>::kBytes;
+    Requests next_keys{blocks.next_k, n_bytes}, none{nullptr, 0};
     for (int block = 0; block < blocks.n; ++block)
       for_rows<kMaxRows>(
           tile.n_rows, 0, [&]<int R>(int row) __attribute__((always_inline)) {
             const Keys seen = seen_keys(tile, blocks, row, R);
             if (seen.begin < (block + 1) * kKeyBlock && seen.end > block * kKeyBlock)
-              scores<L, R>(tile, blocks, block, row, softmax);
+              scores<L, R>(tile, blocks, block, row, row == 0 ? next_keys : none, softmax);
           });
     for_rows<kMaxRows>(
         tile.n_rows, 0, [&]<int R>(int row) __attribute__((always_inline)) {
-          columns<L<Register>, R, operands(R)>(tile, blocks, row, softmax, 0, row == 0 ? blocks.next_v : nullptr);
+          const Requests next_values{row == 0 ? blocks.next_v : nullptr, n_bytes};
+          columns<L<Register>, R, operands(R)>(tile, blocks, row, softmax, 0, next_values);
         });
   }
 
@@ -103,25 +106,35 @@ struct AttentionImpl {
     return {static_cast<int>(begin - blocks.first), static_cast<int>(end - blocks.first)};
   }
 
-  // Asks for the next kBytes of the following block, of which this pass over the keys is the first to know.
+  // What comes next, asked for in the first pass over these keys: n_bytes, of which some streams are read side by side,
+  // each of which the processor then reads ahead of by itself. Null: nothing to ask for.
+  struct Requests {
+    const std::byte* next;
+    int64_t n_bytes;
+  };
+
+  // Asks for the next line of each stream, kBytes in all.
   template <int64_t kBytes, class Part>
-  [[gnu::always_inline]] static void fetch(Part& after, const std::byte*& next) {
-    if (!next) return;
-    for (int64_t i = 0; i < kBytes; i += 64) after.fetch(next + i);
-    next += kBytes;
+  [[gnu::always_inline]] static void fetch(Part& after, Requests& requests) {
+    constexpr int64_t kStreams = kBytes / 64;
+    if (!requests.next) return;
+    for (int64_t i = 0; i < kStreams; ++i) after.fetch(requests.next + i * (requests.n_bytes / kStreams));
+    requests.next += 64;
   }
 
   template <template <class> class L, int R>
-  static void scores(const AttentionTile& tile, const AttentionBlocks& blocks, int block, int row, Softmax& softmax) {
+  static void scores(const AttentionTile& tile, const AttentionBlocks& blocks, int block, int row, Requests& requests,
+                     Softmax& softmax) {
     // Parts of all sixteen lanes, one after the other, leave registers for more rows. One or two rows wait for keys to
     // come from memory, which are asked for best in one pass over all lanes.
     using Part = std::conditional_t<(R > 2), Register, V>;
     const int64_t block_bytes = kKeyBlock * tile.head_dim * L<Part>::kBytes;
     alignas(64) float products[R][kKeyBlock][16];
-    const std::byte* next = row == 0 && blocks.next_k ? blocks.next_k + block * block_bytes : nullptr;
+    Requests of_pass = requests;
     for (int lane = 0; lane < 16; lane += Part::kLanes) {
-      multiply<L<Part>, Part, R>(tile, blocks.k + block * block_bytes, row, lane, next, products);
-      next = nullptr;
+      multiply<L<Part>, Part, R>(tile, blocks.k + block * block_bytes, row, lane, of_pass, products);
+      if (lane == 0) requests = of_pass;
+      of_pass.next = nullptr;
     }
     V scores[R];
     for (int r = 0; r < R; ++r) {
@@ -135,7 +148,7 @@ struct AttentionImpl {
   // The products of R rows with the keys of a block, added up over the head's dimensions: lanes from `lane` on.
   template <class L, class Part, int R>
   [[gnu::always_inline]] static void multiply(const AttentionTile& tile, const std::byte* keys, int row, int lane,
-                                              const std::byte* next, float (&products)[R][kKeyBlock][16]) {
+                                              Requests& requests, float (&products)[R][kKeyBlock][16]) {
     constexpr int K = operands(R * Part::kLanes / kLanes);
     const int64_t d = tile.head_dim, key_bytes = d * L::kBytes;
     const float* q = tile.q + row * d;
@@ -146,7 +159,7 @@ struct AttentionImpl {
         Part k[K];
         unroll<K>([&]<int j>()
                       __attribute__((always_inline)) { k[j] = L::load(keys + (key + j) * key_bytes + i * L::kBytes); });
-        fetch<16 * K * L::kBytes>(k[0], next);
+        fetch<16 * K * L::kBytes>(k[0], requests);
         unroll<R>([&]<int r>() __attribute__((always_inline)) {
           const Part query = Part::keep(Part::load(q + r * d + i));  // once, not with each fma
           unroll<K>([&]<int j>() __attribute__((always_inline)) { acc[r][j] = Part::fma(query, k[j], acc[r][j]); });
@@ -196,7 +209,7 @@ struct AttentionImpl {
   // registers at a time, what is left in halves of that.
   template <class L, int R, int C>
   static void columns(const AttentionTile& tile, const AttentionBlocks& blocks, int row, const Softmax& softmax,
-                      int64_t column, const std::byte* next) {
+                      int64_t column, Requests requests) {
     const int64_t d = tile.head_dim, key_bytes = d * L::kBytes;
     const Keys seen = seen_keys(tile, blocks, row, R);
     for (; column + kLanes * C <= d; column += kLanes * C) {
@@ -216,7 +229,7 @@ struct AttentionImpl {
           unroll<C>([&]<int c>() __attribute__((always_inline)) {
             values[c] = L::load(blocks.v + j * key_bytes + (column + kLanes * c) * L::kBytes);
           });
-          if constexpr (kLanes * C * L::kBytes >= 64) fetch<kLanes * C * L::kBytes>(values[0], next);
+          if constexpr (kLanes * C * L::kBytes >= 64) fetch<kLanes * C * L::kBytes>(values[0], requests);
           unroll<R>([&]<int r>() __attribute__((always_inline)) {
             const Register weight = Register::set(softmax.weights[row + r][j]);
             unroll<C>([&]<int c>()
@@ -226,7 +239,7 @@ struct AttentionImpl {
       }
       for_each<R, C>([&]<int r, int c>() __attribute__((always_inline)) { acc[r][c].store(out + r * d + kLanes * c); });
     }
-    if constexpr (C > 1) columns<L, R, C / 2>(tile, blocks, row, softmax, column, next);
+    if constexpr (C > 1) columns<L, R, C / 2>(tile, blocks, row, softmax, column, requests);
   }
 };
 
