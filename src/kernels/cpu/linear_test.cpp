@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -276,6 +277,31 @@ ActivationBlock256 with_minus_sums(Isa isa, ActivationBlock256 block) {
         -static_cast<int32_t>(std::bit_cast<float>(parts << 16) + std::bit_cast<float>(parts & 0xffff0000));
   }
   return block;
+}
+
+// AMX takes the kernels of streams for few tokens, with activations of its own.
+TEST(Activations, StreamsReadNoMinusSums) {
+  const auto isas = available_isas();
+  if (std::find(isas.begin(), isas.end(), Isa::kAvx512Streams) == isas.end()) GTEST_SKIP() << "no AVX-512 here";
+  std::mt19937_64 rng = tessera::testing::fresh_rng();
+  ThreadPool one(1);
+  constexpr int64_t k = 512, n = 40;
+  for (const quant::Format& format : quant::all_formats()) {
+    if (format.block_values != 256 || !ActivationForms::of(format, Arithmetic::kInt8).blocks256) continue;
+    RandomWeight weights(format, n, k, rng);
+    const LinearWeight weight = weights.last_rows(n);
+    for (int64_t m = 1; m <= kMostDistantTokens; ++m) {
+      const auto x = random_rows(DType::kF32, m, k, rng);
+      Activations activations;
+      activations.prepare(one, Isa::kAvx512Streams, rows_of(x, DType::kF32, m, k), weight.forms(Arithmetic::kInt8));
+      auto* blocks = const_cast<ActivationBlock256*>(activations.view().blocks256);
+      for (int64_t i = 0; i < m * k / 256; ++i) std::fill_n(blocks[i].bf16_sums, 16, kPoison);
+      std::vector<float> out(static_cast<size_t>(m * n));
+      const LinearJob job{.weight = weight, .out = {.data = out.data(), .row_stride = n}};
+      linear(one, Isa::kAvx512Streams, std::span(&job, 1), activations);
+      EXPECT_EQ(out, reference(weight, rows_of(x, DType::kF32, m, k), Arithmetic::kInt8)) << format.name << " " << m;
+    }
+  }
 }
 
 TEST(Activations, SameBlocksOnEveryIsa) {

@@ -43,8 +43,9 @@ struct Vocabulary {
   static constexpr Products kProducts = Products::kDwords;
   static constexpr bool kNarrowSums = true;  // dot_words() adds up scaled sums, where words hold them,
   static constexpr bool kJoinsSums = true;  // of two groups at once: Zen 5 multiplies on two pipes and shifts on others
-  static constexpr bool kSignedWide = false;  // dot() takes wide codes as they are
-  static constexpr int kRegisters = 32;       // of 16 dwords
+  static constexpr bool kHasMinusSums = true;  // products begin from those of ActivationBlock256
+  static constexpr bool kSignedWide = false;   // dot() takes wide codes as they are
+  static constexpr int kRegisters = 32;        // of 16 dwords
 
   // --- loads: p need not be aligned ---
   static Bits load(const void* p) { return {_mm512_loadu_si512(p)}; }
