@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
@@ -13,6 +14,11 @@ namespace {
 // The rows of one KV head are its tokens x the query heads of its group, token-major.
 struct Tile {
   int64_t kv_head, first_row, n_rows;
+};
+
+// The key at a position of a KV head.
+struct KeyPlace {
+  int64_t kv_head, position;
 };
 
 // Positions, or spans of keys.
@@ -46,23 +52,27 @@ class TileRunner {
     return {keys.begin / kKeySpan, ceil_div<int64_t>(keys.end, kKeySpan)};
   }
 
-  // All keys that the tile's rows see.
-  void run(const Tile& tile) {
+  // The first key that the tile's rows see of a span.
+  KeyPlace first_key(const Tile& tile, int64_t span) const {
+    return {tile.kv_head, std::max(keys_of(tile).begin, span * kKeySpan) / kKeyBlock * kKeyBlock};
+  }
+
+  // All keys that the tile's rows see. `after`: the key that this thread probably reads next.
+  void run(const Tile& tile, std::optional<KeyPlace> after) {
     const int64_t n = floats_of_sums(tile.n_rows, args_.head_dim);
     float* memory = s_.sums.reserve<float>(2 * n);
     const AttentionSums total = sums_at(memory, tile.n_rows), of_span = sums_at(memory + n, tile.n_rows);
     const Range spans = spans_of(tile);
-    const int64_t end = keys_of(tile).end;
-    sum_span(tile, spans.begin, total, end);
-    for (int64_t span = spans.begin + 1; span < spans.end; ++span) {
-      sum_span(tile, span, of_span, end);
-      merge(tile, total, of_span);
+    for (int64_t span = spans.begin; span < spans.end; ++span) {
+      const bool first = span == spans.begin, last = span + 1 == spans.end;
+      sum_span(tile, span, first ? total : of_span, last ? after : first_key(tile, span + 1));
+      if (!first) merge(tile, total, of_span);
     }
     finish(tile, total);
   }
 
-  // The keys of one span alone, those before `asked_for_end` being worth asking for.
-  void sum_span(const Tile& tile, int64_t span, const AttentionSums& sums, int64_t asked_for_end) {
+  // The keys of one span alone.
+  void sum_span(const Tile& tile, int64_t span, const AttentionSums& sums, std::optional<KeyPlace> after) {
     std::fill_n(sums.values, tile.n_rows * args_.head_dim, 0.0f);
     std::fill_n(sums.max, tile.n_rows, -1e30f);
     std::fill_n(sums.weight, tile.n_rows, 0.0f);
@@ -76,10 +86,9 @@ class TileRunner {
                              .window = args_.window,
                              .scale = args_.scale};
     Range keys = keys_of(tile);
-    asked_for_end = std::min(asked_for_end, keys.end);
     keys = {std::max(keys.begin, span * kKeySpan), std::min(keys.end, (span + 1) * kKeySpan)};
     for (int64_t first = keys.begin / kKeyBlock * kKeyBlock, n; first < keys.end; first += n * kKeyBlock) {
-      n = attend(rows, tile.kv_head, first, keys, asked_for_end);
+      n = attend(rows, tile.kv_head, first, keys, after);
     }
   }
 
@@ -101,12 +110,13 @@ class TileRunner {
   }
 
   // Blocks from `first` on, as many as can be taken at once: how many they were.
-  int64_t attend(const AttentionTile& rows, int64_t kv_head, int64_t first, Range keys, int64_t asked_for_end) {
+  int64_t attend(const AttentionTile& rows, int64_t kv_head, int64_t first, Range keys, std::optional<KeyPlace> after) {
     const CompressedKv norms = args_.compressed.value_or(CompressedKv{});
     const int64_t n_in_place = blocks_in_place(first, keys.end), n = std::max<int64_t>(1, n_in_place);
     const int64_t end = first + n * kKeyBlock;
+    if (end < keys.end) after = {kv_head, end};
     const auto next = [&](const void* cache) {
-      return args_.compressed || end >= asked_for_end ? nullptr : rows_of(cache, kv_head, end);
+      return args_.compressed || !after ? nullptr : rows_of(cache, after->kv_head, after->position);
     };
     AttentionBlocks blocks{.n = static_cast<int>(n),
                            .k = nullptr,
@@ -200,11 +210,18 @@ void run_tiles(ThreadPool& pool, const FloatKernels& kernels, const AttentionArg
   const int64_t wanted = ceil_div<int64_t>(pool.size(), args.n_kv_heads);
   const int64_t tile_rows = std::min<int64_t>(kAttentionRows, align_up<int64_t>(ceil_div(rows, wanted), 2));
   const int64_t tiles_per_head = ceil_div(rows, tile_rows);
-  for_each_item(pool, args.n_kv_heads * tiles_per_head, [&](int thread, int64_t i) {
+  const int64_t n_tiles = args.n_kv_heads * tiles_per_head;
+  const auto tile = [&](int64_t i) -> Tile {
     // Latest tokens first: they see the most keys, so the threads finish together.
     const int64_t first_row = (tiles_per_head - 1 - i / args.n_kv_heads) * tile_rows;
-    TileRunner(kernels, args, scratch.of(thread))
-        .run({i % args.n_kv_heads, first_row, std::min(tile_rows, rows - first_row)});
+    return {i % args.n_kv_heads, first_row, std::min(tile_rows, rows - first_row)};
+  };
+  for_each_item(pool, n_tiles, [&](int thread, int64_t i) {
+    TileRunner runner(kernels, args, scratch.of(thread));
+    std::optional<KeyPlace> after;
+    if (const int64_t next = i + pool.size(); next < n_tiles)
+      after = runner.first_key(tile(next), runner.spans_of(tile(next)).begin);
+    runner.run(tile(i), after);
   });
 }
 
@@ -214,13 +231,17 @@ void run_spans(ThreadPool& pool, const FloatKernels& kernels, const AttentionArg
   const int64_t n = floats_of_sums(rows, args.head_dim);
   float* sums = scratch.spans.reserve<float>(args.n_kv_heads * spans.size() * n);
   std::vector<std::atomic<int64_t>> n_done(static_cast<size_t>(args.n_kv_heads));
-  for_each_item(pool, args.n_kv_heads * spans.size(), [&](int thread, int64_t i) {
+  const int64_t n_items = args.n_kv_heads * spans.size();
+  for_each_item(pool, n_items, [&](int thread, int64_t i) {
     TileRunner runner(kernels, args, scratch.of(thread));
-    const Tile tile{i / spans.size(), 0, rows};
-    const int64_t span = spans.begin + i % spans.size();
-    runner.sum_span(tile, span, sums_at(sums + i * n, rows), (span + 1) * kKeySpan);
-    if (n_done[static_cast<size_t>(tile.kv_head)].fetch_add(1, std::memory_order_acq_rel) + 1 == spans.size())
-      runner.join(tile, sums + tile.kv_head * spans.size() * n, spans.size());
+    const auto tile = [&](int64_t item) { return Tile{item / spans.size(), 0, rows}; };
+    const auto span = [&](int64_t item) { return spans.begin + item % spans.size(); };
+    std::optional<KeyPlace> after;
+    if (const int64_t next = i + pool.size(); next < n_items) after = runner.first_key(tile(next), span(next));
+    runner.sum_span(tile(i), span(i), sums_at(sums + i * n, rows), after);
+    const int64_t head = tile(i).kv_head;
+    if (n_done[static_cast<size_t>(head)].fetch_add(1, std::memory_order_acq_rel) + 1 == spans.size())
+      runner.join(tile(i), sums + head * spans.size() * n, spans.size());
   });
 }
 
