@@ -23,7 +23,7 @@ template <class V, class F, int n_parts, class Activation>
 [[gnu::always_inline]] inline typename V::Bits group_start(const Activation& x, int part) {
   if constexpr (kBiasLeft<V, F> == 0) {
     return V::zero();
-  } else if constexpr (!V::kHasMinusSums && std::is_same_v<Activation, ActivationBlock256>) {
+  } else if constexpr (!V::kReadsMinusSums && std::is_same_v<Activation, ActivationBlock256>) {
     constexpr uint32_t kMinus = static_cast<uint16_t>(-F::kBias);
     const uint32_t of_pair = n_parts == 2 ? kMinus << 16 | kMinus : part % 2 ? kMinus << 16 : kMinus;
     return V::dot_words(V::zero(), V::load_splat4(x.sums16 + part / 2 * 2), V::splat32(of_pair));

@@ -32,7 +32,7 @@ struct Vocabulary {
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = Products::kWords;
-  static constexpr bool kNarrowSums = false, kJoinsSums = false, kHasMinusSums = true;
+  static constexpr bool kNarrowSums = false, kJoinsSums = false, kReadsMinusSums = true;
   static constexpr bool kSignedWide = true;
   static constexpr int kRegisters = 16;
 

@@ -24,7 +24,7 @@ struct Vocabulary {
   using Bits = avx512::Bits;
   // Whose kernels of few tokens read rows in this order (RowOrder); void: there are none.
   using Neighbours = Vocabulary;
-  using Distant = void;             // on Zen 5 slower
+  using Distant = void;             // Zen 5 was slower with them
   using Floats = F32x16;            // one for each dword
   using ExactFloats = F32x16;       // of the exact arithmetic, which has sixteen lanes everywhere
   static constexpr int kRows = 16;  // dwords, each of a weight row; four a quarter
@@ -41,11 +41,12 @@ struct Vocabulary {
   static constexpr int kExactRows = 4;
   static constexpr int kExactTokens = 4;
   static constexpr Products kProducts = Products::kDwords;
-  static constexpr bool kNarrowSums = true;  // dot_words() adds up scaled sums, where words hold them,
-  static constexpr bool kJoinsSums = true;  // of two groups at once: Zen 5 multiplies on two pipes and shifts on others
-  static constexpr bool kHasMinusSums = true;  // products begin from those of ActivationBlock256
-  static constexpr bool kSignedWide = false;   // dot() takes wide codes as they are
-  static constexpr int kRegisters = 32;        // of 16 dwords
+  // Where words hold the sums of groups, dot_words() scales and adds them up, here those of two at once: Zen 5
+  // multiplies on two pipes and shifts on others.
+  static constexpr bool kNarrowSums = true, kJoinsSums = true;
+  static constexpr bool kReadsMinusSums = true;  // biased products begin from those of ActivationBlock256
+  static constexpr bool kSignedWide = false;     // dot() takes wide codes as they are
+  static constexpr int kRegisters = 32;          // of 16 dwords
 
   // --- loads: p need not be aligned ---
   static Bits load(const void* p) { return {_mm512_loadu_si512(p)}; }

@@ -14,7 +14,7 @@ struct Vocabulary : avx512::Vocabulary {
   using Distant = Vocabulary;
   // Two ports take all arithmetic: what joins two groups' sums takes them as long as what it saves, and more registers.
   static constexpr bool kJoinsSums = false;
-  static constexpr bool kHasMinusSums = false;  // its kernels take the activations of AMX, too
+  static constexpr bool kReadsMinusSums = false;  // its kernels take the activations of AMX, too
 };
 
 }  // namespace tessera::kernels::cpu::avx512_streams

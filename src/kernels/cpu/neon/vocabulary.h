@@ -49,7 +49,7 @@ struct Vocabulary {
   static constexpr int kExactRows = 2;
   static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = kHasMatrices ? Products::kTokenPairs : Products::kDwords;
-  static constexpr bool kNarrowSums = false, kJoinsSums = false, kHasMinusSums = true;
+  static constexpr bool kNarrowSums = false, kJoinsSums = false, kReadsMinusSums = true;
   static constexpr bool kSignedWide = true;  // the dot product takes signed bytes
   static constexpr int kRegisters = 8;       // quadruples
 
