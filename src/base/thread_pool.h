@@ -30,19 +30,24 @@ class ThreadPool {
                const_cast<std::remove_const_t<Fn>*>(&f));
   }
 
-  // Calls f(begin, end) over [0, n) cut into chunks of `grain`, handed out in order to whichever thread is free. The
-  // cut does not depend on the number of threads.
+  // Calls f(thread_index, begin, end) over [0, n) cut into chunks of `grain`, handed out in order to whichever thread
+  // is free. The cut does not depend on the number of threads.
   template <typename F>
-  void parallel_for(int64_t n, int64_t grain, F&& f) {
+  void parallel_for_by_thread(int64_t n, int64_t grain, F&& f) {
+    const auto chunk = [&](int thread, int64_t begin) { f(thread, begin, begin + grain < n ? begin + grain : n); };
     if (n <= grain || n_threads_ == 1) {
-      for (int64_t begin = 0; begin < n; begin += grain) f(begin, begin + grain < n ? begin + grain : n);
+      for (int64_t begin = 0; begin < n; begin += grain) chunk(0, begin);
       return;
     }
     std::atomic<int64_t> next{0};
-    run([&](int) {
-      for (int64_t begin; (begin = next.fetch_add(grain, std::memory_order_relaxed)) < n;)
-        f(begin, begin + grain < n ? begin + grain : n);
+    run([&](int thread) {
+      for (int64_t begin; (begin = next.fetch_add(grain, std::memory_order_relaxed)) < n;) chunk(thread, begin);
     });
+  }
+  // The same for those who do not ask which thread they are on: f(begin, end).
+  template <typename F>
+  void parallel_for(int64_t n, int64_t grain, F&& f) {
+    parallel_for_by_thread(n, grain, [&](int, int64_t begin, int64_t end) { f(begin, end); });
   }
 
  private:

@@ -193,16 +193,6 @@ class TileRunner {
   const int64_t group_;
 };
 
-// f(thread, i) for each i in [0, n), in order of who is free.
-template <typename F>
-void for_each_item(ThreadPool& pool, int64_t n, F f) {
-  if (n == 1) return f(0, int64_t{0});
-  std::atomic<int64_t> next{0};
-  pool.run([&](int thread) {
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < n;) f(thread, i);
-  });
-}
-
 // Many rows: a tile of them after the other.
 void run_tiles(ThreadPool& pool, const FloatKernels& kernels, const AttentionArgs& args, AttentionScratch& scratch,
                int64_t rows) {
@@ -216,7 +206,7 @@ void run_tiles(ThreadPool& pool, const FloatKernels& kernels, const AttentionArg
     const int64_t first_row = (tiles_per_head - 1 - i / args.n_kv_heads) * tile_rows;
     return {i % args.n_kv_heads, first_row, std::min(tile_rows, rows - first_row)};
   };
-  for_each_item(pool, n_tiles, [&](int thread, int64_t i) {
+  pool.parallel_for_by_thread(n_tiles, 1, [&](int thread, int64_t i, int64_t) {
     TileRunner runner(kernels, args, scratch.of(thread));
     std::optional<KeyPlace> after;
     if (const int64_t next = i + pool.size(); next < n_tiles)
@@ -232,7 +222,7 @@ void run_spans(ThreadPool& pool, const FloatKernels& kernels, const AttentionArg
   float* sums = scratch.spans.reserve<float>(args.n_kv_heads * spans.size() * n);
   std::vector<std::atomic<int64_t>> n_done(static_cast<size_t>(args.n_kv_heads));
   const int64_t n_items = args.n_kv_heads * spans.size();
-  for_each_item(pool, n_items, [&](int thread, int64_t i) {
+  pool.parallel_for_by_thread(n_items, 1, [&](int thread, int64_t i, int64_t) {
     TileRunner runner(kernels, args, scratch.of(thread));
     const auto tile = [&](int64_t item) { return Tile{item / spans.size(), 0, rows}; };
     const auto span = [&](int64_t item) { return spans.begin + item % spans.size(); };
