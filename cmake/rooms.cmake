@@ -30,6 +30,7 @@ endfunction()
 # (base/cpu_features.h); TESSERA_ISA is its namespace, TESSERA_VOCABULARY the header that tells it from the others, in
 # the folder of its name or the one given here.
 # They may instantiate only templates over their own ISA-named types: tools/check_isa_symbols.py looks at the objects.
+# TESSERA_WITHOUT_<isa>: sources that it does not have; TESSERA_NEEDS_<isa>: the one whose kernels it takes beside its own.
 set(TESSERA_ISA_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(TESSERA_ISA_avx512 ${TESSERA_ISA_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -39,10 +40,12 @@ endif()
 # What Intel's processors are fastest with, of what linears have.
 set(TESSERA_ISA_avx512_streams ${TESSERA_ISA_avx512})
 set(TESSERA_WITHOUT_avx512_streams "/(float_kernels|limits)\\.cpp$")
+set(TESSERA_NEEDS_avx512_streams avx512)
 # Tile registers are only used where they are named, so an object's other code is the same as avx512's. They do nothing
 # for what float_kernels.cpp has.
 set(TESSERA_ISA_amx ${TESSERA_ISA_avx512} -mamx-tile -mamx-int8 -mamx-bf16)
 set(TESSERA_WITHOUT_amx "/float_kernels\\.cpp$")
+set(TESSERA_NEEDS_amx avx512_streams)
 set(TESSERA_ISA_neon -march=armv8.2-a+dotprod)
 set(TESSERA_ISA_i8mm -march=armv8.2-a+dotprod+i8mm)
 set(TESSERA_FOLDER_i8mm neon)
@@ -59,13 +62,8 @@ foreach(isa ${wanted})  # those of other processors may be named, too
   if(NOT DEFINED TESSERA_ISA_${isa})
     message(FATAL_ERROR "TESSERA_ISAS: expected avx2, avx512, avx512_streams, amx, neon, i8mm or native, found ${isa}")
   endif()
-endforeach()
-foreach(pair "avx512_streams avx512" "amx avx512_streams")  # the first has some kernels of the second
-  separate_arguments(pair)
-  list(GET pair 0 isa)
-  list(GET pair 1 other)
-  if(isa IN_LIST wanted AND NOT other IN_LIST wanted)
-    message(FATAL_ERROR "TESSERA_ISAS: ${isa} needs the kernels of ${other}")
+  if(DEFINED TESSERA_NEEDS_${isa} AND NOT TESSERA_NEEDS_${isa} IN_LIST wanted)
+    message(FATAL_ERROR "TESSERA_ISAS: ${isa} needs the kernels of ${TESSERA_NEEDS_${isa}}")
   endif()
 endforeach()
 if(TESSERA_ISAS)
