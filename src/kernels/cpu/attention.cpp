@@ -193,6 +193,19 @@ class TileRunner {
   const int64_t group_;
 };
 
+// Calls run(runner, i, after) for every item, dealt out to the threads one by one, and tells each the key that its
+// thread probably reads next: the first one of item i + n_threads, first_key(runner, i + n_threads).
+template <typename FirstKey, typename Run>
+void deal_out(ThreadPool& pool, const FloatKernels& kernels, const AttentionArgs& args, AttentionScratch& scratch,
+              int64_t n_items, FirstKey first_key, Run run) {
+  pool.parallel_for_by_thread(n_items, 1, [&](int thread, int64_t i, int64_t) {
+    TileRunner runner(kernels, args, scratch.of(thread));
+    std::optional<KeyPlace> after;
+    if (const int64_t next = i + pool.size(); next < n_items) after = first_key(runner, next);
+    run(runner, i, after);
+  });
+}
+
 // Many rows: a tile of them after the other.
 void run_tiles(ThreadPool& pool, const FloatKernels& kernels, const AttentionArgs& args, AttentionScratch& scratch,
                int64_t rows) {
@@ -200,19 +213,15 @@ void run_tiles(ThreadPool& pool, const FloatKernels& kernels, const AttentionArg
   const int64_t wanted = ceil_div<int64_t>(pool.size(), args.n_kv_heads);
   const int64_t tile_rows = std::min<int64_t>(kAttentionRows, align_up<int64_t>(ceil_div(rows, wanted), 2));
   const int64_t tiles_per_head = ceil_div(rows, tile_rows);
-  const int64_t n_tiles = args.n_kv_heads * tiles_per_head;
   const auto tile = [&](int64_t i) -> Tile {
     // Latest tokens first: they see the most keys, so the threads finish together.
     const int64_t first_row = (tiles_per_head - 1 - i / args.n_kv_heads) * tile_rows;
     return {i % args.n_kv_heads, first_row, std::min(tile_rows, rows - first_row)};
   };
-  pool.parallel_for_by_thread(n_tiles, 1, [&](int thread, int64_t i, int64_t) {
-    TileRunner runner(kernels, args, scratch.of(thread));
-    std::optional<KeyPlace> after;
-    if (const int64_t next = i + pool.size(); next < n_tiles)
-      after = runner.first_key(tile(next), runner.spans_of(tile(next)).begin);
-    runner.run(tile(i), after);
-  });
+  deal_out(
+      pool, kernels, args, scratch, args.n_kv_heads * tiles_per_head,
+      [&](const TileRunner& runner, int64_t i) { return runner.first_key(tile(i), runner.spans_of(tile(i)).begin); },
+      [&](TileRunner& runner, int64_t i, std::optional<KeyPlace> after) { runner.run(tile(i), after); });
 }
 
 // Few rows: a span of keys after the other. Whoever comes to the end of a head's last one joins them.
@@ -221,18 +230,17 @@ void run_spans(ThreadPool& pool, const FloatKernels& kernels, const AttentionArg
   const int64_t n = floats_of_sums(rows, args.head_dim);
   float* sums = scratch.spans.reserve<float>(args.n_kv_heads * spans.size() * n);
   std::vector<std::atomic<int64_t>> n_done(static_cast<size_t>(args.n_kv_heads));
-  const int64_t n_items = args.n_kv_heads * spans.size();
-  pool.parallel_for_by_thread(n_items, 1, [&](int thread, int64_t i, int64_t) {
-    TileRunner runner(kernels, args, scratch.of(thread));
-    const auto tile = [&](int64_t item) { return Tile{item / spans.size(), 0, rows}; };
-    const auto span = [&](int64_t item) { return spans.begin + item % spans.size(); };
-    std::optional<KeyPlace> after;
-    if (const int64_t next = i + pool.size(); next < n_items) after = runner.first_key(tile(next), span(next));
-    runner.sum_span(tile(i), span(i), sums_at(sums + i * n, rows), after);
-    const int64_t head = tile(i).kv_head;
-    if (n_done[static_cast<size_t>(head)].fetch_add(1, std::memory_order_acq_rel) + 1 == spans.size())
-      runner.join(tile(i), sums + head * spans.size() * n, spans.size());
-  });
+  const auto tile = [&](int64_t i) { return Tile{i / spans.size(), 0, rows}; };
+  const auto span = [&](int64_t i) { return spans.begin + i % spans.size(); };
+  deal_out(
+      pool, kernels, args, scratch, args.n_kv_heads * spans.size(),
+      [&](const TileRunner& runner, int64_t i) { return runner.first_key(tile(i), span(i)); },
+      [&](TileRunner& runner, int64_t i, std::optional<KeyPlace> after) {
+        runner.sum_span(tile(i), span(i), sums_at(sums + i * n, rows), after);
+        const int64_t head = tile(i).kv_head;
+        if (n_done[static_cast<size_t>(head)].fetch_add(1, std::memory_order_acq_rel) + 1 == spans.size())
+          runner.join(tile(i), sums + head * spans.size() * n, spans.size());
+      });
 }
 
 }  // namespace
