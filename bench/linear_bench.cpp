@@ -40,11 +40,16 @@ const Limits& limits() {
 }
 
 // Copies of one matrix, in pages as a model's file is mapped.
-HugeBytes random_weights(int64_t matrix, int64_t n_copies) {
-  const auto bytes = static_cast<size_t>(matrix);
+HugeBytes random_weights(const LinearWeight& layout, int64_t n_copies) {
+  const auto bytes = static_cast<size_t>(layout.bytes());
   HugeBytes out = allocate_huge(bytes * static_cast<size_t>(n_copies));
   if (!out) throw std::bad_alloc();
-  bench::fill_random_blocks(out.get(), bytes);
+  if (layout.format && layout.format->block_values == 1) {  // of random bits some would be subnormal, and slow
+    const auto n = static_cast<size_t>(layout.n * layout.k);
+    layout.format->quantize(bench::normal_values(n).data(), layout.n * layout.k, out.get());
+  } else {
+    bench::fill_random_blocks(out.get(), bytes);
+  }
   for (size_t copy = 1; copy < static_cast<size_t>(n_copies); ++copy)
     std::memcpy(out.get() + copy * bytes, out.get(), bytes);
   return out;
@@ -62,7 +67,7 @@ void run_linear(benchmark::State& state, const LinearWeight& layout, Arithmetic 
   const int64_t m = state.range(0);
   const int64_t matrix = layout.bytes();
   const int64_t n_copies = std::max<int64_t>(1, kRotatedBytes / matrix);
-  const auto weights = random_weights(matrix, n_copies);
+  const auto weights = random_weights(layout, n_copies);
   const std::vector<float> x = bench::normal_values(static_cast<size_t>(m * kK));
   std::vector<float> out(static_cast<size_t>(m * kN));
   const Limits& limit = limits();
