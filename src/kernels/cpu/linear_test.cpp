@@ -113,6 +113,16 @@ std::vector<Case> all_cases() {
 
 INSTANTIATE_TEST_SUITE_P(All, LinearFormat, ::testing::ValuesIn(all_cases()), name_of);
 
+// linear_exact.h: every number of tokens that it reads rows in place for, and more than a piece of rows is used for.
+TEST(Linear, ExactTokensInPlaceAndOfSeveralPieces) {
+  std::mt19937_64 rng = tessera::testing::fresh_rng();
+  constexpr int64_t k = 1280, rows[] = {3, 66}, tokens[] = {6, 7, 130, 263};
+  for (const GgmlType type : {GgmlType::kF16, GgmlType::kQ4_K}) {
+    RandomWeight weight(*quant::find_format(type), rows[1], k, rng);
+    expect_reference(weight, k, rows, tokens, Arithmetic::kExact, rng);
+  }
+}
+
 class LinearGroups : public ::testing::TestWithParam<int> {};  // bits
 
 TEST_P(LinearGroups, EqualReferenceBitForBit) {

@@ -29,8 +29,6 @@ struct Vocabulary {
   static constexpr int kRowVectors = 2;
   static constexpr int kFewTokens = 4, kLeastPanelTokens = 5;
   static constexpr bool kFetchesNear = false;
-  static constexpr int kExactRows = 2;
-  static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = Products::kWords;
   static constexpr bool kNarrowSums = false, kJoinsSums = false, kReadsMinusSums = true;
   static constexpr bool kSignedWide = true;

@@ -37,9 +37,6 @@ struct Vocabulary {
   static constexpr int kFewTokens = 8;
   static constexpr int kLeastPanelTokens = 13;
   static constexpr bool kFetchesNear = false;  // asks for lines once, straight into the first cache
-  // Of the exact microkernel: 16 accumulators, 4 vectors of weights.
-  static constexpr int kExactRows = 4;
-  static constexpr int kExactTokens = 4;
   static constexpr Products kProducts = Products::kDwords;
   // Where words hold the sums of groups, dot_words() scales and adds them up, here those of two at once: Zen 5
   // multiplies on two pipes and shifts on others.

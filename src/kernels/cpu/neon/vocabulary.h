@@ -46,8 +46,6 @@ struct Vocabulary {
   static constexpr int kRowVectors = 1;
   static constexpr int kFewTokens = 2, kLeastPanelTokens = 3;
   static constexpr bool kFetchesNear = false;
-  static constexpr int kExactRows = 2;
-  static constexpr int kExactTokens = 2;
   static constexpr Products kProducts = kHasMatrices ? Products::kTokenPairs : Products::kDwords;
   static constexpr bool kNarrowSums = false, kJoinsSums = false, kReadsMinusSums = true;
   static constexpr bool kSignedWide = true;  // the dot product takes signed bytes
