@@ -82,18 +82,19 @@ class Bench {
 
   json prefill(Limits& limits) {
     const auto tokens = random_tokens(flags_.n_prompt);
-    const int64_t ops = model_.ops_per_token();
+    const runtime::LinearOps ops = model_.ops_per_token();
+    const double gop = static_cast<double>(ops.all()) * 1e-9;
     json out = in_turn(
-        flags_.repeat, flags_.n_prompt, static_cast<double>(ops) * 1e-9, "fraction_of_peak",
+        flags_.repeat, flags_.n_prompt, gop, "fraction_of_peak",
         [&](int) {
           session_->reset();
           step(tokens);
         },
-        [&] { return limits.peak_gop_s(flags_.model.exact); });
+        [&] { return limits.peak_gop_s(ops); });
     session_->reset();
     out["tokens"] = flags_.n_prompt;
-    out["ops_per_token"] = ops;
-    out["gop_s"] = out["tok_s"].get<double>() * static_cast<double>(ops) * 1e-9;
+    out["ops_per_token"] = ops.all();
+    out["gop_s"] = out["tok_s"].get<double>() * gop;
     return out;
   }
 

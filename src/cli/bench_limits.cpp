@@ -24,14 +24,15 @@ double Limits::read_gb_s() {
   return now;
 }
 
-double Limits::peak_gop_s(bool exact) {
+double Limits::peak_gop_s(const runtime::LinearOps& ops) {
   if (loaded_.device) return 0;
   ThreadPool& pool = loaded_.model->pool();
   const kernels::cpu::Isa isa = loaded_.model->isa();
   const double int8 = kernels::cpu::int8_gop_s(pool, isa), f32 = kernels::cpu::f32_gflop_s(pool, isa);
   int8_gop_s_.add(int8);
   f32_gflop_s_.add(f32);
-  return exact ? f32 : int8;
+  if (ops.all() == 0) return int8;
+  return static_cast<double>(ops.all()) / (static_cast<double>(ops.int8) / int8 + static_cast<double>(ops.f32) / f32);
 }
 
 nlohmann::json Limits::all() const {

@@ -7,6 +7,7 @@
 
 #include "cli/model_file.h"
 #include "kernels/cpu/limits.h"
+#include "runtime/linear_ops.h"
 
 namespace tessera::cli {
 
@@ -29,8 +30,8 @@ class Limits {
 
   // 10^9 bytes a second from memory.
   double read_gb_s();
-  // 10^9 operations a second in int8, or in f32 (`exact`); 0 on a GPU, whose peak is not measured here.
-  double peak_gop_s(bool exact);
+  // 10^9 operations a second of this mixture of int8 and f32; 0 on a GPU, whose peak is not measured here.
+  double peak_gop_s(const runtime::LinearOps& ops);
 
   int64_t buffer_bytes() const { return read_ ? read_->buffer_bytes() : 0; }  // in this process's memory
   nlohmann::json all() const;

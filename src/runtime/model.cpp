@@ -96,11 +96,12 @@ Status Model::bind() {
 }
 
 void Model::count_work() {
+  const auto arithmetic = options_.exact ? kernels::cpu::Arithmetic::kExact : kernels::cpu::Arithmetic::kInt8;
   for (const StepPtr& step : plan_.steps()) {
     const auto* linear = dynamic_cast<const LinearWork*>(step.get());
     if (!linear) continue;
     weight_bytes_per_token_ += linear->weight_bytes();
-    if (!linear->last_token_only()) ops_per_token_ += linear->ops_per_token();
+    if (!linear->last_token_only()) ops_per_token_ += linear->ops_per_token(arithmetic);
   }
 }
 

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "program/program.h"
+#include "runtime/linear_ops.h"
 #include "runtime/off_graph_cache.h"
 #include "runtime/plan.h"
 
@@ -58,7 +59,7 @@ class Model {
   // Bytes of keys and values that a token at `position` attends to, all layers together.
   int64_t cache_bytes_read(int64_t position) const;
   // Multiply-adds x 2 of all linears for one token of prefill (the head, which runs once per step, not counted).
-  int64_t ops_per_token() const { return ops_per_token_; }
+  const LinearOps& ops_per_token() const { return ops_per_token_; }
 
  private:
   Model(program::Program program, ModelOptions options)
@@ -78,7 +79,8 @@ class Model {
   mutable std::mutex step_mutex_;
   bool samples_ = false;
   int64_t vocab_size_ = 0, max_tokens_per_step_ = 0, context_length_ = 0, cache_bytes_ = 0;
-  int64_t weight_bytes_per_token_ = 0, ops_per_token_ = 0;
+  int64_t weight_bytes_per_token_ = 0;
+  LinearOps ops_per_token_;
 };
 
 }  // namespace tessera::runtime

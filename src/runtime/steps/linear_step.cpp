@@ -73,9 +73,15 @@ int64_t LinearStep::weight_bytes() const {
   return bytes;
 }
 
-int64_t LinearStep::ops_per_token() const {
-  int64_t ops = 0;
-  for (const Job& job : jobs_) ops += 2 * job.weight.n * job.weight.k * (job.gate ? 2 : 1);
+LinearOps LinearStep::ops_per_token(kernels::cpu::Arithmetic arithmetic) const {
+  LinearOps ops;
+  const auto count = [&](const LinearSpec& weight) {
+    (weight.shape().forms(arithmetic).floats ? ops.f32 : ops.int8) += 2 * weight.n * weight.k;
+  };
+  for (const Job& job : jobs_) {
+    count(job.weight);
+    if (job.gate) count(*job.gate);
+  }
   return ops;
 }
 

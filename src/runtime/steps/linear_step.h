@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "program/slots.h"
+#include "runtime/linear_ops.h"
 #include "runtime/step.h"
 
 namespace tessera::runtime {
@@ -16,8 +17,8 @@ class LinearWork {
  public:
   virtual ~LinearWork() = default;
   virtual int64_t weight_bytes() const = 0;
-  virtual int64_t ops_per_token() const = 0;  // 2 n k
-  virtual bool last_token_only() const = 0;   // runs once a step, whatever the number of tokens
+  virtual LinearOps ops_per_token(kernels::cpu::Arithmetic arithmetic) const = 0;  // 2 n k
+  virtual bool last_token_only() const = 0;  // runs once a step, whatever the number of tokens
 };
 
 // What LinearWeight is to slots.
@@ -55,7 +56,7 @@ class LinearStep final : public Step, public LinearWork {
   const std::vector<Job>& jobs() const { return jobs_; }
   std::string_view kind() const override;
   int64_t weight_bytes() const override;
-  int64_t ops_per_token() const override;
+  LinearOps ops_per_token(kernels::cpu::Arithmetic arithmetic) const override;
   bool last_token_only() const override { return last_token_only_; }
 
  private:
