@@ -1,4 +1,4 @@
-// The CUDA kernels' ladder: every shape of the table in docs/performance.md, checked against float64 on sampled
+// The CUDA kernels' ladder: every shape of the table in docs/performance-gpu.md, checked against float64 on sampled
 // outputs, then timed. `build/cuda/cuda_bench [--quick|--decode|--prefill]` on a machine with a GPU; without one it
 // says why it cannot run. Attention: cuda_attention_bench.cpp.
 //
