@@ -12,16 +12,11 @@
 
 namespace tessera::kernels::cpu {
 
-// The values of a row after its last whole sixteen, then zeros.
-template <int64_t kBytes>
-inline const std::byte* padded_end(const std::byte* row, int64_t n, std::byte (&to)[16 * kBytes]) {
+// The values of a row, `kSize` elements each, after its last whole sixteen, then zeros.
+template <int64_t kSize, typename T>
+[[gnu::always_inline]] inline const T* padded_end(const T* row, int64_t n, T (&to)[16 * kSize]) {
   __builtin_memset(to, 0, sizeof(to));
-  __builtin_memcpy(to, row + n / 16 * 16 * kBytes, static_cast<size_t>(n % 16 * kBytes));
-  return to;
-}
-inline const float* padded_end(const float* row, int64_t n, float (&to)[16]) {
-  __builtin_memset(to, 0, sizeof(to));
-  __builtin_memcpy(to, row + n / 16 * 16, static_cast<size_t>(n % 16) * sizeof(float));
+  __builtin_memcpy(to, row + n / 16 * 16 * kSize, static_cast<size_t>(n % 16 * kSize) * sizeof(T));
   return to;
 }
 
@@ -119,7 +114,7 @@ struct Exact {
       std::byte w_end[R][16 * L::kBytes];
       float x_end[T][16];
       for (int r = 0; r < R; ++r) w[r] = padded_end<L::kBytes>(w[r], k, w_end[r]);
-      for (int t = 0; t < T; ++t) x[t] = padded_end(x[t], k, x_end[t]);
+      for (int t = 0; t < T; ++t) x[t] = padded_end<1>(x[t], k, x_end[t]);
       multiply_add<Floats, L, 0>(w, x, 16, acc);
     }
     for_each<R, T>([&]<int r, int t>() __attribute__((always_inline)) {
@@ -171,7 +166,7 @@ struct Exact {
     float padded[T][16];
     for (int t = 0; t < T; ++t) {
       x[t] = x_of(tile, token + t) + piece.begin;
-      end[t] = padded_end(x[t], piece.n, padded[t]);
+      end[t] = padded_end<1>(x[t], piece.n, padded[t]);
     }
     const int64_t n = piece.n / 16 * 16;
     const auto rows = [&]<int R>(int r) __attribute__((always_inline)) {
@@ -187,8 +182,8 @@ struct Exact {
     return T;
   }
 
-  // n of the values from w's `begin` and from x on of R rows and T tokens, a register's lanes after the other's. The
-  // lanes of a token's next one lie `stride` further on.
+  // n of the values from w's `begin` and from x on of R rows and T tokens, a register's lanes after the other's. A
+  // token's sums lie `stride` after those of the token before.
   template <int R, int T>
   [[gnu::always_inline]] static void microtile(const Row* w, int64_t begin, const float* const (&x)[T], int64_t n,
                                                bool first, Lanes* lanes, int64_t stride) {
