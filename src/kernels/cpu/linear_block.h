@@ -39,6 +39,7 @@ struct BlockParams256 {
       if constexpr (F::kHasMin) mins[c] = of.mins[c];
     }
     d = V::f16_low(of.d);
+    if constexpr (unit_of_d<F>() != 1) d = d * V::Floats::set(unit_of_d<F>());
     if constexpr (F::kHasMin) minus_dmin = V::Floats::zero() - V::f16_high(of.d);
   }
 };

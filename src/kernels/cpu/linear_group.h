@@ -143,12 +143,13 @@ struct NarrowSums : DwordSums<V, F> {
       wide_groups(panels, x, scaled);
   }
 
-  // Whether words hold the sums of these tokens. Codes lie in [-kBias, kMaxCode - kBias].
+  // Whether words hold the sums of these tokens. Codes less their bias lie in [-kBias, kMaxCode - kBias].
   static bool fit(const ActivationBlock256* x, int n_tokens) {
+    constexpr int kMost = std::max(F::kBias, F::kMaxCode - F::kBias);
     int most = 0;
     for (int t = 0; t < n_tokens; ++t)
       most = std::max<int>(most, F::kBias == 0 ? x[t].most_one_sided32 : x[t].most_magnitude16);
-    return most * (F::kBias == 0 ? F::kMaxCode : F::kBias * (F::kGroup / 16)) <= 32767;
+    return most * (F::kBias == 0 ? kMost : kMost * (F::kGroup / 16)) <= 32767;
   }
 
  protected:
@@ -297,9 +298,14 @@ struct WordSums {
   }
 };
 
-// Words cannot hold the products of wide codes.
+// Words rarely hold the sums of a group of codes that are larger.
+template <class F>
+constexpr bool has_small_sums() {
+  if constexpr (F::Block::kValues == 256) return F::kMaxCode < 64 && F::kBias * F::kGroup <= 512;
+  return false;
+}
 template <class V, class F>
-inline constexpr bool kNarrow = V::kNarrowSums && !kWide<F> && F::Block::kValues == 256;
+inline constexpr bool kNarrow = V::kNarrowSums&& has_small_sums<F>();
 
 template <class V, class F>
 auto group_sums() {

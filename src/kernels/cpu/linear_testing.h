@@ -44,12 +44,14 @@ struct F16Fields {
   int d, other;
 };
 inline constexpr F16Fields kF16Fields[] = {
-    {quant::GgmlType::kQ4_0, 0, -1},   {quant::GgmlType::kQ4_1, 0, 2},    {quant::GgmlType::kQ5_0, 0, -1},
-    {quant::GgmlType::kQ5_1, 0, 2},    {quant::GgmlType::kQ8_0, 0, -1},   {quant::GgmlType::kIQ4_NL, 0, -1},
-    {quant::GgmlType::kQ2_K, 80, 82},  {quant::GgmlType::kQ3_K, 108, -1}, {quant::GgmlType::kQ4_K, 0, 2},
-    {quant::GgmlType::kQ5_K, 0, 2},    {quant::GgmlType::kQ6_K, 208, -1}, {quant::GgmlType::kIQ4_XS, 0, -1},
-    {quant::GgmlType::kIQ2_XS, 0, -1}, {quant::GgmlType::kTQ1_0, 52, -1}, {quant::GgmlType::kQ1_0, 0, -1},
-    {quant::GgmlType::kIQ3_S, 0, -1},  {quant::GgmlType::kF16, 0, -1},    {quant::GgmlType::kBF16, -1, -1},
+    {quant::GgmlType::kQ4_0, 0, -1},    {quant::GgmlType::kQ4_1, 0, 2},    {quant::GgmlType::kQ5_0, 0, -1},
+    {quant::GgmlType::kQ5_1, 0, 2},     {quant::GgmlType::kQ8_0, 0, -1},   {quant::GgmlType::kIQ4_NL, 0, -1},
+    {quant::GgmlType::kQ2_K, 80, 82},   {quant::GgmlType::kQ3_K, 108, -1}, {quant::GgmlType::kQ4_K, 0, 2},
+    {quant::GgmlType::kQ5_K, 0, 2},     {quant::GgmlType::kQ6_K, 208, -1}, {quant::GgmlType::kIQ4_XS, 0, -1},
+    {quant::GgmlType::kIQ2_XXS, 0, -1}, {quant::GgmlType::kIQ2_XS, 0, -1}, {quant::GgmlType::kIQ2_S, 0, -1},
+    {quant::GgmlType::kIQ3_XXS, 0, -1}, {quant::GgmlType::kIQ3_S, 0, -1},  {quant::GgmlType::kIQ1_S, 0, -1},
+    {quant::GgmlType::kTQ1_0, 52, -1},  {quant::GgmlType::kTQ2_0, 64, -1}, {quant::GgmlType::kQ1_0, 0, -1},
+    {quant::GgmlType::kQ2_0, 0, -1},    {quant::GgmlType::kF16, 0, -1},    {quant::GgmlType::kBF16, -1, -1},
     {quant::GgmlType::kF32, -1, -1},
 };
 
@@ -87,6 +89,8 @@ inline void fill_block(const quant::Format& format, std::byte* block, std::mt199
   };
   for (const F16Fields& fields : kF16Fields)
     if (fields.type == format.type) f16(fields.d), f16(fields.other);
+  if (format.type == quant::GgmlType::kIQ1_M)  // four bits of d in each of four words: below 2
+    std::memset(block + 55, static_cast<int>(rng() % 64), 1);
   const float value = normal(rng);
   if (format.type == quant::GgmlType::kF32) std::memcpy(block, &value, 4);
   if (format.type == quant::GgmlType::kBF16) {

@@ -69,6 +69,14 @@ struct Vocabulary {
   static Bits abs8(Bits x) { return {_mm256_abs_epi8(x.v)}; }
   static Bits flip_sign(Bits x) { return {_mm256_xor_si256(x.v, _mm256_set1_epi8(-128))}; }
   static Bits lookup(Bits table, Bits x) { return shuffle_bytes(table, x); }
+  static Bits gather(const uint32_t* table, Bits x) {
+    return {_mm256_mask_i32gather_epi32(_mm256_setzero_si256(), reinterpret_cast<const int*>(table), x.v,
+                                        _mm256_set1_epi32(-1), 4)};
+  }
+  static Bits mirror(Bits x, Bits twice, Bits bits, Bits mask) {
+    const __m256i keep = _mm256_cmpeq_epi8((bits & mask).v, _mm256_setzero_si256());
+    return {_mm256_blendv_epi8(subtract8(twice, x).v, x.v, keep)};
+  }
   static Bits quarters(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     return {_mm256_broadcastsi128_si256(
         _mm_setr_epi32(static_cast<int>(a), static_cast<int>(b), static_cast<int>(c), static_cast<int>(d)))};

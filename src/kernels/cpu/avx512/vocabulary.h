@@ -86,6 +86,14 @@ struct Vocabulary {
   static Bits flip_sign(Bits x) { return {_mm512_xor_si512(x.v, _mm512_set1_epi8(-128))}; }
   // table[x] in each quarter; x < 16.
   static Bits lookup(Bits table, Bits x) { return {_mm512_shuffle_epi8(table.v, x.v)}; }
+  // table[x] for each dword x. Into zeros: else it waits for what its register held before.
+  static Bits gather(const uint32_t* table, Bits x) {
+    return {_mm512_mask_i32gather_epi32(_mm512_setzero_si512(), 0xffff, x.v, table, 4)};
+  }
+  // Bytes: twice - x where bits & mask has ones, x elsewhere.
+  static Bits mirror(Bits x, Bits twice, Bits bits, Bits mask) {
+    return {_mm512_mask_sub_epi8(x.v, _mm512_test_epi8_mask(bits.v, mask.v), twice.v, x.v)};
+  }
 
   // The same four dwords in every quarter.
   static Bits quarters(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
@@ -122,7 +130,7 @@ struct Vocabulary {
   static Bits high_pair_signed(Bits x) { return pair_signed(high_pair(x)); }
   // The low words of `low` and the high words of `high`, in each dword.
   static Bits join_words(Bits low, Bits high) { return {_mm512_mask_blend_epi16(0xaaaaaaaa, low.v, high.v)}; }
-  // acc + codes (unsigned) * x (signed), four products summed into each dword. kWide: codes above 63 occur.
+  // acc + codes (unsigned) * x (signed), four products summed into each dword. kWide: codes above 127 occur.
   template <bool kWide>
   static Bits dot(Bits acc, Bits codes, Bits x) {
     return {_mm512_dpbusd_epi32(acc.v, codes.v, x.v)};

@@ -92,6 +92,20 @@ struct Vocabulary {
     return Bits::each(x, [](uint8x16_t q) { return veorq_u8(q, vdupq_n_u8(0x80)); });
   }
   static Bits lookup(Bits table, Bits x) { return shuffle_bytes(table, x); }
+  static Bits gather(const uint32_t* table, Bits x) {
+    return Bits::each(x, [table](uint8x16_t q) {
+      uint32_t at[4];
+      vst1q_u32(at, vreinterpretq_u32_u8(q));
+      for (uint32_t& i : at) i = table[i];
+      return vreinterpretq_u8_u32(vld1q_u32(at));
+    });
+  }
+  static Bits mirror(Bits x, Bits twice, Bits bits, Bits mask) {
+    const Bits other = subtract8(twice, x), swap = Bits::each(bits, mask, vtstq_u8);
+    Bits out;
+    for (int i = 0; i < 4; ++i) out.q[i] = vbslq_u8(swap.q[i], other.q[i], x.q[i]);
+    return out;
+  }
   static Bits quarters(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     const uint32_t dwords[] = {a, b, c, d};
     return Bits::all(vreinterpretq_u8_u32(vld1q_u32(dwords)));

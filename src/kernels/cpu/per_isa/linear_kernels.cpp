@@ -39,12 +39,17 @@ constexpr Int8Kernel kernel_of() {
 }
 
 constexpr Int8Format kInt8[] = {
-    {GgmlType::kQ2_K, kernel_of<UnpackQ2K>()},  {GgmlType::kQ3_K, kernel_of<UnpackQ3K>()},
-    {GgmlType::kQ4_K, kernel_of<UnpackQ4K>()},  {GgmlType::kQ5_K, kernel_of<UnpackQ5K>()},
-    {GgmlType::kQ6_K, kernel_of<UnpackQ6K>()},  {GgmlType::kIQ4_XS, kernel_of<UnpackIQ4XS>()},
-    {GgmlType::kQ4_0, kernel_of<UnpackQ4_0>()}, {GgmlType::kQ4_1, kernel_of<UnpackQ4_1>()},
-    {GgmlType::kQ5_0, kernel_of<UnpackQ5_0>()}, {GgmlType::kQ5_1, kernel_of<UnpackQ5_1>()},
-    {GgmlType::kQ8_0, kernel_of<UnpackQ8_0>()}, {GgmlType::kIQ4_NL, kernel_of<UnpackIQ4NL>()},
+    {GgmlType::kQ2_K, kernel_of<UnpackQ2K>()},       {GgmlType::kQ3_K, kernel_of<UnpackQ3K>()},
+    {GgmlType::kQ4_K, kernel_of<UnpackQ4K>()},       {GgmlType::kQ5_K, kernel_of<UnpackQ5K>()},
+    {GgmlType::kQ6_K, kernel_of<UnpackQ6K>()},       {GgmlType::kIQ4_XS, kernel_of<UnpackIQ4XS>()},
+    {GgmlType::kIQ1_S, kernel_of<UnpackIQ1S>()},     {GgmlType::kIQ1_M, kernel_of<UnpackIQ1M>()},
+    {GgmlType::kIQ2_XXS, kernel_of<UnpackIQ2XXS>()}, {GgmlType::kIQ2_XS, kernel_of<UnpackIQ2XS>()},
+    {GgmlType::kIQ2_S, kernel_of<UnpackIQ2S>()},     {GgmlType::kIQ3_XXS, kernel_of<UnpackIQ3XXS>()},
+    {GgmlType::kIQ3_S, kernel_of<UnpackIQ3S>()},     {GgmlType::kTQ1_0, kernel_of<UnpackTQ1_0>()},
+    {GgmlType::kTQ2_0, kernel_of<UnpackTQ2_0>()},    {GgmlType::kQ4_0, kernel_of<UnpackQ4_0>()},
+    {GgmlType::kQ4_1, kernel_of<UnpackQ4_1>()},      {GgmlType::kQ5_0, kernel_of<UnpackQ5_0>()},
+    {GgmlType::kQ5_1, kernel_of<UnpackQ5_1>()},      {GgmlType::kQ8_0, kernel_of<UnpackQ8_0>()},
+    {GgmlType::kIQ4_NL, kernel_of<UnpackIQ4NL>()},
 };
 
 constexpr Int8Affine kAffine[] = {

@@ -33,7 +33,7 @@ struct UnpackAffine {
       unroll_flat<kEnd - kBegin>([&]<int j>() {
         constexpr int k4 = kBegin + j, kBit = 4 * bits * k4 - 128 * i;
         if constexpr (bits == 4)
-          use.template operator()<k4>(four_nibbles<kBit % 32 / 16>(x.at[kBit / 32]));
+          use.template operator()<k4>(four_nibbles<V, kBit % 32 / 16>(x.at[kBit / 32]));
         else
           use.template operator()<k4>(spread(bits_from<kBit>(before, x)));
       });
@@ -63,13 +63,6 @@ struct UnpackAffine {
         V::and_or(V::template shift_left32<16 - 2 * bits>(x), V::splat32(kTwo << 16), x & V::splat32(kTwo));
     return V::and_or(V::template shift_left32<8 - bits>(twos), V::splat32(kOne << 8 | kOne << 24),
                      twos & V::splat32(kOne | kOne << 16));
-  }
-  // The same for the lower or the upper half of each dword: each byte twice, its low nibble, then its high one.
-  template <int half>
-  static Bits four_nibbles(Bits x) {
-    const Bits twice = order_bytes<V, 0x01010000 + 0x02020202 * half>(x);
-    const Bits high = V::template shift_right<4>(twice) & V::splat32(0x0f000f00);
-    return V::and_or(twice, V::splat32(0x000f000f), high);
   }
 };
 

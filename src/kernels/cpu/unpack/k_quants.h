@@ -7,6 +7,7 @@
 //   kGroup             values that share a scale, 16 or 32
 //   kBias              a power of two, or 0
 //   kMaxCode           the largest code
+//   kUnit              what d counts, a power of two: 1 if there is none
 #pragma once
 
 #include "kernels/cpu/unpack/lanes.h"

@@ -109,5 +109,12 @@ inline typename V::Bits nibbles(typename V::Bits x) {
   if constexpr (high) x = V::template shift_right<4>(x);
   return x & V::splat8(15);
 }
+// The nibbles of the lower or the upper half of each dword as its bytes: of each byte the low one, then the high one.
+template <class V, int half>
+inline typename V::Bits four_nibbles(typename V::Bits x) {
+  const auto twice = order_bytes<V, 0x01010000 + 0x02020202 * half>(x);
+  const auto high = V::template shift_right<4>(twice) & V::splat32(0x0f000f00);
+  return V::and_or(twice, V::splat32(0x000f000f), high);
+}
 
 }  // namespace tessera::kernels::cpu

@@ -11,9 +11,15 @@ struct Scales256 {
   typename V::Bits d;          // low word d, high word dmin, both f16
 };
 
-// Codes above 63: two products of them do not fit a word.
+// Codes above 127: two products of them do not fit a word.
 template <class F>
-inline constexpr bool kWide = F::kMaxCode > 63;
+inline constexpr bool kWide = F::kMaxCode > 127;
+
+template <class F>
+constexpr float unit_of_d() {
+  if constexpr (requires { F::kUnit; }) return F::kUnit;
+  return 1;
+}
 
 // Wide codes, whose bias is 128, as V::dot takes them: unsigned, or less their bias. From either form.
 template <class V>
