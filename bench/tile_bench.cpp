@@ -27,10 +27,10 @@ class TileBench {
   explicit TileBench(Isa isa) : isa_(isa), kernels_(linear_kernels(isa)), limits_(limit_kernels(isa)) {}
 
   // Multiply-adds a second of a tile of m tokens, over those of the peak.
-  double share_of_peak(const Int8Format& of, int m) {
+  double share_of_peak(const PackedFormat& of, int m) {
     const quant::Format& format = *quant::find_format(of.type);
-    const int n_rows = choice_.rows(of.kernel, m).most;
-    const TileFn run = choice_.kernel(of.kernel, n_rows, m);
+    const int n_rows = choice_.rows(of.int8, m).most;
+    const TileFn run = choice_.kernel(of.int8, n_rows, m);
     const LinearWeight weight{.format = &format, .n = n_rows, .k = kK};
     std::vector<std::byte> blocks(static_cast<size_t>(weight.bytes()));
     bench::fill_random_blocks(blocks.data(), blocks.size());
@@ -71,8 +71,8 @@ int main(int argc, char** argv) {
   using namespace tessera::kernels::cpu;
   const std::vector<std::string_view> asked(argv + 1, argv + argc);
   const Isa isa = best_isa();
-  const auto kernels = linear_kernels(isa).int8;
-  const auto name_of_kernel = [](const Int8Format& kernel) { return quant::find_format(kernel.type)->name; };
+  const auto kernels = linear_kernels(isa).packed;
+  const auto name_of_kernel = [](const PackedFormat& kernel) { return quant::find_format(kernel.type)->name; };
   for (const std::string_view name : asked)
     if (std::none_of(kernels.begin(), kernels.end(), [&](auto& kernel) { return name_of_kernel(kernel) == name; })) {
       fmt::print(stderr, "tile_bench: no int8 kernel of a format '{}'\n", name);
@@ -81,7 +81,7 @@ int main(int argc, char** argv) {
   static TileBench tiles(isa);
   fmt::print("{}, percent of the int8 peak\n{:8}", kernels::cpu::name_of(isa), "tokens");
   for (const int m : kTokens) fmt::print("{:>8}", m);
-  for (const Int8Format& kernel : kernels) {
+  for (const PackedFormat& kernel : kernels) {
     const std::string_view name = name_of_kernel(kernel);
     if (!asked.empty() && std::find(asked.begin(), asked.end(), name) == asked.end()) continue;
     fmt::print("\n{:8}", name);

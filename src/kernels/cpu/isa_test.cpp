@@ -33,8 +33,8 @@ TEST(Isa, EveryTileHasAKernel) {
   for (const Isa isa : available_isas()) {
     const LinearKernels& kernels = linear_kernels(isa);
     std::vector<Int8Kernel> all;
-    for (const Int8Format& of : kernels.int8) all.push_back(of.kernel);
-    for (const Int8Affine& of : kernels.affine) all.push_back(of.kernel);
+    for (const PackedFormat& of : kernels.packed) all.push_back(of.int8);
+    for (const AffineCodes& of : kernels.affine) all.push_back(of.int8);
     for (const Int8Kernel& kernel : all)
       for (int m = 1; m <= 2 * kLeastMatrixTokens; ++m)
         for (const int n_threads : {1, 2, 64}) {

@@ -9,24 +9,31 @@
 namespace tessera::kernels::cpu {
 namespace {
 
+template <class Row>
+const Row* find(std::span<const Row> rows, const quant::Format& format) {
+  const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& of) { return of.type == format.type; });
+  return row == rows.end() ? nullptr : &*row;
+}
+
 // The kernel of a weight for integer activations; null: there is none, or these are not.
 const Int8Kernel* find_int8(const LinearKernels& kernels, const LinearWeight& weight, const ActivationView& x) {
   const ActivationForms integer = weight.forms(Arithmetic::kInt8);
   if (!(integer.blocks256 && x.blocks256) && !(integer.blocks32 && x.blocks32)) return nullptr;
   if (weight.format) {
-    for (const Int8Format& of : kernels.int8)
-      if (of.type == weight.format->type) return &of.kernel;
+    if (const PackedFormat* packed = find(kernels.packed, *weight.format)) return &packed->int8;
   } else {
-    for (const Int8Affine& of : kernels.affine)
-      if (of.bits == weight.groups.bits) return &of.kernel;
+    for (const AffineCodes& of : kernels.affine)
+      if (of.bits == weight.groups.bits) return &of.int8;
   }
   return nullptr;
 }
 
-TileFn find_exact(const LinearKernels& kernels, const LinearWeight& weight) {
-  if (weight.format)
-    for (const FormatKernel& kernel : kernels.exact)
-      if (kernel.type == weight.format->type) return kernel.run;
+TileFn find_exact(const LinearKernels& kernels, const LinearWeight& weight, int n_tokens) {
+  if (weight.format) {
+    if (const FloatFormat* floats = find(kernels.floats, *weight.format)) return floats->exact;
+    if (n_tokens <= kMostFewExactTokens)
+      if (const PackedFormat* packed = find(kernels.packed, *weight.format)) return packed->few_exact;
+  }
   return kernels.dequantized;
 }
 
@@ -95,8 +102,8 @@ class TileRunner {
                           .bias = weight.bias ? weight.bias + at.row : nullptr,
                           .output = output};
     const Int8Kernel* int8 = find_int8(kernels_, weight, x_);
-    DCHECK(int8 || x_.floats || kernels_.int8.empty());  // the reference takes any form
-    (int8 ? choice_.kernel(*int8, at.n_rows, at.n_tokens) : find_exact(kernels_, weight))(tile);
+    DCHECK(int8 || x_.floats || kernels_.packed.empty());  // the reference takes any form
+    (int8 ? choice_.kernel(*int8, at.n_rows, at.n_tokens) : find_exact(kernels_, weight, at.n_tokens))(tile);
   }
 
   const LinearKernels& kernels_;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <optional>
+#include <type_traits>
 
 #include "kernels/cpu/linear_block.h"
 #include "kernels/cpu/linear_finish.h"
@@ -224,10 +225,11 @@ struct Few32 {
   }
 };
 
-template <class V, class F, RowOrder order>
+// Panel after panel with the tokens of each, kTokens at a time. Driver::panel(rows, x, token, ahead, acc): the sums of
+// as many tokens as `acc` has from `token` on.
+template <class V, class F, RowOrder order, class Driver, int kTokens>
 class FewTokens {
  public:
-  static constexpr int kTokens = order == RowOrder::kDistant ? kMostDistantTokens : V::kFewTokens;
   static_assert(kTokens <= kBlocksBehind + 1);
   static void run(const LinearTile& tile) {
     for (int i = 0; i < PanelPlace::n_panels<V>(tile); ++i) {
@@ -241,7 +243,6 @@ class FewTokens {
 
  private:
   using Floats = typename V::Floats;
-  using Driver = std::conditional_t<F::Block::kValues == 256, Few256<V, F, order>, Few32<V, F, order>>;
 
   // T tokens from t on or, if half as many are enough, these. Those past the last one are computed from whatever lies
   // there (ActivationView) and not kept. Returns how many.
@@ -268,5 +269,9 @@ class FewTokens {
     for (int r = 0; r < V::kRows; ++r) tile.out[tile.sums.of(place.first + r * place.step, token)] = lanes[r];
   }
 };
+
+// Integer arithmetic.
+template <class V, class F, RowOrder order>
+using FewInt8 = std::conditional_t<F::Block::kValues == 256, Few256<V, F, order>, Few32<V, F, order>>;
 
 }  // namespace tessera::kernels::cpu

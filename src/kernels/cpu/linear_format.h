@@ -1,6 +1,7 @@
 // One format on one instruction set: its kernels, which per_isa/linear_<format>.cpp instantiates.
 #pragma once
 
+#include "kernels/cpu/linear_exact_few.h"
 #include "kernels/cpu/linear_few.h"
 #include "kernels/cpu/linear_matrix_256.h"
 #include "kernels/cpu/linear_matrix_32.h"
@@ -11,12 +12,21 @@ namespace tessera::kernels::cpu {
 
 template <class V, template <class> class F>
 void FormatTiles<V, F>::few_neighbours([[maybe_unused]] const LinearTile& tile) {
-  if constexpr (kNeighbours) FewTokens<V, F<V>, RowOrder::kNeighbours>::run(tile);
+  constexpr auto order = RowOrder::kNeighbours;
+  if constexpr (kNeighbours) FewTokens<V, F<V>, order, FewInt8<V, F<V>, order>, V::kFewTokens>::run(tile);
 }
 
 template <class V, template <class> class F>
 void FormatTiles<V, F>::few_distant([[maybe_unused]] const LinearTile& tile) {
-  if constexpr (kDistant) FewTokens<V, F<V>, RowOrder::kDistant>::run(tile);
+  constexpr auto order = RowOrder::kDistant;
+  if constexpr (kDistant) FewTokens<V, F<V>, order, FewInt8<V, F<V>, order>, kMostDistantTokens>::run(tile);
+}
+
+template <class V, template <class> class F>
+void FormatTiles<V, F>::few_exact([[maybe_unused]] const LinearTile& tile) {
+  constexpr auto order = kNeighbours ? RowOrder::kNeighbours : RowOrder::kDistant;
+  using Driver = FewExact<V, F<V>, order>;
+  if constexpr (kExact) FewTokens<V, F<V>, order, Driver, Driver::kTokens>::run(tile);
 }
 
 template <class V, template <class> class F>

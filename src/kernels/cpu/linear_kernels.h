@@ -107,27 +107,31 @@ struct Int8Choice {
   }
 };
 
-struct Int8Format {
+// With more tokens exact arithmetic is faster when rows are dequantized to memory.
+inline constexpr int kMostFewExactTokens = 4;
+
+struct PackedFormat {
   quant::GgmlType type;
-  Int8Kernel kernel;
+  Int8Kernel int8;
+  TileFn few_exact;  // up to kMostFewExactTokens tokens
 };
 
-struct Int8Affine {
+struct AffineCodes {
   int bits;
-  Int8Kernel kernel;
+  Int8Kernel int8;
 };
 
-struct FormatKernel {
+struct FloatFormat {
   quant::GgmlType type;
-  TileFn run;
+  TileFn exact;
 };
 
 struct LinearKernels {
-  std::span<const Int8Format> int8;                                            // the formats with integer arithmetic
-  std::span<const Int8Affine> affine;                                          // integer arithmetic of affine groups
-  int least_panel_tokens;                                                      // of both: fewer are few
-  std::span<const FormatKernel> exact;                                         // formats read as f32 directly
-  TileFn dequantized;                                                          // exact arithmetic for everything else
+  std::span<const PackedFormat> packed;
+  std::span<const AffineCodes> affine;
+  int least_panel_tokens;                                                      // of integer arithmetic: fewer are few
+  std::span<const FloatFormat> floats;                                         // formats read as f32 directly
+  TileFn dequantized;                                                          // exact arithmetic of everything else
   void (*quantize256)(const float* x, ActivationBlock256& out);                // 256 values
   void (*quantize32)(const float* x, int n_groups, ActivationBlock32x8& out);  // 32 n_groups values
 };

@@ -155,10 +155,10 @@ void reference_tile(const LinearTile& tile) {
 }  // namespace
 
 extern const LinearKernels kLinearKernels;
-const LinearKernels kLinearKernels = {.int8 = {},
+const LinearKernels kLinearKernels = {.packed = {},
                                       .affine = {},
                                       .least_panel_tokens = 0,
-                                      .exact = {},
+                                      .floats = {},
                                       .dequantized = reference_tile,
                                       .quantize256 = quantize_reference,
                                       .quantize32 = quantize_reference};

@@ -101,15 +101,16 @@ std::vector<Case> all_cases() {
         GgmlType::kIQ1_M, GgmlType::kIQ2_XXS, GgmlType::kIQ2_XS, GgmlType::kIQ2_S, GgmlType::kIQ3_XXS, GgmlType::kIQ3_S,
         GgmlType::kIQ4_XS, GgmlType::kTQ1_0, GgmlType::kTQ2_0})
     cases.push_back({type, {256, 1280}, Arithmetic::kInt8});
-  for (const GgmlType type :
-       {GgmlType::kQ4_0, GgmlType::kQ4_1, GgmlType::kQ5_0, GgmlType::kQ5_1, GgmlType::kQ8_0, GgmlType::kIQ4_NL})
+  for (const GgmlType type : {GgmlType::kQ4_0, GgmlType::kQ4_1, GgmlType::kQ5_0, GgmlType::kQ5_1, GgmlType::kQ8_0,
+                              GgmlType::kIQ4_NL})
     cases.push_back({type, {32, 256, 704}, Arithmetic::kInt8});
   for (const GgmlType type : {GgmlType::kF32, GgmlType::kF16, GgmlType::kBF16})
     cases.push_back({type, {1, 19, 256, 1300}, Arithmetic::kInt8});
   for (const GgmlType type : {GgmlType::kQ1_0, GgmlType::kQ2_0})
     cases.push_back({type, {256, 1280}, Arithmetic::kInt8});
-  for (const GgmlType type : {GgmlType::kQ4_K, GgmlType::kQ6_K, GgmlType::kQ8_0, GgmlType::kIQ2_XS, GgmlType::kTQ1_0})
-    cases.push_back({type, {256, 1280}, Arithmetic::kExact});
+  for (size_t i = 0, n = cases.size(); i < n; ++i)
+    if (!ActivationForms::of(*quant::find_format(cases[i].type), Arithmetic::kInt8).floats)
+      cases.push_back({cases[i].type, cases[i].ks, Arithmetic::kExact});
   return cases;
 }
 

@@ -1,4 +1,4 @@
-// The kernels of a tile of int8 arithmetic: one format F (unpack/) on one instruction set V (its vocabulary.h).
+// The kernels of a tile from packed blocks: one format F (unpack/) on one instruction set V (its vocabulary.h).
 #pragma once
 
 #include <type_traits>
@@ -28,8 +28,11 @@ struct FormatTiles {
   // The numbers of affine groups lie apart: with them distant rows are three times as many streams, and slower.
   static constexpr bool kDistant =
       std::is_same_v<typename V::Distant, V> && (std::is_void_v<typename V::Neighbours> || !kIsAffine<F<V>>);
+  // Those of another vocabulary that V names are as good here. Affine groups are dequantized in another way.
+  static constexpr bool kExact = (kNeighbours || std::is_void_v<typename V::Neighbours>)&&!kIsAffine<F<V>>;
   static void few_neighbours(const LinearTile& tile);
   static void few_distant(const LinearTile& tile);
+  static void few_exact(const LinearTile& tile);
   static void panels(const LinearTile& tile);
   static void matrix(const LinearTile& tile);
 };

@@ -38,26 +38,32 @@ constexpr Int8Kernel kernel_of() {
   return kernel;
 }
 
-constexpr Int8Format kInt8[] = {
-    {GgmlType::kQ2_K, kernel_of<UnpackQ2K>()},       {GgmlType::kQ3_K, kernel_of<UnpackQ3K>()},
-    {GgmlType::kQ4_K, kernel_of<UnpackQ4K>()},       {GgmlType::kQ5_K, kernel_of<UnpackQ5K>()},
-    {GgmlType::kQ6_K, kernel_of<UnpackQ6K>()},       {GgmlType::kIQ4_XS, kernel_of<UnpackIQ4XS>()},
-    {GgmlType::kIQ1_S, kernel_of<UnpackIQ1S>()},     {GgmlType::kIQ1_M, kernel_of<UnpackIQ1M>()},
-    {GgmlType::kIQ2_XXS, kernel_of<UnpackIQ2XXS>()}, {GgmlType::kIQ2_XS, kernel_of<UnpackIQ2XS>()},
-    {GgmlType::kIQ2_S, kernel_of<UnpackIQ2S>()},     {GgmlType::kIQ3_XXS, kernel_of<UnpackIQ3XXS>()},
-    {GgmlType::kIQ3_S, kernel_of<UnpackIQ3S>()},     {GgmlType::kTQ1_0, kernel_of<UnpackTQ1_0>()},
-    {GgmlType::kTQ2_0, kernel_of<UnpackTQ2_0>()},    {GgmlType::kQ4_0, kernel_of<UnpackQ4_0>()},
-    {GgmlType::kQ4_1, kernel_of<UnpackQ4_1>()},      {GgmlType::kQ5_0, kernel_of<UnpackQ5_0>()},
-    {GgmlType::kQ5_1, kernel_of<UnpackQ5_1>()},      {GgmlType::kQ8_0, kernel_of<UnpackQ8_0>()},
-    {GgmlType::kIQ4_NL, kernel_of<UnpackIQ4NL>()},
+template <template <class> class F>
+constexpr PackedFormat packed(GgmlType type) {
+  using Few = FormatTiles<std::conditional_t<std::is_void_v<V::Neighbours>, V, V::Neighbours>, F>;
+  return {type, kernel_of<F>(), Few::few_exact};
+}
+
+constexpr PackedFormat kPacked[] = {
+    packed<UnpackQ2K>(GgmlType::kQ2_K),       packed<UnpackQ3K>(GgmlType::kQ3_K),
+    packed<UnpackQ4K>(GgmlType::kQ4_K),       packed<UnpackQ5K>(GgmlType::kQ5_K),
+    packed<UnpackQ6K>(GgmlType::kQ6_K),       packed<UnpackIQ1S>(GgmlType::kIQ1_S),
+    packed<UnpackIQ1M>(GgmlType::kIQ1_M),     packed<UnpackIQ2XXS>(GgmlType::kIQ2_XXS),
+    packed<UnpackIQ2XS>(GgmlType::kIQ2_XS),   packed<UnpackIQ2S>(GgmlType::kIQ2_S),
+    packed<UnpackIQ3XXS>(GgmlType::kIQ3_XXS), packed<UnpackIQ3S>(GgmlType::kIQ3_S),
+    packed<UnpackIQ4XS>(GgmlType::kIQ4_XS),   packed<UnpackTQ1_0>(GgmlType::kTQ1_0),
+    packed<UnpackTQ2_0>(GgmlType::kTQ2_0),    packed<UnpackQ4_0>(GgmlType::kQ4_0),
+    packed<UnpackQ4_1>(GgmlType::kQ4_1),      packed<UnpackQ5_0>(GgmlType::kQ5_0),
+    packed<UnpackQ5_1>(GgmlType::kQ5_1),      packed<UnpackQ8_0>(GgmlType::kQ8_0),
+    packed<UnpackIQ4NL>(GgmlType::kIQ4_NL),
 };
 
-constexpr Int8Affine kAffine[] = {
+constexpr AffineCodes kAffine[] = {
     {2, kernel_of<Affine<2>::Unpack>()}, {3, kernel_of<Affine<3>::Unpack>()}, {4, kernel_of<Affine<4>::Unpack>()},
     {5, kernel_of<Affine<5>::Unpack>()}, {6, kernel_of<Affine<6>::Unpack>()}, {8, kernel_of<Affine<8>::Unpack>()},
 };
 
-constexpr FormatKernel kExact[] = {
+constexpr FloatFormat kFloats[] = {
     {GgmlType::kF32, Exact<V>::run_floats<LoadF32<F32x16>>},
     {GgmlType::kF16, Exact<V>::run_floats<LoadF16<F32x16>>},
     {GgmlType::kBF16, Exact<V>::run_floats<LoadBF16<F32x16>>},
@@ -67,10 +73,10 @@ constexpr FormatKernel kExact[] = {
 
 extern const LinearKernels kLinearKernels;
 constinit const LinearKernels kLinearKernels = {
-    .int8 = kInt8,
+    .packed = kPacked,
     .affine = kAffine,
     .least_panel_tokens = V::kLeastPanelTokens,
-    .exact = kExact,
+    .floats = kFloats,
     .dequantized = Exact<V>::run_dequantized,
     .quantize256 = Quantize<V>::block256,
     .quantize32 = Quantize<V>::block32x8,
