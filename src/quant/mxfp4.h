@@ -3,7 +3,7 @@
 //   offset 0  e              the scale is 2^(e - 128), a factor 1/2 for the doubled levels included; 255 is NaN
 //          1  qs[16]         byte j: low nibble -> value j, high nibble -> value j + 16
 //
-//   value[i] = 2^(e - 128) * kE2M1Doubled[q]
+//   value[i] = 2^(e - 128) * kE2M1Doubled[q];  e = 0 and 1 give subnormals
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,7 @@ struct MXFP4 {
 };
 static_assert(sizeof(MXFP4) == 17);
 
+float scale_of(const MXFP4& block);               // 2^(e - 128)
 void dequantize(const MXFP4& block, float* out);  // out[kValues]
 
 }  // namespace tessera::quant

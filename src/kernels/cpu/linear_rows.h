@@ -96,9 +96,7 @@ class PanelScales32 {
   // Of block j. `m` is left alone without kHasMin.
   template <int j>
   void load(Floats& d, Floats& m) const {
-    const auto words = F::d_and_m(lanes_, j);
-    d = V::f16_low(words);
-    if constexpr (F::kHasMin) m = V::f16_high(words);
+    F::numbers(lanes_, j, d, m);
   }
 
  private:

@@ -89,6 +89,10 @@ inline void fill_block(const quant::Format& format, std::byte* block, std::mt199
   };
   for (const F16Fields& fields : kF16Fields)
     if (fields.type == format.type) f16(fields.d), f16(fields.other);
+  if (format.type == quant::GgmlType::kMXFP4) {  // an exponent: subnormal at times, and nothing that overflows
+    const uint64_t e = rng() % 16 == 0 ? rng() % 2 : 100 + rng() % 64;
+    std::memset(block, static_cast<int>(e), 1);
+  }
   if (format.type == quant::GgmlType::kIQ1_M)  // four bits of d in each of four words: below 2
     std::memset(block + 55, static_cast<int>(rng() % 64), 1);
   const float value = normal(rng);

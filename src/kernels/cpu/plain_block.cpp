@@ -13,6 +13,7 @@
 #include "quant/iq4_nl.h"
 #include "quant/iq4_xs.h"
 #include "quant/iq_codebooks.h"
+#include "quant/mxfp4.h"
 #include "quant/q2_k.h"
 #include "quant/q3_k.h"
 #include "quant/q4_0.h"
@@ -32,11 +33,10 @@ namespace {
 
 using namespace quant;  // NOLINT: the layouts of every format, by name
 
-// unit: what d counts.
-void set_scales(PlainBlock& out, F16 d, float unit = 1) {
+void set_scales(PlainBlock& out, float d) {
   std::fill_n(out.scale, 16, 1);
   std::fill_n(out.min, 16, 0);
-  out.d = to_f32(d) * unit;
+  out.d = d;
   out.dmin = 0;
   out.has_min = false;
 }
@@ -71,7 +71,7 @@ void set_ternary(PlainBlock& out, int g, uint16_t entry, bool less) {
 
 template <typename Block>
 void set_6bit_scales(const Block& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   uint8_t scales[8], mins[8];
   unpack_scales_6bit(b.scales, scales, mins);
   for (int j = 0; j < 16; ++j) out.scale[j] = scales[j / 2], out.min[j] = mins[j / 2];
@@ -80,7 +80,7 @@ void set_6bit_scales(const Block& b, PlainBlock& out) {
 }
 
 void unpack(const Q2_K& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 256; ++i) out.code[i] = static_cast<int16_t>(two_bits(b.qs, i));
   for (int j = 0; j < 16; ++j) out.scale[j] = b.scales[j] & 15, out.min[j] = b.scales[j] >> 4;
   out.dmin = to_f32(b.dmin);
@@ -88,7 +88,7 @@ void unpack(const Q2_K& b, PlainBlock& out) {
 }
 
 void unpack(const Q3_K& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 256; ++i)
     out.code[i] = static_cast<int16_t>(two_bits(b.qs, i) + 4 * ((b.hmask[i % 32] >> (i / 32)) & 1) - 4);
   for (int j = 0; j < 16; ++j) {
@@ -109,7 +109,7 @@ void unpack(const Q5_K& b, PlainBlock& out) {
 }
 
 void unpack(const Q6_K& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 256; ++i) {
     const uint8_t low = b.ql[64 * (i / 128) + i % 64];
     const int nibble = i % 128 < 64 ? low & 15 : low >> 4;
@@ -119,7 +119,7 @@ void unpack(const Q6_K& b, PlainBlock& out) {
 }
 
 void unpack(const IQ4_XS& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 256; ++i) out.code[i] = kIQ4Levels[nibble_split_16(b.qs + 16 * (i / 32), i % 32)];
   for (int j = 0; j < 16; ++j) {
     const int s = j / 2;  // the sub-block of 32
@@ -128,7 +128,7 @@ void unpack(const IQ4_XS& b, PlainBlock& out) {
 }
 
 void unpack(const IQ2_XXS& b, PlainBlock& out) {
-  set_scales(out, b.d, 0.125f);
+  set_scales(out, to_f32(b.d) * 0.125f);
   for (int j = 0; j < 8; ++j) {
     const uint16_t* record = b.qs + 4 * j;
     const uint32_t signs = record[2] | uint32_t{record[3]} << 16;
@@ -141,20 +141,20 @@ void unpack(const IQ2_XXS& b, PlainBlock& out) {
 }
 
 void unpack(const IQ2_XS& b, PlainBlock& out) {
-  set_scales(out, b.d, 0.125f);
+  set_scales(out, to_f32(b.d) * 0.125f);
   for (int g = 0; g < 32; ++g) set_eight(out, g, kIQ2_XS_grid[b.qs[g] & 511], signs_of_field(b.qs[g] >> 9));
   for (int j = 0; j < 16; ++j) out.scale[j] = 2 * nibble(b.scales, j) + 1;
 }
 
 void unpack(const IQ2_S& b, PlainBlock& out) {
-  set_scales(out, b.d, 0.125f);
+  set_scales(out, to_f32(b.d) * 0.125f);
   for (int g = 0; g < 32; ++g)
     set_eight(out, g, kIQ2_S_grid[b.qs[g] + 256 * ((b.qh[g / 4] >> (2 * (g % 4))) & 3)], b.signs[g]);
   for (int j = 0; j < 16; ++j) out.scale[j] = 2 * nibble(b.scales, j) + 1;
 }
 
 void unpack(const IQ3_XXS& b, PlainBlock& out) {
-  set_scales(out, b.d, 0.25f);
+  set_scales(out, to_f32(b.d) * 0.25f);
   for (int j = 0; j < 8; ++j) {
     uint32_t signs;
     std::memcpy(&signs, b.signs + 4 * j, 4);
@@ -167,7 +167,7 @@ void unpack(const IQ3_XXS& b, PlainBlock& out) {
 }
 
 void unpack(const IQ3_S& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int g = 0; g < 64; ++g)
     set_four(out, g, kIQ3_S_grid[b.qs[g] + 256 * bit_of(b.qh, g)], kIQ3_S_magnitudes,
              static_cast<unsigned>(nibble(b.signs, g)));
@@ -175,7 +175,7 @@ void unpack(const IQ3_S& b, PlainBlock& out) {
 }
 
 void unpack(const IQ1_S& b, PlainBlock& out) {
-  set_scales(out, b.d, kIQ1Delta);
+  set_scales(out, to_f32(b.d) * kIQ1Delta);
   for (int g = 0; g < 32; ++g) {
     const int qh = b.qh[g / 4];
     set_ternary(out, g, kIQ1_grid[b.qs[g] + 256 * ((qh >> (3 * (g % 4))) & 7)], qh >> 15);
@@ -184,7 +184,7 @@ void unpack(const IQ1_S& b, PlainBlock& out) {
 }
 
 void unpack(const IQ1_M& b, PlainBlock& out) {
-  set_scales(out, scale_of(b), kIQ1Delta);
+  set_scales(out, to_f32(scale_of(b)) * kIQ1Delta);
   for (int g = 0; g < 32; ++g) {
     const int qh = nibble(b.qh, g);
     set_ternary(out, g, kIQ1_grid[b.qs[g] + 256 * (qh & 7)], qh >> 3);
@@ -193,7 +193,7 @@ void unpack(const IQ1_M& b, PlainBlock& out) {
 }
 
 void unpack(const TQ1_0& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   const auto digit = [](int byte, int n) {
     for (; n > 0; --n) byte = 3 * byte % 256;
     return static_cast<int16_t>(3 * byte / 256 - 1);
@@ -204,17 +204,17 @@ void unpack(const TQ1_0& b, PlainBlock& out) {
 }
 
 void unpack(const TQ2_0& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 256; ++i) out.code[i] = static_cast<int16_t>(two_bits(b.qs, i) - 1);
 }
 
 void unpack(const Q4_0& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 32; ++i) out.code[i] = static_cast<int16_t>(nibble_split_16(b.qs, i) - 8);
 }
 
 void unpack(const Q4_1& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 32; ++i) out.code[i] = static_cast<int16_t>(nibble_split_16(b.qs, i));
   std::fill_n(out.min, 16, 1);
   out.dmin = -to_f32(b.m);
@@ -222,12 +222,12 @@ void unpack(const Q4_1& b, PlainBlock& out) {
 }
 
 void unpack(const Q5_0& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 32; ++i) out.code[i] = static_cast<int16_t>(nibble_split_16(b.qs, i) + 16 * bit_of(b.qh, i) - 16);
 }
 
 void unpack(const Q5_1& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 32; ++i) out.code[i] = static_cast<int16_t>(nibble_split_16(b.qs, i) + 16 * bit_of(b.qh, i));
   std::fill_n(out.min, 16, 1);
   out.dmin = -to_f32(b.m);
@@ -235,13 +235,18 @@ void unpack(const Q5_1& b, PlainBlock& out) {
 }
 
 void unpack(const Q8_0& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 32; ++i) out.code[i] = b.qs[i];
 }
 
 void unpack(const IQ4_NL& b, PlainBlock& out) {
-  set_scales(out, b.d);
+  set_scales(out, to_f32(b.d));
   for (int i = 0; i < 32; ++i) out.code[i] = kIQ4Levels[nibble_split_16(b.qs, i)];
+}
+
+void unpack(const MXFP4& b, PlainBlock& out) {
+  set_scales(out, scale_of(b));
+  for (int i = 0; i < 32; ++i) out.code[i] = kE2M1Doubled[nibble_split_16(b.qs, i)];
 }
 
 // Blocks lie at any address in a file; the copy keeps alignment out of the functions above.
@@ -252,55 +257,30 @@ void unpack_unaligned(const void* block, PlainBlock& out) {
   unpack(copy, out);
 }
 
+struct PlainFormat {
+  GgmlType type;
+  PlainUnpackFn unpack;
+};
+constexpr PlainFormat kFormats[] = {
+    {GgmlType::kQ2_K, unpack_unaligned<Q2_K>},       {GgmlType::kQ3_K, unpack_unaligned<Q3_K>},
+    {GgmlType::kQ4_K, unpack_unaligned<Q4_K>},       {GgmlType::kQ5_K, unpack_unaligned<Q5_K>},
+    {GgmlType::kQ6_K, unpack_unaligned<Q6_K>},       {GgmlType::kIQ1_S, unpack_unaligned<IQ1_S>},
+    {GgmlType::kIQ1_M, unpack_unaligned<IQ1_M>},     {GgmlType::kIQ2_XXS, unpack_unaligned<IQ2_XXS>},
+    {GgmlType::kIQ2_XS, unpack_unaligned<IQ2_XS>},   {GgmlType::kIQ2_S, unpack_unaligned<IQ2_S>},
+    {GgmlType::kIQ3_XXS, unpack_unaligned<IQ3_XXS>}, {GgmlType::kIQ3_S, unpack_unaligned<IQ3_S>},
+    {GgmlType::kIQ4_XS, unpack_unaligned<IQ4_XS>},   {GgmlType::kTQ1_0, unpack_unaligned<TQ1_0>},
+    {GgmlType::kTQ2_0, unpack_unaligned<TQ2_0>},     {GgmlType::kQ4_0, unpack_unaligned<Q4_0>},
+    {GgmlType::kQ4_1, unpack_unaligned<Q4_1>},       {GgmlType::kQ5_0, unpack_unaligned<Q5_0>},
+    {GgmlType::kQ5_1, unpack_unaligned<Q5_1>},       {GgmlType::kQ8_0, unpack_unaligned<Q8_0>},
+    {GgmlType::kIQ4_NL, unpack_unaligned<IQ4_NL>},   {GgmlType::kMXFP4, unpack_unaligned<MXFP4>},
+};
+
 }  // namespace
 
 PlainUnpackFn plain_unpack(const Format& format) {
-  switch (format.type) {
-    case GgmlType::kQ2_K:
-      return unpack_unaligned<Q2_K>;
-    case GgmlType::kQ3_K:
-      return unpack_unaligned<Q3_K>;
-    case GgmlType::kQ4_K:
-      return unpack_unaligned<Q4_K>;
-    case GgmlType::kQ5_K:
-      return unpack_unaligned<Q5_K>;
-    case GgmlType::kQ6_K:
-      return unpack_unaligned<Q6_K>;
-    case GgmlType::kIQ4_XS:
-      return unpack_unaligned<IQ4_XS>;
-    case GgmlType::kIQ2_XXS:
-      return unpack_unaligned<IQ2_XXS>;
-    case GgmlType::kIQ2_XS:
-      return unpack_unaligned<IQ2_XS>;
-    case GgmlType::kIQ2_S:
-      return unpack_unaligned<IQ2_S>;
-    case GgmlType::kIQ3_XXS:
-      return unpack_unaligned<IQ3_XXS>;
-    case GgmlType::kIQ3_S:
-      return unpack_unaligned<IQ3_S>;
-    case GgmlType::kIQ1_S:
-      return unpack_unaligned<IQ1_S>;
-    case GgmlType::kIQ1_M:
-      return unpack_unaligned<IQ1_M>;
-    case GgmlType::kTQ1_0:
-      return unpack_unaligned<TQ1_0>;
-    case GgmlType::kTQ2_0:
-      return unpack_unaligned<TQ2_0>;
-    case GgmlType::kQ4_0:
-      return unpack_unaligned<Q4_0>;
-    case GgmlType::kQ4_1:
-      return unpack_unaligned<Q4_1>;
-    case GgmlType::kQ5_0:
-      return unpack_unaligned<Q5_0>;
-    case GgmlType::kQ5_1:
-      return unpack_unaligned<Q5_1>;
-    case GgmlType::kQ8_0:
-      return unpack_unaligned<Q8_0>;
-    case GgmlType::kIQ4_NL:
-      return unpack_unaligned<IQ4_NL>;
-    default:
-      return nullptr;
-  }
+  for (const PlainFormat& of : kFormats)
+    if (of.type == format.type) return of.unpack;
+  return nullptr;
 }
 
 }  // namespace tessera::kernels::cpu

@@ -55,7 +55,7 @@ constexpr PackedFormat kPacked[] = {
     packed<UnpackTQ2_0>(GgmlType::kTQ2_0),    packed<UnpackQ4_0>(GgmlType::kQ4_0),
     packed<UnpackQ4_1>(GgmlType::kQ4_1),      packed<UnpackQ5_0>(GgmlType::kQ5_0),
     packed<UnpackQ5_1>(GgmlType::kQ5_1),      packed<UnpackQ8_0>(GgmlType::kQ8_0),
-    packed<UnpackIQ4NL>(GgmlType::kIQ4_NL),
+    packed<UnpackIQ4NL>(GgmlType::kIQ4_NL),   packed<UnpackMXFP4>(GgmlType::kMXFP4),
 };
 
 constexpr AffineCodes kAffine[] = {

@@ -1,5 +1,5 @@
 // Codes of the array framework's affine form over an integer vocabulary V (affine_groups.h): the contract of formats of
-// 32 values in unpack/small_blocks.h, but for d_and_m(), because the numbers of a group lie apart (linear_affine.h).
+// 32 values in unpack/small_blocks.h, but for numbers(), because the numbers of a group lie apart (linear_affine.h).
 //
 // A block is the codes of 32 neighbours: 4 * bits bytes, value j in bits [j * bits, (j + 1) * bits).
 #pragma once

@@ -13,12 +13,12 @@ template <class V>
 struct UnpackIQ4XS {
   using Block = quant::IQ4_XS;
   using Bits = typename V::Bits;
-  static constexpr int kGroup = 32, kBias = 128, kMaxCode = 255;
+  static constexpr int kGroup = 32, kBias = kIQ4Bias, kMaxCode = 255;
   static constexpr bool kHasMin = false;
 
   template <class Use>
   static void codes(const Lanes<V>& lanes, Use&& use) {
-    const Bits levels = wide_from_unsigned<V>(V::load_splat16(kIQ4Codes));
+    const Bits levels = wide_from_unsigned<V>(V::load_splat16(kIQ4Codes.code));
     unroll_flat<8>([&]<int g>() {
       const auto x = lanes.sixteen(offsetof(Block, qs) + 16 * g);
       unroll_flat<8>(

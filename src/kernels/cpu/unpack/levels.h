@@ -1,9 +1,10 @@
-// The levels of IQ4_NL and IQ4_XS as unsigned codes with a bias of 128.
+// Tables of sixteen levels as unsigned codes with a bias.
 #pragma once
 
 #include <cstdint>
 
 #include "quant/iq4_nl.h"
+#include "quant/mxfp4.h"
 
 namespace tessera::kernels::cpu {
 
@@ -11,13 +12,14 @@ struct LevelTable {
   uint8_t code[16];
 };
 
-consteval LevelTable biased_levels() {
+consteval LevelTable biased(const int8_t (&levels)[16], int bias) {
   LevelTable table{};
-  for (int i = 0; i < 16; ++i) table.code[i] = static_cast<uint8_t>(quant::kIQ4Levels[i] + 128);
+  for (int i = 0; i < 16; ++i) table.code[i] = static_cast<uint8_t>(levels[i] + bias);
   return table;
 }
 
-alignas(16) static constexpr LevelTable kIQ4CodeTable = biased_levels();
-static constexpr const uint8_t* kIQ4Codes = kIQ4CodeTable.code;
+inline constexpr int kIQ4Bias = 128, kE2M1Bias = 16;
+alignas(16) static constexpr LevelTable kIQ4Codes = biased(quant::kIQ4Levels, kIQ4Bias);
+alignas(16) static constexpr LevelTable kE2M1Codes = biased(quant::kE2M1Doubled, kE2M1Bias);
 
 }  // namespace tessera::kernels::cpu

@@ -1,9 +1,9 @@
 // The formats of 32 values over an integer vocabulary V. Layouts: quant/<format>.h.
 //
 // The contract of an unpacker F, shared by all drivers; lanes hold eight consecutive blocks of each row:
-//   codes(lanes, use)    as in unpack/k_quants.h; eight k4 are a block
-//   d_and_m(lanes, j)    of block j: low word d, high word m if kHasMin, both f16
-//   kBias, kMaxCode      as in unpack/k_quants.h
+//   codes(lanes, use)        as in unpack/k_quants.h; eight k4 are a block
+//   numbers(lanes, j, d, m)  d of block j, and m if kHasMin
+//   kBias, kMaxCode          as in unpack/k_quants.h
 #pragma once
 
 #include "kernels/cpu/unpack/lanes.h"
@@ -11,6 +11,7 @@
 #include "kernels/cpu/unpack/scales.h"
 #include "kernels/cpu/unroll.h"
 #include "quant/iq4_nl.h"
+#include "quant/mxfp4.h"
 #include "quant/q4_0.h"
 #include "quant/q4_1.h"
 #include "quant/q5_0.h"
@@ -52,11 +53,19 @@ template <class V, class Block_, int bias, int max_code, bool has_min>
 struct SmallBlocks {
   using Block = Block_;
   using Bits = typename V::Bits;
+  using Floats = typename V::Floats;
   static constexpr int kBias = bias, kMaxCode = max_code;
   static constexpr bool kHasMin = has_min;
 
-  static Bits d_and_m(const Lanes<V>& lanes, int j) {
-    static_assert(offsetof(Block, d) == 0 && sizeof(Block) >= 16);  // what lanes.dword reads
+  static void numbers(const Lanes<V>& lanes, int j, Floats& d, Floats& m) {
+    const Bits words = first_dword(lanes, j);
+    d = V::f16_low(words);
+    if constexpr (has_min) m = V::f16_high(words);
+  }
+
+ protected:
+  static Bits first_dword(const Lanes<V>& lanes, int j) {
+    static_assert(sizeof(Block) >= 16);  // what lanes.dword reads
     return lanes.dword(j * static_cast<int64_t>(sizeof(Block)));
   }
 };
@@ -106,12 +115,35 @@ struct UnpackQ8_0 : SmallBlocks<V, quant::Q8_0, 128, 255, false> {
 };
 
 template <class V>
-struct UnpackIQ4NL : SmallBlocks<V, quant::IQ4_NL, 128, 255, false> {
+struct UnpackIQ4NL : SmallBlocks<V, quant::IQ4_NL, kIQ4Bias, 255, false> {
   template <class Use>
   static void codes(const Lanes<V>& lanes, Use&& use) {
-    const auto levels = wide_from_unsigned<V>(V::load_splat16(kIQ4Codes));
+    const auto levels = wide_from_unsigned<V>(V::load_splat16(kIQ4Codes.code));
     nibbles_of_blocks<V, quant::IQ4_NL>(
         lanes, [&]<int k4>(typename V::Bits x) { use.template operator()<k4>(V::lookup(levels, x)); });
+  }
+};
+
+template <class V>
+struct UnpackMXFP4 : SmallBlocks<V, quant::MXFP4, kE2M1Bias, kE2M1Bias + 12, false> {
+  using Bits = typename V::Bits;
+  using Floats = typename V::Floats;
+
+  template <class Use>
+  static void codes(const Lanes<V>& lanes, Use&& use) {
+    const Bits levels = V::load_splat16(kE2M1Codes.code);
+    nibbles_of_blocks<V, quant::MXFP4>(lanes,
+                                       [&]<int k4>(Bits x) { use.template operator()<k4>(V::lookup(levels, x)); });
+  }
+  // d = 2^(e - 128), which may be subnormal: a product of two that are not.
+  static void numbers(const Lanes<V>& lanes, int j, Floats& d, Floats&) {
+    const Bits e = UnpackMXFP4::first_dword(lanes, j) & V::splat32(255), half = V::template shift_right32<1>(e);
+    d = power_of_two(half) * power_of_two(V::subtract(e, half));
+  }
+
+ private:
+  static Floats power_of_two(Bits n) {  // 2^(n - 64)
+    return V::as_floats(V::template shift_left32<23>(V::add(n, V::splat32(127 - 64))));
   }
 };
 
