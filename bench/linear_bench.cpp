@@ -44,12 +44,10 @@ HugeBytes random_weights(const LinearWeight& layout, int64_t n_copies) {
   const auto bytes = static_cast<size_t>(layout.bytes());
   HugeBytes out = allocate_huge(bytes * static_cast<size_t>(n_copies));
   if (!out) throw std::bad_alloc();
-  if (layout.format && layout.format->block_values == 1) {  // of random bits some would be subnormal, and slow
-    const auto n = static_cast<size_t>(layout.n * layout.k);
-    layout.format->quantize(bench::normal_values(n).data(), layout.n * layout.k, out.get());
-  } else {
+  if (layout.format)
+    bench::fill_random_weights(*layout.format, layout.n * layout.k, out.get());
+  else
     bench::fill_random_blocks(out.get(), bytes);
-  }
   for (size_t copy = 1; copy < static_cast<size_t>(n_copies); ++copy)
     std::memcpy(out.get() + copy * bytes, out.get(), bytes);
   return out;

@@ -33,7 +33,7 @@ class TileBench {
     const TileFn run = choice_.kernel(of.int8, n_rows, m);
     const LinearWeight weight{.format = &format, .n = n_rows, .k = kK};
     std::vector<std::byte> blocks(static_cast<size_t>(weight.bytes()));
-    bench::fill_random_blocks(blocks.data(), blocks.size());
+    bench::fill_random_weights(format, n_rows * kK, blocks.data());
     Activations x;
     x.prepare(pool_, isa_, {.data = x_.data(), .m = m, .k = kK, .row_stride = kK}, weight.forms(Arithmetic::kInt8));
     const LinearTile tile{.format = &format,
