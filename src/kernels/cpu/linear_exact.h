@@ -1,8 +1,8 @@
 // f32 activations times weights as f32: the exact arithmetic (arithmetic.md), sixteen lanes along k.
 //
-// Few tokens read rows where they lie, packed ones as linear_exact_few.h has it. For more, a piece of some rows is turned
-// into f32 in the second cache and used for all tokens, a microtile of rows and tokens at a time; the lanes of the
-// accumulators wait in memory for the next piece. Reference: ops::dot_exact.
+// Few tokens read rows where they lie, packed ones as linear_exact_few.h has it. For more, a piece of some rows is
+// turned into f32 in the second cache and used for all tokens, a microtile of rows and tokens at a time; the lanes of
+// the accumulators wait in memory for the next piece. Reference: ops::dot_exact.
 #pragma once
 
 #include "kernels/cpu/float_loads.h"

@@ -2,8 +2,8 @@
 // the order of the file; then weights become f32 in registers, rows in lanes: the sixteen lanes along k that
 // arithmetic.md defines are sixteen accumulators of V::kRows rows each.
 //
-// Weights are what quant::Format::dequantize makes of a block: scale times code, a product that is exact, less what is
-// the same for a group, or a scale that is exact times a code. More tokens are faster with rows as f32
+// A weight is scale * code + offset, the scale a product of the block's numbers: for every format with the roundings of
+// quant::Format::dequantize, as only the last of these steps rounds. More tokens are faster with rows as f32
 // (linear_exact.h).
 #pragma once
 

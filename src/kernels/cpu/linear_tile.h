@@ -29,7 +29,7 @@ struct FormatTiles {
   static constexpr bool kDistant =
       std::is_same_v<typename V::Distant, V> && (std::is_void_v<typename V::Neighbours> || !kIsAffine<F<V>>);
   // Those of another vocabulary that V names are as good here. Affine groups are dequantized in another way.
-  static constexpr bool kExact = (kNeighbours || std::is_void_v<typename V::Neighbours>)&&!kIsAffine<F<V>>;
+  static constexpr bool kExact = !kIsAffine<F<V>> && (kNeighbours || std::is_void_v<typename V::Neighbours>);
   static void few_neighbours(const LinearTile& tile);
   static void few_distant(const LinearTile& tile);
   static void few_exact(const LinearTile& tile);
