@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <numeric>
 #include <string>
 
 #include "kernels/cpu/float_kernels.h"
@@ -108,13 +110,30 @@ std::vector<Case> all_cases() {
     cases.push_back({type, {1, 19, 256, 1300}, Arithmetic::kInt8});
   for (const GgmlType type : {GgmlType::kQ1_0, GgmlType::kQ2_0})
     cases.push_back({type, {256, 1280}, Arithmetic::kInt8});
-  for (size_t i = 0, n = cases.size(); i < n; ++i)
-    if (!ActivationForms::of(*quant::find_format(cases[i].type), Arithmetic::kInt8).floats)
-      cases.push_back({cases[i].type, cases[i].ks, Arithmetic::kExact});
+  for (const GgmlType type : {GgmlType::kQ4_K, GgmlType::kQ6_K, GgmlType::kQ8_0})
+    cases.push_back({type, {256, 1280}, Arithmetic::kExact});
   return cases;
 }
 
 INSTANTIATE_TEST_SUITE_P(All, LinearFormat, ::testing::ValuesIn(all_cases()), name_of);
+
+// linear_exact_few.h, and one token too many for it.
+TEST(Linear, FewExactTokensOfEveryPackedFormat) {
+  std::mt19937_64 rng = tessera::testing::fresh_rng();
+  constexpr int64_t rows[] = {1, 15, 70};
+  int64_t tokens[kMostFewExactTokens + 1];
+  std::iota(std::begin(tokens), std::end(tokens), 1);
+  for (const quant::Format& format : quant::all_formats()) {
+    if (ActivationForms::of(format, Arithmetic::kInt8).floats) continue;
+    for (const int64_t k : {32, 256, 704, 1280}) {
+      if (k % format.block_values != 0) continue;
+      SCOPED_TRACE(format.name);
+      RandomWeight weight(format, rows[2], k, rng);
+      expect_reference(weight, k, rows, tokens, Arithmetic::kExact, rng);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
 
 // linear_exact.h: every number of tokens that it reads rows in place for, and more than a piece of rows is used for.
 TEST(Linear, ExactTokensInPlaceAndOfSeveralPieces) {
