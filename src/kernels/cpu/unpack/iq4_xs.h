@@ -32,9 +32,7 @@ struct UnpackIQ4XS {
     // Scale 4 i + b: bits 3..0 from nibble 4 i + b of scales_l, 5..4 from bits 2 b + 8 i + 1 .. of scales_h.
     const Bits pairs = V::template shift_right32<16>(header.at[0]);
     unroll_flat<2>([&]<int i>() {
-      const Bits twice = order_bytes<V, 0x01010000 + 0x02020202 * i>(header.at[1]);  // bytes of scales_l
-      const Bits even = twice & V::splat32(0x000f000f);
-      Bits scale = V::and_or(V::template shift_right<4>(twice), V::splat32(0x0f000f00), even);
+      Bits scale = four_nibbles<V, i>(header.at[1]);  // of scales_l
       const Bits eight = V::template shift_right32<8 * i>(pairs);
       scale = V::and_or(V::template shift_left32<4>(eight), V::splat32(0x30), scale);
       scale = V::and_or(V::template shift_left32<10>(eight), V::splat32(0x3000), scale);
