@@ -29,7 +29,7 @@ inline std::vector<float> normal_values(size_t n) {
   return out;
 }
 
-// The same for any format. Floats and powers of two of random bits would be subnormal at times, and slow.
+// Random weights of any format. Floats and powers of two of random bits would be subnormal at times, and slow.
 inline void fill_random_weights(const quant::Format& format, int64_t n_values, std::byte* out) {
   if (quant::dense_dtype(format))
     return format.quantize(normal_values(static_cast<size_t>(n_values)).data(), n_values, out);
