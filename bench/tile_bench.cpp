@@ -47,6 +47,7 @@ class TileBench {
                           .out = out_,
                           .sums = sums_of_tile(n_rows, m),
                           .bias = nullptr,
+                          .factor = 1,
                           .output = nullptr};
     const auto [of_tile, of_peak] = bench::least_in_turn([&] { run(tile); }, [&] { limits_.dots(kPeakRounds); });
     const double peak = static_cast<double>(kPeakRounds * limits_.ops_per_dot_round) / of_peak;

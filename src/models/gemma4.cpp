@@ -41,7 +41,15 @@ class Gemma4 {
     return builder_.add(graph::RmsNorm{config_.rms_eps}, {x, weights_.vector(weight, builder_.type(x).shape.back())});
   }
   ValueId linear(ValueId x, const std::string& weight, int64_t n) {
-    return builder_.add(graph::Linear{}, {x, weights_.matrix(weight, n, builder_.type(x).shape.back())});
+    const ValueId out = builder_.add(graph::Linear{}, {x, weights_.matrix(weight, n, builder_.type(x).shape.back())});
+    const std::string factor = factor_of(weight);
+    return weights_.has(factor) ? builder_.add(graph::Mul{}, {out, weights_.vector(factor, 1)}) : out;
+  }
+  // A number by which a file multiplies the whole matrix, where its format cannot hold it: NVFP4's has the name of the
+  // weight, with another end.
+  static std::string factor_of(std::string_view weight) {
+    weight.remove_suffix(std::string_view("weight").size());
+    return fmt::format("{}scale", weight);
   }
 
   ValueId layer(size_t i, ValueId h) {
@@ -67,7 +75,10 @@ class Gemma4 {
       const bool k_is_v = !layer.sliding && !weights_.has(tensor(i, "attn_v"));
       v = k_is_v ? k : linear(x, tensor(i, "attn_v"), kv_dim);
     } else {
-      for (const char* unused : {"attn_k", "attn_v", "attn_k_norm"}) weights_.ignore(tensor(i, unused));
+      for (const char* unused : {"attn_k", "attn_v", "attn_k_norm"}) {
+        weights_.ignore(tensor(i, unused));
+        weights_.ignore(factor_of(tensor(i, unused)));
+      }
     }
 
     std::vector<ValueId> inputs = {norm(split(q, config_.n_heads), tensor(i, "attn_q_norm")), positions_};
@@ -125,8 +136,8 @@ class Gemma4 {
   // The output matrix is the embedding table unless the file has one of its own.
   ValueId head(ValueId h, ValueId table) {
     h = norm(h, "output_norm.weight");
-    if (weights_.has("output.weight")) table = weights_.matrix("output.weight", config_.vocab_size, config_.hidden);
-    ValueId logits = builder_.add(graph::Linear{}, {h, table});
+    ValueId logits = weights_.has("output.weight") ? linear(h, "output.weight", config_.vocab_size)
+                                                   : builder_.add(graph::Linear{}, {h, table});
     if (options_.dtype != DType::kF32) logits = builder_.add(graph::Cast{DType::kF32}, {logits});
     return builder_.add(graph::SoftCap{config_.softcap}, {logits});
   }

@@ -128,6 +128,22 @@ TEST(Gemma4, ALayerWithoutOutputScaleIsNotScaled) {
   EXPECT_EQ(count<graph::Mul>(build(file).graph), 3);
 }
 
+TEST(Gemma4, AMatrixIsMultipliedByItsFactor) {
+  Gemma4File file({.layers = 4, .shared_kv = 2});
+  const auto n_products = count<graph::Mul>(build(file).graph);
+  file.add("blk.2.attn_k.scale", "F32", {1});  // of a matrix that nobody reads
+  for (const char* name : {"blk.0.attn_q.scale", "blk.0.ffn_up.scale", "blk.3.ffn_down.scale"})
+    file.add(name, "F32", {1});
+  file.add("output.weight", "Q8_0", {256, 512});
+  file.add("output.scale", "F32", {1});
+  const Model model = build(file);
+  EXPECT_EQ(count<graph::Mul>(model.graph), n_products + 4);
+  EXPECT_TRUE(model.warnings.empty());
+
+  file.tensor("blk.0.ffn_up.scale").dims = {2};
+  expect_error(file, ErrorCode::kInvalidFormat, {"blk.0.ffn_up.scale", "expected dims [1], found [2]"});
+}
+
 TEST(Gemma4, PerLayerNumbersMayBeOneNumberOrAnArray) {
   Gemma4File scalar({.kv_heads = 2, .kv_heads_full = 2});
   scalar.set("attention.head_count_kv", gguf::Value(uint32_t{2}));

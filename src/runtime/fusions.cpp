@@ -13,12 +13,6 @@ namespace {
 
 using program::Tid;
 
-std::optional<float> scalar_constant(const PlanBuilder& b, Tid tid) {
-  const auto values = b.float_constant(tid);
-  if (!values || values->size() != 1) return std::nullopt;
-  return (*values)[0];
-}
-
 // The norm with its weight as f32; nothing when the weight is not a constant.
 std::optional<NormSpec> norm_spec(const PlanBuilder& b, const program::RMSNorm& norm) {
   NormSpec spec{.x = norm.x, .eps = norm.eps};
@@ -28,11 +22,6 @@ std::optional<NormSpec> norm_spec(const PlanBuilder& b, const program::RMSNorm& 
   spec.weight = std::move(*weight);
   spec.weight_dtype = b.constant(*norm.weight)->dtype;
   return spec;
-}
-
-bool has_dtype(const PlanBuilder& b, Tid constant, DType dtype) {
-  const auto tensor = b.constant(constant);
-  return tensor && tensor->dtype == dtype;
 }
 
 // ---- norms and the residual stream ------------------------------------------------------------------------------
@@ -66,17 +55,13 @@ std::optional<Planned> match_residual(PlanBuilder& b, size_t i) {
   out.reads = {b.read_at(i, norm->x), b.read_at(i + 1, residual)};
   size_t last = i + 1;
   // Without a weight the rows' dtype is not known here, and a scalar of another one would promote them.
-  const bool has_weight = !spec.branch.weight.empty();
-  if (const auto* multiply = b.node_at<program::Multiply>(last + 1);
-      has_weight && multiply && multiply->a == spec.sum && b.only_read_at(b.written_at(last, spec.sum), last + 1)) {
-    if (const auto factor = scalar_constant(b, multiply->b);
-        factor && has_dtype(b, multiply->b, spec.branch.weight_dtype)) {
+  if (!spec.branch.weight.empty())
+    if (const auto scaled = b.scaled_at(last + 1, spec.sum, spec.branch.weight_dtype)) {
       ++last;
-      spec.scale = factor;
-      spec.sum = multiply->out;
+      spec.scale = scaled->factor;
+      spec.sum = scaled->out;
       out.covered.push_back(b.index_at(last));
     }
-  }
   out.outs = {b.written_at(last, spec.sum)};
   if (const auto* next = b.node_at<program::RMSNorm>(last + 1); next && next->x == spec.sum) {
     if (auto next_norm = norm_spec(b, *next)) {
@@ -161,14 +146,11 @@ std::optional<Planned> match_embedding(PlanBuilder& b, size_t i) {
   for (size_t j = 0; j < at->n_instructions; ++j) out.covered.push_back(b.index_at(i + j));
   out.reads = {b.read_at(i, spec.ids)};
   size_t last = i + at->n_instructions - 1;
-  if (const auto* multiply = b.node_at<program::Multiply>(last + 1);
-      multiply && multiply->a == spec.out && b.only_read_at(b.written_at(last, spec.out), last + 1)) {
-    if (const auto factor = scalar_constant(b, multiply->b); factor && has_dtype(b, multiply->b, spec.dtype)) {
-      ++last;
-      spec.factor = *factor;
-      spec.out = multiply->out;
-      out.covered.push_back(b.index_at(last));
-    }
+  if (const auto scaled = b.scaled_at(last + 1, spec.out, spec.dtype)) {
+    ++last;
+    spec.factor = scaled->factor;
+    spec.out = scaled->out;
+    out.covered.push_back(b.index_at(last));
   }
   out.outs = {b.written_at(last, spec.out)};
   out.step = std::make_unique<EmbeddingStep>(spec);
@@ -184,9 +166,9 @@ std::optional<Planned> match_soft_cap(PlanBuilder& b, size_t i) {
   const auto* tanh = b.node_at<program::Tanh>(at + 1);
   const auto* multiply = b.node_at<program::Multiply>(at + 2);
   if (!divide || !tanh || !multiply || (cast && cast->scalar_type != DType::kF32)) return std::nullopt;
-  const auto cap = scalar_constant(b, divide->b);
+  const auto cap = b.scalar_constant(divide->b);
   const bool chained =
-      cap && scalar_constant(b, multiply->b) == cap && tanh->x == static_cast<const Tid&>(divide->out) &&
+      cap && b.scalar_constant(multiply->b) == cap && tanh->x == static_cast<const Tid&>(divide->out) &&
       multiply->a == static_cast<const Tid&>(tanh->out) && (!cast || divide->a == static_cast<const Tid&>(cast->out)) &&
       (!cast || b.only_read_at(b.written_at(i, cast->out), at)) &&
       b.only_read_at(b.written_at(at, divide->out), at + 1) && b.only_read_at(b.written_at(at + 1, tanh->out), at + 2);

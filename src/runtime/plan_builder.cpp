@@ -37,6 +37,20 @@ std::optional<std::vector<float>> PlanBuilder::float_constant(program::Tid tid) 
   return out;
 }
 
+std::optional<float> PlanBuilder::scalar_constant(program::Tid tid) const {
+  const auto values = float_constant(tid);
+  if (!values || values->size() != 1) return std::nullopt;
+  return (*values)[0];
+}
+
+std::optional<Scaled> PlanBuilder::scaled_at(size_t i, program::Tid x, DType dtype) const {
+  const auto* multiply = node_at<program::Multiply>(i);
+  if (!multiply || !(multiply->a == x) || !only_read_at(written_at(i - 1, x), i)) return std::nullopt;
+  const auto factor = scalar_constant(multiply->b);
+  if (!factor || constant(multiply->b)->dtype != dtype) return std::nullopt;
+  return Scaled{*factor, multiply->out};
+}
+
 const program::TensorMeta* PlanBuilder::buffer(program::Tid tid) const {
   const bool is_buffer = program.kind_of(tid) == program::TensorKind::kMutable;
   return is_buffer && tid.idx < program.tensor_meta.size() ? &program.tensor_meta[tid.idx] : nullptr;

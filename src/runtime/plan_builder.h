@@ -34,6 +34,12 @@ struct Planned {
   bool has_effect = false;  // writes more than `outs` that outlives the execution; of those the planner knows
 };
 
+// What a slot is multiplied by, and where the product goes.
+struct Scaled {
+  float factor;
+  program::Tid out;
+};
+
 class PlanBuilder {
  public:
   // `bound` holds the constants, the init chain run. Both are borrowed.
@@ -66,6 +72,9 @@ class PlanBuilder {
   std::optional<ops::Tensor> constant(program::Tid tid) const;
   // A constant as f32 (norm weights, scalars), or nothing when the slot is no constant of a float dtype.
   std::optional<std::vector<float>> float_constant(program::Tid tid) const;
+  std::optional<float> scalar_constant(program::Tid tid) const;
+  // [Multiply x by a scalar of its dtype] at position `i`, where position i - 1 writes x and nothing else reads it.
+  std::optional<Scaled> scaled_at(size_t i, program::Tid x, DType dtype) const;
   // Shape and dtype of a mutable buffer; nullptr when the slot is none.
   const program::TensorMeta* buffer(program::Tid tid) const;
 };

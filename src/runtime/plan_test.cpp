@@ -124,6 +124,27 @@ TEST_F(Plans, KernelsThatDoNotFitAreLeftToTheirChecks) {
   }
 }
 
+// A linear takes the number that its output is multiplied by, alone and in a gated pair; only one of its own dtype, and
+// only if nobody else reads what was not multiplied.
+TEST_F(Plans, LinearsTakeTheirFactors) {
+  const Tensor x = f32({1, 2}, {3, 4});
+  const auto run_linears = [&](const Chain& after, const Kinds& kinds) {
+    main() = {Transpose{kTable, temp(6), {1, 0}}, Addmm{kInput, temp(6), temp(0)}};
+    main().insert(main().end(), after.begin(), after.end());
+    expect_tensor(run(x), DType::kF32, {1, 4}, to_doubles(*interpret(x)), 8);
+    EXPECT_TRUE(run(x));
+    EXPECT_EQ(kinds_, kinds);
+  };
+  run_linears({Multiply{temp(0), kScale, kOutput}}, {"linear"});
+  run_linears(
+      {Multiply{temp(0), kScale, temp(1)}, Transpose{kTable, temp(7), {1, 0}}, Addmm{kInput, temp(7), temp(2)},
+       Multiply{temp(2), kScale, temp(3)}, Gelu{temp(1), temp(4), String("tanh")}, Multiply{temp(4), temp(3), kOutput}},
+      {"gate and up"});
+  run_linears({Multiply{temp(0), kScale, temp(1)}, Add{temp(0), temp(1), kOutput}}, {"linear", "Multiply", "Add"});
+  constants_[kScale.idx] = tensor(DType::kBF16, {}, {1.6875});
+  run_linears({Multiply{temp(0), kScale, kOutput}}, {"linear", "Multiply"});
+}
+
 TEST_F(Plans, IdsAreWholeNumbersOf32Or64Bits) {
   constants_[kWeight.idx] = *Tensor::zeroed(DType::kU8, {4, 34});
   main() = {kernel("gguf_q8_0_embedding", {kWeight, kInput}, {2, 32}, DType::kF32)};

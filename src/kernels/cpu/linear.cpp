@@ -100,6 +100,7 @@ class TileRunner {
                           .out = out,
                           .sums = sums_of_tile(at.n_rows, at.n_tokens),
                           .bias = weight.bias ? weight.bias + at.row : nullptr,
+                          .factor = weight.factor,
                           .output = output};
     const Int8Kernel* int8 = find_int8(kernels_, weight, x_);
     DCHECK(int8 || x_.floats || kernels_.packed.empty());  // the reference takes any form

@@ -1,5 +1,5 @@
-// gguf_linear on the CPU: out[m, n] = sum_k x[m, k] * w[n, k] (+ bias[n]), w in the packed blocks of a GGUF file, read
-// where they lie. Several linears over the same input run in one parallel region.
+// gguf_linear on the CPU: out[m, n] = factor * (sum_k x[m, k] * w[n, k] (+ bias[n])), w in the packed blocks of a GGUF
+// file, read where they lie. Several linears over the same input run in one parallel region.
 //
 // Results are the same bits for every instruction set, number of threads and way of cutting the rows of x into calls.
 // What is computed, in which order: arithmetic.md. The plain version: linear_reference.h.
@@ -25,6 +25,7 @@ struct LinearWeight {
   int64_t n = 0;
   int64_t k = 0;                // a multiple of the format's block or of the group
   const float* bias = nullptr;  // (n) or null
+  float factor = 1;             // multiplies all outputs
   AffineGroups groups = {};     // without a format
 
   int64_t row_bytes() const { return format ? format->bytes_for(k) : groups.code_row_bytes(k); }

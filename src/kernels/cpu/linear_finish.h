@@ -1,4 +1,4 @@
-// What happens to a tile's sums: bias, gate, one rounding to the output's dtype. Floats is a float vocabulary
+// What happens to a tile's sums: bias, factor, gate, one rounding to the output's dtype. Floats is a float vocabulary
 // (avx512/f32x16.h).
 #pragma once
 
@@ -24,6 +24,7 @@ template <class Floats, typename T, typename Store>
         __builtin_memcpy(bias, tile.bias + r, static_cast<size_t>(n) * sizeof(float));
         value = value + Floats::load(bias);
       }
+      if (tile.factor != 1) value = value * Floats::set(tile.factor);
       if (!out) {
         value.store(in);
         continue;
@@ -43,7 +44,7 @@ template <class Floats, typename T, typename Store>
 // `n_rows` rows from `row` on, as far as the tile has them.
 template <class Floats>
 [[gnu::noinline]] void finish(const LinearTile& tile, int row, int n_rows, int token, int n_tokens) {
-  if (!tile.output && !tile.bias) return;
+  if (!tile.output && !tile.bias && tile.factor == 1) return;
   const int end = row + n_rows < tile.n_rows ? row + n_rows : tile.n_rows;
   const DType dtype = tile.output ? tile.output->dtype : DType::kF32;
   if (dtype == DType::kF32)

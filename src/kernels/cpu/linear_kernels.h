@@ -67,6 +67,7 @@ struct LinearTile {
   float* out;                // 64-byte aligned: the sum of row r of token t lies at out[sums.of(r, t)]
   SumsLayout sums;           // of `out`: sums_of_tile
   const float* bias;         // (n_rows) or null
+  float factor;              // multiplies sums and bias
   const TileOutput* output;  // null: results, bias added, stay in `out`
 };
 

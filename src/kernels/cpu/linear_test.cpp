@@ -291,7 +291,7 @@ TEST(Linear, ReferenceMeansTheDotProductOfAnyBlocks) {
   }
 }
 
-TEST(Linear, SeveralJobsBiasGateAndDtypes) {
+TEST(Linear, SeveralJobsBiasFactorGateAndDtypes) {
   std::mt19937_64 rng = tessera::testing::fresh_rng();
   constexpr int64_t k = 512, m = 5;
   const quant::Format &q4 = *quant::find_format(GgmlType::kQ4_K), &q6 = *quant::find_format(GgmlType::kQ6_K),
@@ -308,13 +308,16 @@ TEST(Linear, SeveralJobsBiasGateAndDtypes) {
       activations.prepare(pool, isa, rows_of(x, dtype, m, k), {.floats = true, .blocks256 = true, .blocks32 = true});
       LinearWeight with_bias = a.last_rows(70);
       with_bias.bias = bias.data();
-      const LinearWeight gate_weight = gate.last_rows(50);
+      with_bias.factor = 0.3f;
+      LinearWeight gate_weight = gate.last_rows(50), up_weight = up.last_rows(50);
+      gate_weight.factor = -0.7f;
+      up_weight.factor = 3.1f;
       std::vector<float> out_b(m * 33);
       std::vector<uint16_t> out_a(m * 70), out_gated(m * 50);
       const LinearJob jobs[] = {
           {.weight = with_bias, .out = {.dtype = DType::kBF16, .data = out_a.data(), .row_stride = 70}},
           {.weight = b.last_rows(33), .out = {.dtype = DType::kF32, .data = out_b.data(), .row_stride = 33}},
-          {.weight = up.last_rows(50),
+          {.weight = up_weight,
            .out = {.dtype = DType::kF16, .data = out_gated.data(), .row_stride = 50},
            .gate = &gate_weight}};
       linear(pool, isa, jobs, activations);
@@ -322,10 +325,12 @@ TEST(Linear, SeveralJobsBiasGateAndDtypes) {
       const auto rows = rows_of(x, dtype, m, k);
       auto want_a = reference(a.last_rows(70), rows, Arithmetic::kInt8);
       for (size_t i = 0; i < want_a.size(); ++i)
-        EXPECT_EQ(out_a[i], to_bf16(want_a[i] + bias[i % 70]).bits) << cpu::name_of(isa) << " " << i;
+        EXPECT_EQ(out_a[i], to_bf16(0.3f * (want_a[i] + bias[i % 70])).bits) << cpu::name_of(isa) << " " << i;
       EXPECT_EQ(out_b, reference(b.last_rows(33), rows, Arithmetic::kInt8));
-      const auto want_gate = reference(gate_weight, rows, Arithmetic::kInt8);
-      auto want = reference(up.last_rows(50), rows, Arithmetic::kInt8);
+      auto want_gate = reference(gate_weight, rows, Arithmetic::kInt8);
+      auto want = reference(up_weight, rows, Arithmetic::kInt8);
+      for (float& v : want_gate) v *= gate_weight.factor;
+      for (float& v : want) v *= up_weight.factor;
       floats.gelu_multiply(want_gate.data(), want.data(), want.data(), m * 50);
       for (size_t i = 0; i < want.size(); ++i)
         EXPECT_EQ(out_gated[i], to_f16(want[i]).bits) << cpu::name_of(isa) << " " << i;

@@ -90,6 +90,10 @@ class Needs final : public StepVisitor {
     if (!spec.format)
       return not_implemented("weight \"{}\" is made of affine groups, which have no CUDA kernels",
                              model_.program().name_of(spec.weight));
+    if (spec.factor != 1)
+      return not_implemented(
+          "products with weight \"{}\" are multiplied by a number of its own, which has no CUDA kernel",
+          model_.program().name_of(spec.weight));
     return weight(spec.weight, *spec.format);
   }
   const Model& model_;

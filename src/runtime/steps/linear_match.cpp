@@ -162,8 +162,14 @@ std::optional<LinearAt> any_linear_at(const PlanBuilder& b, size_t i) {
   return dense ? dense : from_affine(b, i);
 }
 
+// With the number its outputs are multiplied by, if there is one.
 std::optional<LinearAt> linear_at(const PlanBuilder& b, size_t i) {
   auto out = any_linear_at(b, i);
+  if (const auto scaled = out ? b.scaled_at(i + out->n_instructions, out->out, out->dtype) : std::nullopt) {
+    out->spec.factor = scaled->factor;
+    out->out = scaled->out;
+    ++out->n_instructions;
+  }
   const auto& take = b.hints.last_token_take;
   if (out && take && b.index_at(i) > static_cast<int>(*take)) out->single_token = true;  // the head
   return out;

@@ -21,7 +21,7 @@ Result<LinearWeight> resolve(const Slots& slots, const LinearSpec& spec) {
 }  // namespace
 
 LinearWeight LinearSpec::shape() const {
-  LinearWeight out{.format = format, .n = n, .k = k, .bias = bias.empty() ? nullptr : bias.data()};
+  LinearWeight out{.format = format, .n = n, .k = k, .bias = bias.empty() ? nullptr : bias.data(), .factor = factor};
   if (groups) out.groups = {.bits = groups->bits, .group_size = groups->group_size, .dtype = groups->dtype};
   return out;
 }

@@ -32,6 +32,7 @@ struct LinearSpec {
   program::Tid weight;  // blocks of `format`; without one the codes of `groups`
   int64_t n = 0, k = 0;
   std::vector<float> bias;  // (n) or empty
+  float factor = 1;         // of sums and bias
   std::optional<Groups> groups = {};
 
   // Without the addresses.
