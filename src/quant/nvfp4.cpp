@@ -7,7 +7,7 @@
 namespace tessera::quant {
 namespace {
 
-// Unsigned E4M3; the top bit is not looked at.
+// Unsigned E4M3.
 float from_e4m3(uint32_t byte) {
   if (byte == 0x7f) return 0.0f;
   const uint32_t exponent = (byte >> 3) & 15, mantissa = byte & 7;

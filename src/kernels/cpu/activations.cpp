@@ -35,7 +35,7 @@ void prefetch(const InputRows& x, int64_t token, int64_t begin) {
 
 ActivationForms ActivationForms::of(const quant::Format& format, Arithmetic arithmetic) {
   if (arithmetic == Arithmetic::kExact || !plain_unpack(format)) return {.floats = true};
-  return {.blocks256 = format.block_values == 256, .blocks32 = format.block_values == 32};
+  return {.blocks256 = format.block_values == 256, .blocks32 = format.block_values < 256};
 }
 
 void Activations::prepare(ThreadPool& pool, Isa isa, const InputRows& x, ActivationForms forms) {

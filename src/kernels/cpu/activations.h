@@ -35,11 +35,11 @@ struct alignas(64) ActivationBlock256 {
 };
 static_assert(sizeof(ActivationBlock256) == 384);
 
-// 256 values of one token in 8 groups of 32 with a scale each, for the formats of 32 values. The last one of a row
-// whose k is no multiple of 256 is filled up with zeros.
+// 256 values of one token in 8 groups of 32 with a scale each, for the formats of fewer than 256 values. The last one
+// of a row whose k is no multiple of 256 is filled up with zeros.
 struct alignas(64) ActivationBlock32x8 {
   int8_t q[256];
-  int32_t minus_sums[8];  // -(q[32 j] + .. + q[32 j + 31])
+  int16_t sums16[16];  // q[16 j] + .. + q[16 j + 15]
   float d[8];
 };
 static_assert(sizeof(ActivationBlock32x8) == 320);

@@ -1,4 +1,4 @@
-// What the drivers of formats of 32 values need to know about affine groups: their numbers lie apart from the codes, in
+// What the drivers of small blocks need to know about affine groups: their numbers lie apart from the codes, in
 // any of three types, one for 32, 64 or 128 values. Here they become what the drivers take, a scale and an offset for
 // each 32 values of a panel's rows, rows in lanes.
 #pragma once
@@ -48,9 +48,8 @@ struct PaddedTail<V, UnpackAffine<V, bits>> {
   std::byte biases[V::kRows][kMostParams * sizeof(float)] = {};
   PanelRows<V, F> rows;
 
-  PaddedTail(const PanelRows<V, F>& from, int64_t first_block, int64_t end_block)
-      : blocks(from, first_block, end_block), rows(from) {
-    const int64_t at = first_block / 8 * from.step_bytes, n = (end_block - first_block) * from.step_bytes / 8;
+  PaddedTail(const PanelRows<V, F>& from, int64_t begin, int64_t end) : blocks(from, begin, end), rows(from) {
+    const int64_t at = begin / 256 * from.step_bytes, n = (end - begin) * from.step_bytes / 256;
     for (int r = 0; r < V::kRows; ++r) {
       __builtin_memcpy(scales[r], from.scales.row[r] + at, static_cast<size_t>(n));
       __builtin_memcpy(biases[r], from.biases.row[r] + at, static_cast<size_t>(n));
@@ -124,7 +123,7 @@ class PanelScales32<V, UnpackAffine<V, bits>> {
   using Floats = typename V::Floats;
 
   PanelScales32(const PanelRows<V, F>& rows, int64_t offset, const Lanes<V>&) {
-    const int64_t step = offset / static_cast<int64_t>(8 * sizeof(typename F::Block)), at = step * rows.step_bytes;
+    const int64_t step = offset / kStepBytes<typename F::Block>, at = step * rows.step_bytes;
     // Of neighbouring rows: the parameters of the rows after these lie behind theirs, and each step asks for its share
     // of them. (Of distant ones these are the next rows of the first stretch: asked for once more, to no use.)
     const int64_t after = V::kRows * (rows.param_row_bytes + at);
@@ -137,7 +136,7 @@ class PanelScales32<V, UnpackAffine<V, bits>> {
       for (int j = 0; j < 8; ++j) m_[j] = Floats::fma(Floats::set(F::kBias), d_[j], m_[j]);
   }
   template <int j>
-  void load(Floats& d, Floats& m) const {
+  void load(Floats& d, Floats& m) {
     d = d_[j];
     m = m_[j];
   }

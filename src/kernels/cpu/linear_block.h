@@ -2,6 +2,7 @@
 // put from the order of the file into lanes that are rows, and the step from a block's integers to the accumulators.
 #pragma once
 
+#include "kernels/cpu/linear_group.h"
 #include "kernels/cpu/linear_rows.h"
 #include "kernels/cpu/products.h"
 #include "kernels/cpu/unpack/scales.h"
@@ -51,13 +52,14 @@ inline Floats add_block(Floats acc, Floats d_x, Floats d, Floats sum, Floats min
   return Floats::fma(d * d_x, sum, acc);
 }
 
-// The same for block j of eight, formats of 32 values; `sum`: of the products of (code - bias).
+// The same for group j of 256 values, formats of small blocks; `sum`: of the products of (code - bias).
 template <class V, class F, class Floats = typename V::Floats>
 inline Floats add_small_block(Floats acc, const ActivationBlock32x8& x, int j, Floats d, Floats m,
                               typename V::Bits sum) {
-  acc = Floats::fma(d * Floats::set(x.d[j]), V::to_floats(sum), acc);
-  if constexpr (F::kHasMin)
-    acc = Floats::fma(m * Floats::set(-x.d[j]), V::to_floats(V::load_splat4(x.minus_sums + j)), acc);
+  constexpr int kParts = F::kGroup / 16;
+  const Floats d_x = Floats::set(x.d[j * F::kGroup / 32]);
+  acc = Floats::fma(d * d_x, V::to_floats(sum), acc);
+  if constexpr (F::kHasMin) acc = Floats::fma(m * d_x, V::to_floats(sum_of_parts<V, kParts, 1>(x, kParts * j)), acc);
   return acc;
 }
 

@@ -16,19 +16,13 @@
 
 namespace tessera::kernels::cpu {
 
-template <class F>
-constexpr int values_of_scale() {
-  if constexpr (F::Block::kValues == 256) return F::kGroup;
-  return F::Block::kValues;
-}
-
 // 256 values of V::kRows rows: a value is scale * code, or scale * code + offset if F::kHasMin.
 template <class V, class F>
 class ExactPanel {
  public:
   using Bits = typename V::Bits;
   using Floats = typename V::Floats;
-  static constexpr int64_t kBytes = 256 / F::Block::kValues * sizeof(typename F::Block);
+  static constexpr int64_t kBytes = kStepBytes<typename F::Block>;
 
   // `ahead`: V::kRows kBytes, which panels of neighbours ask for meanwhile: a part here, the rest with products.
   template <RowOrder order>
@@ -44,7 +38,7 @@ class ExactPanel {
           (params.minus_dmin * V::to_floats(V::template byte_signed<g % 4>(params.mins[g / 4]))).store(offset_[g]);
       });
     } else {
-      const PanelScales32<V, F> scales(rows, offset, lanes);
+      PanelScales32<V, F> scales(rows, offset, lanes);
       unroll_flat<kScales>([&]<int j>() {
         Floats d, m;
         scales.template load<j>(d, m);
@@ -59,7 +53,7 @@ class ExactPanel {
   void add_products(const float* x, const std::byte* ahead, Floats (&sums)[16]) const {
     ahead += V::kRows * (kBytes - kBytesWithProducts);
     for (int i = 0; i < 16; ++i, x += 16, ahead += 64 * kLinesWithProducts) {
-      const int g = 16 * i / kOfScale;
+      const int g = 16 * i / F::kGroup;
       const Floats scale = Floats::load(scale_[g]);
       Floats offset;
       if constexpr (F::kHasMin) offset = Floats::load(offset_[g]);
@@ -86,7 +80,7 @@ class ExactPanel {
     return codes;
   }
 
-  static constexpr int kOfScale = values_of_scale<F>(), kScales = 256 / kOfScale;
+  static constexpr int kScales = 256 / F::kGroup;
   alignas(64) unsigned char codes_[64][4 * V::kRows];  // vector k4: values 4 k4 .. 4 k4 + 3 of each row
   alignas(64) float scale_[kScales][V::kRows], offset_[F::kHasMin ? kScales : 1][V::kRows];
 };
@@ -114,8 +108,7 @@ struct FewExact {
     }
     if constexpr (F::Block::kValues < 256) {
       if (n_whole < x.k) {
-        constexpr int64_t kValues = F::Block::kValues;
-        const PaddedTail<V, F> tail(rows, n_whole / kValues, x.k / kValues);
+        const PaddedTail<V, F> tail(rows, n_whole, x.k);
         codes.template unpack<order>(tail.rows, 0, ahead);
         unroll_flat<T>([&]<int t>() {
           float end[256] = {};

@@ -82,7 +82,7 @@ struct Few256 {
   using Bits = typename V::Bits;
   using Floats = typename V::Floats;
   using Activation = ActivationBlock256;
-  static constexpr int64_t kBytes = sizeof(typename F::Block);
+  static constexpr int64_t kBytes = kStepBytes<typename F::Block>;
 
   // T tokens from x on.
   template <int T>
@@ -169,57 +169,59 @@ struct Few256 {
   }
 };
 
-// Formats of 32 values, eight blocks of each row at a time. Where the last step has fewer, those of zeros add 0 to sums
-// that are never -0: they begin at 0, and what is added are multiples of the smallest float.
+// Formats of fewer values, 256 of each row at a time. Where the last step has fewer, blocks of zeros add 0 to sums that
+// are never -0: they begin at 0, and what is added are multiples of the smallest float.
 template <class V, class F, RowOrder order>
 struct Few32 {
   using Bits = typename V::Bits;
   using Floats = typename V::Floats;
   using Activation = ActivationBlock32x8;
-  static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);  // of a step
+  static constexpr int64_t kBytes = kStepBytes<typename F::Block>;
 
   template <int T>
   static void panel(const PanelRows<V, F>& rows, const ActivationView& x, int token, const std::byte* ahead,
                     Floats (&acc)[T]) {
     const Activation* of_step = x.blocks32 + token;
-    const int64_t n_blocks = x.k / 32, n_whole = n_blocks / 8 * 8;
+    const int64_t n_whole = x.k / 256 * 256;
     std::optional<PaddedTail<V, F>> tail;
-    if (n_whole < n_blocks) tail.emplace(rows, n_whole, n_blocks);
-    for (int64_t b = 0; b < n_blocks; b += 8, of_step += x.m, ahead += V::kRows * kBytes) {
-      const bool whole = b < n_whole;
-      step(whole ? rows : tail->rows, whole ? b / 8 * kBytes : 0, ahead, of_step, acc);
+    if (n_whole < x.k) tail.emplace(rows, n_whole, x.k);
+    for (int64_t at = 0; at < x.k; at += 256, of_step += x.m, ahead += V::kRows * kBytes) {
+      const bool whole = at < n_whole;
+      step(whole ? rows : tail->rows, whole ? at / 256 * kBytes : 0, ahead, of_step, acc);
     }
   }
 
  private:
+  static constexpr int kVectors = F::kGroup / 4;
+
   template <int T>
   static void step(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead, const Activation* x,
                    Floats (&acc)[T]) {
-    using Sums = FewSums<V, F, 8, T>;
+    using Sums = FewSums<V, F, kVectors, T>;
     const Lanes<V> lanes = lanes_of_few<V, order>(rows, offset, kBytes, ahead);
-    const PanelScales32<V, F> scales(rows, offset, lanes);
+    PanelScales32<V, F> scales(rows, offset, lanes);
     Sums sums;
-    Bits of_block[T];
+    Bits of_group[T];
     for_each_code_vector<V, F>(lanes, [&]<int k4>(Bits codes) {
-      constexpr int j = k4 / 8;
+      constexpr int j = k4 / kVectors;
       fetch_next_blocks<V, k4, kBytes>(codes, rows, offset + kBytes);
-      if constexpr (Sums::kWords && k4 % 8 == 0) unroll_flat<T>([&]<int t>() { of_block[t] = V::zero(); });
+      if constexpr (Sums::kWords && k4 % kVectors == 0) unroll_flat<T>([&]<int t>() { of_group[t] = V::zero(); });
       sums.template add<k4>(codes, x, [&]<int t>(Bits sum) {
-        of_block[t] = Sums::kWords ? V::dot_words(of_block[t], sum, V::splat32(0x00010001)) : sum;
+        of_group[t] = Sums::kWords ? V::dot_words(of_group[t], sum, V::splat32(0x00010001)) : sum;
       });
-      if constexpr (k4 % 8 == 7) add_blocks<j>(scales, x, of_block, acc);
+      if constexpr (k4 % kVectors == kVectors - 1) add_groups<j>(scales, x, of_group, acc);
     });
   }
 
-  // Block j of T tokens: from its sums to the accumulators.
+  // Group j of T tokens: from its sums to the accumulators.
   template <int j, int T>
-  static void add_blocks(const PanelScales32<V, F>& scales, const Activation* x, const Bits (&sums)[T],
-                         Floats (&acc)[T]) {
+  static void add_groups(PanelScales32<V, F>& scales, const Activation* x, const Bits (&sums)[T], Floats (&acc)[T]) {
     Floats d, m;
     scales.template load<j>(d, m);
     unroll_flat<T>([&]<int t>() {
       Bits sum = sums[t];
-      if constexpr (kBiasLeft<V, F> != 0) sum = V::add(sum, group_start<V, F, 1>(x[t], j));
+      constexpr int kParts = F::kGroup / 16;
+      if constexpr (kBiasLeft<V, F> != 0) sum = V::add(sum, group_start<V, F, kParts>(x[t], kParts * j));
       acc[t] = add_small_block<V, F>(acc[t], x[t], j, d, m, sum);
     });
   }

@@ -17,16 +17,22 @@
 
 namespace tessera::kernels::cpu {
 
+// `factor` times the sum of the activations of one part, 16 of them, or of two from an even one on.
+template <class V, int n_parts, int factor, class Activation>
+[[gnu::always_inline]] inline typename V::Bits sum_of_parts(const Activation& x, int part) {
+  constexpr uint32_t kWord = static_cast<uint16_t>(factor);
+  const uint32_t of_pair = n_parts == 2 ? kWord << 16 | kWord : part % 2 ? kWord << 16 : kWord;
+  return V::dot_words(V::zero(), V::load_splat4(x.sums16 + part / 2 * 2), V::splat32(of_pair));
+}
+
 // What a group's sums start from: nothing, or minus the bias of the codes times the sum of the activations, that of
 // `n_parts` parts from `part` on.
 template <class V, class F, int n_parts, class Activation>
 [[gnu::always_inline]] inline typename V::Bits group_start(const Activation& x, int part) {
   if constexpr (kBiasLeft<V, F> == 0) {
     return V::zero();
-  } else if constexpr (!V::kReadsMinusSums && std::is_same_v<Activation, ActivationBlock256>) {
-    constexpr uint32_t kMinus = static_cast<uint16_t>(-F::kBias);
-    const uint32_t of_pair = n_parts == 2 ? kMinus << 16 | kMinus : part % 2 ? kMinus << 16 : kMinus;
-    return V::dot_words(V::zero(), V::load_splat4(x.sums16 + part / 2 * 2), V::splat32(of_pair));
+  } else if constexpr (!V::kReadsMinusSums || std::is_same_v<Activation, ActivationBlock32x8>) {
+    return sum_of_parts<V, n_parts, -F::kBias>(x, part);
   } else {
     auto sum = V::load_splat4(x.minus_sums + part);
     if constexpr (n_parts == 2) sum = V::add(sum, V::load_splat4(x.minus_sums + part + 1));

@@ -136,19 +136,20 @@ struct Multiply256 {
 
 template <class V, class F>
 struct Panel32 {
+  static constexpr int kGroups = 256 / F::kGroup;
   PanelCodes<V> codes;
-  alignas(64) float d[8][V::kRows];
-  alignas(64) float m[8][V::kRows];
+  alignas(64) float d[kGroups][V::kRows];
+  alignas(64) float m[kGroups][V::kRows];
 
-  static constexpr int64_t kBytes = 8 * sizeof(typename F::Block);
+  static constexpr int64_t kBytes = kStepBytes<typename F::Block>;
   using Requests = BlockRequests<V, kBytes>;
   // Meanwhile n_ahead bytes for each row are asked for.
   template <int64_t n_ahead>
   [[gnu::noinline, gnu::flatten]] void unpack(const PanelRows<V, F>& rows, int64_t offset, const std::byte* ahead) {
     const Lanes<V> lanes = rows.lanes(offset, n_ahead, ahead);
     codes.template unpack<F>(lanes);
-    const PanelScales32<V, F> scales(rows, offset, lanes);
-    unroll<8>([&]<int j>() {
+    PanelScales32<V, F> scales(rows, offset, lanes);
+    unroll<kGroups>([&]<int j>() {
       typename V::Floats of_d, of_m;
       scales.template load<j>(of_d, of_m);
       of_d.store(d[j]);
@@ -164,17 +165,18 @@ struct Multiply32 {
   using Panel = Panel32<V, F>;
   using Activation = ActivationBlock32x8;
 
-  // Up to eight blocks of R panels and T tokens.
+  // Up to 256 values of R panels and T tokens.
   template <int R, int T>
-  [[gnu::noinline, gnu::flatten]] static void run(const Panel* panels, int n_blocks, bool first, const Activation* x,
+  [[gnu::noinline, gnu::flatten]] static void run(const Panel* panels, int n_groups, bool first, const Activation* x,
                                                   float* out) {
     asm volatile("" : : : "memory");  // keeps the panels' scales out of registers that the sums need
     Floats acc[R][T];
     for_each<R, T>(
         [&]<int r, int t>() { acc[r][t] = first ? Floats::zero() : Floats::load(out + t * kTileRows + r * V::kRows); });
-    for (int j = 0; j < n_blocks; ++j) {
+    constexpr int kVectors = F::kGroup / 4, kParts = F::kGroup / 16;
+    for (int j = 0; j < n_groups; ++j) {
       Bits sums[R][T];
-      GroupSums<V, F>::template group<8, 1>(panels, x, 8 * j, j, sums);
+      GroupSums<V, F>::template group<kVectors, kParts>(panels, x, kVectors * j, kParts * j, sums);
       for_each<R, T>([&]<int r, int t>() {
         acc[r][t] = add_small_block<V, F>(acc[r][t], x[t], j, Floats::load(panels[r].d[j]),
                                           Floats::load(panels[r].m[j]), sums[r][t]);
@@ -186,7 +188,7 @@ struct Multiply32 {
 
 // Where along k a microtile stands.
 struct Step {
-  int n_blocks;  // of 32 values; formats of 256 do not look
+  int n_groups;  // formats of 256 values do not look
   bool first, last;
 };
 
@@ -218,7 +220,7 @@ struct TokenLoop {
     for (; fits(); t += T) {
       requests.of_microtile();
       if (step.last) prefetch_output<V>(tile, first_row, R * V::kRows, t, T);
-      M::template run<R, T>(panels + p, step.n_blocks, step.first, x + t, tile.out + t * kTileRows + first_row);
+      M::template run<R, T>(panels + p, step.n_groups, step.first, x + t, tile.out + t * kTileRows + first_row);
       if (step.last) finish<typename V::Floats>(tile, first_row, R * V::kRows, t, T);
     }
     if constexpr (T > 1)
@@ -243,26 +245,26 @@ void panel_tile_256(const LinearTile& tile) {
   }
 }
 
-// Formats of 32 values.
+// Formats of fewer values.
 template <class V, class F>
 void panel_tile_32(const LinearTile& tile) {
   using Panel = Panel32<V, F>;
   const TilePanels<V, F, kPanels<V>> rows(tile);
   const ActivationBlock32x8* x = tile.x.blocks32;
   Panel panels[kPanels<V>];
-  const int64_t n_blocks = tile.x.k / 32;
+  const int64_t k = tile.x.k;
   constexpr int64_t kAhead = Panel::Requests::kPanelBytes;
   const std::byte* ahead = tile.next;
-  for (int64_t b = 0; b < n_blocks; b += 8, x += tile.x.m, ahead += kTileRows * Panel::kBytes) {
+  for (int64_t at = 0; at < k; at += 256, x += tile.x.m, ahead += kTileRows * Panel::kBytes) {
     const typename Panel::Requests requests(ahead, tile.n_tokens);
-    const int n = n_blocks - b < 8 ? static_cast<int>(n_blocks - b) : 8;
+    const int n = k - at < 256 ? static_cast<int>(k - at) : 256;
     for (int p = 0; p < kPanels<V>; ++p) {
-      if (n == 8)
-        panels[p].template unpack<kAhead>(rows.of[p], b / 8 * Panel::kBytes, requests.of_panel(p));
+      if (n == 256)
+        panels[p].template unpack<kAhead>(rows.of[p], at / 256 * Panel::kBytes, requests.of_panel(p));
       else
-        panels[p].template unpack<kAhead>(PaddedTail<V, F>(rows.of[p], b, n_blocks).rows, 0, requests.of_panel(p));
+        panels[p].template unpack<kAhead>(PaddedTail<V, F>(rows.of[p], at, k).rows, 0, requests.of_panel(p));
     }
-    const Step step{n, b == 0, b + n == n_blocks};
+    const Step step{n / F::kGroup, at == 0, at + n == k};
     TokenLoop<V, Multiply32<V, F>>{tile, panels, step, x, requests}.run();
   }
 }

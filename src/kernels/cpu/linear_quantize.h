@@ -26,9 +26,11 @@ struct Quantize {
     __builtin_memset(&out, 0, sizeof(out));
     for (int j = 0; j < n_groups; ++j) {
       out.d[j] = group<32>(x + 32 * j, out.q + 32 * j);
+    }
+    for (int j = 0; j < 16; ++j) {
       int sum = 0;
-      for (int i = 0; i < 32; ++i) sum += out.q[32 * j + i];
-      out.minus_sums[j] = -sum;
+      for (int i = 0; i < 16; ++i) sum += out.q[16 * j + i];
+      out.sums16[j] = static_cast<int16_t>(sum);
     }
   }
 

@@ -54,18 +54,20 @@ float dot_256(const std::byte* row, const quant::Format& format, const Activatio
   return acc;
 }
 
-float dot_32(const std::byte* row, const quant::Format& format, const ActivationView& x, int64_t token) {
+float dot_small_blocks(const std::byte* row, const quant::Format& format, const ActivationView& x, int64_t token) {
   const PlainUnpackFn unpack = plain_unpack(format);
   float acc = 0;
-  for (int64_t b = 0; b < x.k / 32; ++b) {
-    PlainBlock w;
-    unpack(row + b * format.block_bytes, w);
-    const ActivationBlock32x8& a = x.blocks32[b / 8 * x.m + token];
-    const int8_t* q = a.q + b % 8 * 32;
+  PlainBlock w;
+  for (int64_t k = 0; k < x.k; k += w.group) {
+    const int64_t i = k % format.block_values;
+    if (i == 0) unpack(row + k / format.block_values * format.block_bytes, w);
+    const ActivationBlock32x8& a = x.blocks32[k / 256 * x.m + token];
+    const int8_t* q = a.q + k % 256;
+    const float d = w.d * static_cast<float>(w.scale[i / 16]), d_x = a.d[k % 256 / 32];
     int32_t codes = 0;
-    for (int i = 0; i < 32; ++i) codes += w.code[i] * q[i];
-    acc = std::fma(w.d * a.d[b % 8], static_cast<float>(codes), acc);
-    if (w.has_min) acc = std::fma(-(w.dmin * a.d[b % 8]), static_cast<float>(sum(q, 32)), acc);
+    for (int j = 0; j < w.group; ++j) codes += w.code[i + j] * q[j];
+    acc = std::fma(d * d_x, static_cast<float>(codes), acc);
+    if (w.has_min) acc = std::fma(-(w.dmin * d_x), static_cast<float>(sum(q, w.group)), acc);
   }
   return acc;
 }
@@ -122,8 +124,8 @@ void quantize_reference(const float* x, int n_groups, ActivationBlock32x8& out) 
   out = {};
   for (int j = 0; j < n_groups; ++j) {
     out.d[j] = quantize_group(x + 32 * j, 32, out.q + 32 * j);
-    out.minus_sums[j] = -sum(out.q + 32 * j, 32);
   }
+  for (int j = 0; j < 16; ++j) out.sums16[j] = static_cast<int16_t>(sum(out.q + 16 * j, 16));
 }
 
 float dot_reference(const LinearWeight& weight, int64_t row, const ActivationView& x, int64_t token) {
@@ -131,7 +133,8 @@ float dot_reference(const LinearWeight& weight, int64_t row, const ActivationVie
   const ActivationForms integer = weight.forms(Arithmetic::kInt8);
   if (integer.blocks256 && x.blocks256) return dot_256(bytes, *weight.format, x, token);
   if (integer.blocks32 && x.blocks32)
-    return weight.format ? dot_32(bytes, *weight.format, x, token) : dot_groups(weight.groups, bytes, row, x, token);
+    return weight.format ? dot_small_blocks(bytes, *weight.format, x, token)
+                         : dot_groups(weight.groups, bytes, row, x, token);
   DCHECK(x.floats != nullptr);
   std::vector<float> values(static_cast<size_t>(weight.k));
   if (weight.format)

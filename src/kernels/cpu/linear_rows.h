@@ -38,6 +38,10 @@ struct PanelPlace {
   }
 };
 
+// Of 256 values of a row.
+template <class Block>
+inline constexpr int64_t kStepBytes = 256 / Block::kValues* static_cast<int64_t>(sizeof(Block));
+
 template <class V, class Block>
 struct BlockRows {
   const std::byte* row[V::kRows];
@@ -59,17 +63,18 @@ struct PanelRows : BlockRows<V, typename F::Block> {
   using BlockRows<V, typename F::Block>::BlockRows;
 };
 
-// The last blocks of a panel's rows, fewer than eight, filled up with zeros: where k is no multiple of 256, reading
-// eight would run past the row's end.
+// The last values of a panel's rows, fewer than 256, as a step that is filled up with zeros: where k is no multiple of
+// 256, reading a whole one would run past the row's end.
 template <class V, class Block>
 struct PaddedBlocks {
-  alignas(64) std::byte bytes[V::kRows][8 * sizeof(Block)] = {};
+  alignas(64) std::byte bytes[V::kRows][kStepBytes<Block>] = {};
 
-  PaddedBlocks(const BlockRows<V, Block>& from, int64_t first_block, int64_t end_block) {
+  // Values [begin, end).
+  PaddedBlocks(const BlockRows<V, Block>& from, int64_t begin, int64_t end) {
     constexpr int64_t kBytes = sizeof(Block);
     for (int r = 0; r < V::kRows; ++r)
-      __builtin_memcpy(bytes[r], from.row[r] + first_block * kBytes,
-                       static_cast<size_t>((end_block - first_block) * kBytes));
+      __builtin_memcpy(bytes[r], from.row[r] + begin / Block::kValues * kBytes,
+                       static_cast<size_t>((end - begin) / Block::kValues * kBytes));
   }
 };
 
@@ -78,29 +83,31 @@ struct PaddedTail {
   PaddedBlocks<V, typename F::Block> blocks;
   PanelRows<V, F> rows;
 
-  PaddedTail(const PanelRows<V, F>& from, int64_t first_block, int64_t end_block)
-      : blocks(from, first_block, end_block) {
+  PaddedTail(const PanelRows<V, F>& from, int64_t begin, int64_t end) : blocks(from, begin, end) {
     for (int r = 0; r < V::kRows; ++r) rows.row[r] = blocks.bytes[r];
   }
   PaddedTail(const PaddedTail&) = delete;
   PaddedTail& operator=(const PaddedTail&) = delete;
 };
 
-// d and m of the eight blocks of each row that `lanes` hold, at `offset` of the rows.
+// d and m of the groups of each row that `lanes` hold, at `offset` of the rows.
 template <class V, class F>
 class PanelScales32 {
  public:
   using Floats = typename V::Floats;
   PanelScales32(const PanelRows<V, F>&, int64_t, const Lanes<V>& lanes) : lanes_(lanes) {}
 
-  // Of block j. `m` is left alone without kHasMin.
+  // Of group j, one after the other. `m` is left alone without kHasMin.
   template <int j>
-  void load(Floats& d, Floats& m) const {
-    F::numbers(lanes_, j, d, m);
+  void load(Floats& d, Floats& m) {
+    constexpr int kOfBlock = F::Block::kValues / F::kGroup;
+    if constexpr (j % kOfBlock == 0) head_ = F::head(lanes_, j / kOfBlock);
+    F::template numbers<j % kOfBlock>(head_, d, m);
   }
 
  private:
   const Lanes<V>& lanes_;
+  typename V::Bits head_;  // of the block
 };
 
 // Asks for the lines of kBytes from `from` on, which begin where what is read now ends, into the first cache.

@@ -106,12 +106,13 @@ std::vector<Case> all_cases() {
   for (const GgmlType type : {GgmlType::kQ4_0, GgmlType::kQ4_1, GgmlType::kQ5_0, GgmlType::kQ5_1, GgmlType::kQ8_0,
                               GgmlType::kIQ4_NL, GgmlType::kMXFP4})
     cases.push_back({type, {32, 256, 704}, Arithmetic::kInt8});
+  for (const GgmlType type : {GgmlType::kNVFP4, GgmlType::kQ2_0})
+    cases.push_back({type, {64, 256, 704}, Arithmetic::kInt8});
+  cases.push_back({GgmlType::kQ1_0, {128, 256, 896}, Arithmetic::kInt8});
   for (const GgmlType type : {GgmlType::kF32, GgmlType::kF16, GgmlType::kBF16})
     cases.push_back({type, {1, 19, 256, 1300}, Arithmetic::kInt8});
-  for (const GgmlType type : {GgmlType::kQ1_0, GgmlType::kQ2_0})
-    cases.push_back({type, {256, 1280}, Arithmetic::kInt8});
-  for (const GgmlType type :
-       {GgmlType::kQ4_K, GgmlType::kQ6_K, GgmlType::kQ8_0, GgmlType::kIQ2_XS, GgmlType::kIQ3_S, GgmlType::kTQ1_0})
+  for (const GgmlType type : {GgmlType::kQ4_K, GgmlType::kQ6_K, GgmlType::kQ8_0, GgmlType::kIQ2_XS, GgmlType::kIQ3_S,
+                              GgmlType::kTQ1_0, GgmlType::kNVFP4})
     cases.push_back({type, {256, 1280}, Arithmetic::kExact});
   return cases;
 }
@@ -126,7 +127,7 @@ TEST(Linear, FewExactTokensOfEveryPackedFormat) {
   std::iota(std::begin(tokens), std::end(tokens), 1);
   for (const quant::Format& format : quant::all_formats()) {
     if (ActivationForms::of(format, Arithmetic::kInt8).floats) continue;
-    for (const int64_t k : {32, 256, 704, 1280}) {
+    for (const int64_t k : {32, 256, 704, 896, 1280}) {
       if (k % format.block_values != 0) continue;
       SCOPED_TRACE(format.name);
       RandomWeight weight(format, rows[2], k, rng);

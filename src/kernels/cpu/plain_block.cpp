@@ -14,6 +14,9 @@
 #include "quant/iq4_xs.h"
 #include "quant/iq_codebooks.h"
 #include "quant/mxfp4.h"
+#include "quant/nvfp4.h"
+#include "quant/q1_0.h"
+#include "quant/q2_0.h"
 #include "quant/q2_k.h"
 #include "quant/q3_k.h"
 #include "quant/q4_0.h"
@@ -34,6 +37,7 @@ namespace {
 using namespace quant;  // NOLINT: the layouts of every format, by name
 
 void set_scales(PlainBlock& out, float d) {
+  out.group = 32;
   std::fill_n(out.scale, 16, 1);
   std::fill_n(out.min, 16, 0);
   out.d = d;
@@ -249,6 +253,26 @@ void unpack(const MXFP4& b, PlainBlock& out) {
   for (int i = 0; i < 32; ++i) out.code[i] = kE2M1Doubled[nibble_split_16(b.qs, i)];
 }
 
+void unpack(const NVFP4& b, PlainBlock& out) {
+  set_scales(out, 0x1p-10f);
+  out.group = NVFP4::kSubBlock;
+  for (int s = 0; s < 4; ++s) {  // the scales as multiples of the least one, 2^-9
+    const int e4m3 = b.d[s] & 0x7f, exponent = e4m3 >> 3, mantissa = e4m3 & 7;
+    out.scale[s] = b.d[s] == 0x7f ? 0 : exponent == 0 ? mantissa : (8 + mantissa) << (exponent - 1);
+    for (int i = 0; i < 16; ++i) out.code[16 * s + i] = kE2M1Doubled[(b.qs[8 * s + i % 8] >> (4 * (i / 8))) & 15];
+  }
+}
+
+void unpack(const Q1_0& b, PlainBlock& out) {
+  set_scales(out, to_f32(b.d));
+  for (int i = 0; i < Q1_0::kValues; ++i) out.code[i] = static_cast<int16_t>(2 * bit_of(b.qs, i) - 1);
+}
+
+void unpack(const Q2_0& b, PlainBlock& out) {
+  set_scales(out, to_f32(b.d));
+  for (int i = 0; i < Q2_0::kValues; ++i) out.code[i] = static_cast<int16_t>(((b.qs[i / 4] >> (2 * (i % 4))) & 3) - 1);
+}
+
 // Blocks lie at any address in a file; the copy keeps alignment out of the functions above.
 template <typename Block>
 void unpack_unaligned(const void* block, PlainBlock& out) {
@@ -273,6 +297,8 @@ constexpr PlainFormat kFormats[] = {
     {GgmlType::kQ4_1, unpack_unaligned<Q4_1>},       {GgmlType::kQ5_0, unpack_unaligned<Q5_0>},
     {GgmlType::kQ5_1, unpack_unaligned<Q5_1>},       {GgmlType::kQ8_0, unpack_unaligned<Q8_0>},
     {GgmlType::kIQ4_NL, unpack_unaligned<IQ4_NL>},   {GgmlType::kMXFP4, unpack_unaligned<MXFP4>},
+    {GgmlType::kNVFP4, unpack_unaligned<NVFP4>},     {GgmlType::kQ1_0, unpack_unaligned<Q1_0>},
+    {GgmlType::kQ2_0, unpack_unaligned<Q2_0>},
 };
 
 }  // namespace

@@ -56,6 +56,8 @@ constexpr PackedFormat kPacked[] = {
     packed<UnpackQ4_1>(GgmlType::kQ4_1),      packed<UnpackQ5_0>(GgmlType::kQ5_0),
     packed<UnpackQ5_1>(GgmlType::kQ5_1),      packed<UnpackQ8_0>(GgmlType::kQ8_0),
     packed<UnpackIQ4NL>(GgmlType::kIQ4_NL),   packed<UnpackMXFP4>(GgmlType::kMXFP4),
+    packed<UnpackNVFP4>(GgmlType::kNVFP4),    packed<UnpackQ1_0>(GgmlType::kQ1_0),
+    packed<UnpackQ2_0>(GgmlType::kQ2_0),
 };
 
 constexpr AffineCodes kAffine[] = {

@@ -1,5 +1,5 @@
-// Codes of the array framework's affine form over an integer vocabulary V (affine_groups.h): the contract of formats of
-// 32 values in unpack/small_blocks.h, but for numbers(), because the numbers of a group lie apart (linear_affine.h).
+// Codes of the array framework's affine form over an integer vocabulary V (affine_groups.h): the contract of
+// unpack/small_blocks.h, but for head() and numbers(), because the numbers of a group lie apart (linear_affine.h).
 //
 // A block is the codes of 32 neighbours: 4 * bits bytes, value j in bits [j * bits, (j + 1) * bits).
 #pragma once
@@ -21,7 +21,7 @@ struct UnpackAffine {
     static constexpr int kValues = 32;
     unsigned char at[4 * bits];
   };
-  static constexpr int kBias = center_of_codes(bits), kMaxCode = (1 << bits) - 1;
+  static constexpr int kGroup = 32, kBias = center_of_codes(bits), kMaxCode = (1 << bits) - 1;
   static constexpr bool kHasMin = true;
 
   template <class Use>
@@ -58,11 +58,7 @@ struct UnpackAffine {
   // Four values at the low end of each dword to its four bytes.
   static Bits spread(Bits x) {
     if constexpr (bits == 8) return wide_from_unsigned<V>(x);
-    constexpr uint32_t kOne = kMaxCode, kTwo = (1u << (2 * bits)) - 1;
-    const Bits twos =
-        V::and_or(V::template shift_left32<16 - 2 * bits>(x), V::splat32(kTwo << 16), x & V::splat32(kTwo));
-    return V::and_or(V::template shift_left32<8 - bits>(twos), V::splat32(kOne << 8 | kOne << 24),
-                     twos & V::splat32(kOne | kOne << 16));
+    return spread_codes<V, bits>(x);
   }
 };
 

@@ -8,21 +8,10 @@
 
 namespace tessera::kernels::cpu {
 
-// Bits of each dword moved from bit `from` to bit `to`; those of other places come along.
-template <class V, int from, int to>
-inline typename V::Bits move_bits32(typename V::Bits x) {
-  if constexpr (from > to)
-    return V::template shift_right32<from - to>(x);
-  else if constexpr (from < to)
-    return V::template shift_left32<to - from>(x);
-  else
-    return x;
-}
-
 // Byte t of each dword as a dword.
 template <class V, int t>
 inline typename V::Bits byte_of(typename V::Bits x) {
-  const auto byte = move_bits32<V, 8 * t, 0>(x);
+  const auto byte = move_bits<V, 8 * t, 0>(x);
   if constexpr (t == 3) return byte;
   return byte & V::splat32(255);
 }
@@ -33,7 +22,7 @@ inline typename V::Bits look_up(const uint32_t* codebook, typename V::Bits low) 
 }
 template <class V, int t, int from, uint32_t mask>
 inline typename V::Bits look_up(const uint32_t* codebook, typename V::Bits low, typename V::Bits high) {
-  return V::gather(codebook, V::and_or(move_bits32<V, from, 8>(high), V::splat32(mask), byte_of<V, t>(low)));
+  return V::gather(codebook, V::and_or(move_bits<V, from, 8>(high), V::splat32(mask), byte_of<V, t>(low)));
 }
 
 // Bytes of seven bits and, above them, what makes the number of ones even: the signs of eight values each.
@@ -53,11 +42,6 @@ inline typename V::Bits signs_of_28_bits(typename V::Bits x) {
   return signs_of_fields<V>(fields);
 }
 
-// Byte t of each dword in all of its bytes.
-template <class V, int t>
-inline typename V::Bits splat_byte(typename V::Bits x) {
-  return order_bytes<V, 0x01010101 * t>(x);
-}
 // Codes of four magnitudes, with their bias, negated by the signs in each byte: the lower four bits or the upper ones.
 template <class V, int bias, bool upper>
 inline typename V::Bits with_signs(typename V::Bits codes, typename V::Bits signs) {

@@ -88,7 +88,7 @@ struct UnpackIQ1M : IQ1<V, quant::IQ1_M, 16> {
     const auto tail = lanes.sixteen(sizeof(Block) - 16);
     Scales256<V> out;
     unroll_flat<4>([&]<int w>() {  // four times three bits of each word
-      const Bits word = move_bits32<V, 16 * (w % 2), 0>(tail.at[2 + w / 2]);
+      const Bits word = move_bits<V, 16 * (w % 2), 0>(tail.at[2 + w / 2]);
       Bits s = word & V::splat32(7);
       s = V::and_or(V::template shift_left32<5>(word), V::splat32(0x700), s);
       s = V::and_or(V::template shift_left32<10>(word), V::splat32(0x70000), s);

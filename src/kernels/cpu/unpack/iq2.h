@@ -86,7 +86,7 @@ struct UnpackIQ2XS : IQ2<V, quant::IQ2_XS, 16> {
         const Bits of_a = V::template shift_right<9>(a) & V::splat32(0x007f007f);
         const Bits signs = signs_of_fields<V>(V::and_or(V::template shift_right<1>(b), V::splat32(0x7f007f00), of_a));
         for_each_flat<2, 2>([&]<int c, int word>() {
-          const Bits index = move_bits32<V, 16 * word, 0>(c ? b : a) & V::splat32(511);
+          const Bits index = move_bits<V, 16 * word, 0>(c ? b : a) & V::splat32(511);
           const Bits entry = V::gather(kCodebooks.iq2_xs, index);
           UnpackIQ2XS::template eight<16 * i + 8 * h + 4 * c + 2 * word, 2 * word + c>(entry, signs, use);
         });

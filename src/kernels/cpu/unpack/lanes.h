@@ -86,13 +86,13 @@ class Lanes {
   mutable int64_t asked_ = 0;  // of these lines; constant wherever it is used, once all is inlined
 };
 
-// Bits of each byte moved from bit `from` to bit `to`; others hold anything.
+// Bits of each dword moved from bit `from` to bit `to`; those of other places come along.
 template <class V, int from, int to>
 inline typename V::Bits move_bits(typename V::Bits x) {
   if constexpr (from > to)
-    return V::template shift_right<from - to>(x);
+    return V::template shift_right32<from - to>(x);
   else if constexpr (from < to)
-    return V::template shift_left<to - from>(x);
+    return V::template shift_left32<to - from>(x);
   else
     return x;
 }
@@ -101,6 +101,11 @@ inline typename V::Bits move_bits(typename V::Bits x) {
 template <class V, uint32_t order>
 inline typename V::Bits order_bytes(typename V::Bits x) {
   return V::shuffle_bytes(x, V::quarters(order, order + 0x04040404, order + 0x08080808, order + 0x0c0c0c0c));
+}
+// Byte t of each dword in all of its bytes.
+template <class V, int t>
+inline typename V::Bits splat_byte(typename V::Bits x) {
+  return order_bytes<V, 0x01010101 * t>(x);
 }
 
 // The low or the high nibble of each byte.
@@ -115,6 +120,14 @@ inline typename V::Bits four_nibbles(typename V::Bits x) {
   const auto twice = order_bytes<V, 0x01010000 + 0x02020202 * half>(x);
   const auto high = V::template shift_right<4>(twice) & V::splat32(0x0f000f00);
   return V::and_or(twice, V::splat32(0x000f000f), high);
+}
+// Four codes at the low end of each dword as its bytes; those of fewer than eight bits.
+template <class V, int bits>
+inline typename V::Bits spread_codes(typename V::Bits x) {
+  constexpr uint32_t kOne = (1u << bits) - 1, kTwo = (1u << (2 * bits)) - 1;
+  const auto twos = V::and_or(V::template shift_left32<16 - 2 * bits>(x), V::splat32(kTwo << 16), x & V::splat32(kTwo));
+  return V::and_or(V::template shift_left32<8 - bits>(twos), V::splat32(kOne << 8 | kOne << 24),
+                   twos & V::splat32(kOne | kOne << 16));
 }
 
 }  // namespace tessera::kernels::cpu
