@@ -44,7 +44,10 @@ void add_synth(CLI::App& app) {
   auto flags = std::make_shared<SynthFlags>();
   command->add_option("OUT", flags->out, "The .gguf file to write")->required();
   command->add_option("--shape", flags->shape, "One of: " + compile::list_shapes());
-  command->add_option("--type", flags->options.type, "Mix or format of the matrices")->capture_default_str();
+  command
+      ->add_option("--type", flags->options.type,
+                   "Mix or format of the matrices, also one that quantize does not write")
+      ->capture_default_str();
   command->add_option("--seed", flags->options.seed, "Same seed, same file")->capture_default_str();
   command->add_option("--threads", flags->options.n_threads, "CPU threads; 0: one per processor")
       ->check(thread_counts());

@@ -126,19 +126,14 @@ std::string list_quant_mixes() {
 
 bool has_more_bits(int64_t index, int64_t n) { return index < n / 8 || index >= 7 * n / 8 || (index - n / 8) % 3 == 2; }
 
-Result<std::vector<const Format*>> assign_formats(const QuantMix& mix, int64_t n_layers,
-                                                  std::span<const gguf::TensorDeclaration> tensors) {
+std::vector<const Format*> assign_formats(const QuantMix& mix, int64_t n_layers,
+                                          std::span<const gguf::TensorDeclaration> tensors) {
   const Model model = describe(n_layers, tensors);
   std::vector<const Format*> formats;
   for (const auto& tensor : tensors) {
     const bool is_matrix = is_quantizable(tensor) && tensor.format->dequantize;  // an integer table stays
     formats.push_back(is_matrix ? fitting_format(preferred_type(mix, model, tensor.name), tensor.dims[0])
                                 : unquantized_format(tensor));
-    if (formats.back() != tensor.format && !formats.back()->quantize) {
-      return not_implemented("tensor '{}' would become {}, which cannot be written; writable are {}", tensor.name,
-                             formats.back()->name,
-                             quant::list_formats([](const Format& f) { return f.quantize != nullptr; }));
-    }
   }
   return formats;
 }

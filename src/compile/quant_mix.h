@@ -16,11 +16,11 @@
 namespace tessera::compile {
 
 struct QuantMix {
-  std::string_view name;      // "q4_k_m"
-  quant::GgmlType base;       // of every matrix
-  quant::GgmlType more_bits;  // of attn_v and ffn_down where they matter most (has_more_bits)
-  quant::GgmlType head;       // of the output matrix: token_embd where the model has no output.weight
-  uint32_t file_type;         // value of `general.file_type`
+  std::string_view name;              // "q4_k_m"
+  quant::GgmlType base;               // of every matrix
+  quant::GgmlType more_bits;          // of attn_v and ffn_down where they matter most (has_more_bits)
+  quant::GgmlType head;               // of the output matrix: token_embd where the model has no output.weight
+  std::optional<uint32_t> file_type;  // value of `general.file_type`, where it has one
 };
 
 // By name, case-insensitive. Errors: kNotImplemented, listing the names there are.
@@ -33,8 +33,8 @@ bool has_more_bits(int64_t index, int64_t n);
 
 // The format of each tensor, in order. `tensors` carry the names, dims and formats of the source. Norms, scales and
 // other vectors become f32, and are never quantized; a row that is not whole blocks falls back to a format of smaller
-// blocks. Errors: kNotImplemented when a rule asks for a format that Tessera does not write.
-Result<std::vector<const quant::Format*>> assign_formats(const QuantMix& mix, int64_t n_layers,
-                                                         std::span<const gguf::TensorDeclaration> tensors);
+// blocks.
+std::vector<const quant::Format*> assign_formats(const QuantMix& mix, int64_t n_layers,
+                                                 std::span<const gguf::TensorDeclaration> tensors);
 
 }  // namespace tessera::compile

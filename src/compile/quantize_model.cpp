@@ -41,7 +41,7 @@ Result<std::vector<gguf::TensorDeclaration>> declare(const gguf::File& file, con
   if (n_layers < 1 || n_layers > models::kMaxLayers)
     return invalid_format("{}: {}.block_count: expected 1 to {}, found {}", file.path(), architecture,
                           models::kMaxLayers, n_layers);
-  const auto formats = TRY(assign_formats(mix, n_layers, tensors));
+  const auto formats = assign_formats(mix, n_layers, tensors);
   for (size_t i = 0; i < tensors.size(); ++i) {
     const Format& source = *tensors[i].format;
     if (formats[i] != &source && source.block_values > 1 && !options.allow_requantize) {
@@ -53,10 +53,10 @@ Result<std::vector<gguf::TensorDeclaration>> declare(const gguf::File& file, con
   return tensors;
 }
 
-gguf::Metadata result_metadata(const gguf::File& file, uint32_t file_type) {
+gguf::Metadata result_metadata(const gguf::File& file, std::optional<uint32_t> file_type) {
   gguf::Metadata metadata = file.metadata();
   for (const auto key : {gguf::kSplitNumberKey, gguf::kSplitCountKey, gguf::kSplitTensorsKey}) metadata.erase(key);
-  metadata.set("general.file_type", gguf::Value(file_type));
+  if (file_type) metadata.set("general.file_type", gguf::Value(*file_type));
   metadata.set("general.quantization_version", gguf::Value(kQuantizationVersion));
   return metadata;
 }
@@ -105,7 +105,7 @@ Status quantize_model(const std::string& in_path, const std::string& out_path, c
   const auto file = TRY(gguf::File::open(in_path));
   TRY(refuse_own_source(out_path, source_files(*file)));
   const auto tensors = TRY(declare(*file, options));
-  const uint32_t file_type = TRY(find_quant_mix(options.type)).file_type;
+  const auto file_type = TRY(find_quant_mix(options.type)).file_type;
   auto writer = TRY(gguf::Writer::create(out_path, result_metadata(*file, file_type), tensors));
   Converter converter(*file, writer, options.n_threads, progress);
   for (size_t i = 0; i < tensors.size(); ++i) TRY(converter.convert(file->tensors()[i], *tensors[i].format));

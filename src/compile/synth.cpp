@@ -64,72 +64,59 @@ constexpr NamedShape kShapes[] = {
     {"gemma4-tiny", {}},
 };
 
-// How a tensor is filled. Norms act as written in synth.h: keys are shrunk, since attention has no 1/sqrt(head_dim).
-enum class Fill { kMatrix, kNorm, kKeyNorm, kLayerScale, kRopeFactors };
+// Norms act as written in synth.h: keys are shrunk, since attention has no 1/sqrt(head_dim).
+constexpr WeightDistribution kNorm = {1, 0.1f};
+constexpr WeightDistribution kKeyNorm = {0.125f, 0.01f};  // q.k of 256 or 512 dims then has a deviation of 2 to 3
+constexpr WeightDistribution kLayerScale = {0.9f, 0.02f};
 
 struct SynthTensor {
   gguf::TensorDeclaration declaration;
-  Fill fill;
+  std::optional<WeightDistribution> values;  // nothing: factors of frequencies
 };
 
 // Every layer has the same list of tensors, but that a full layer without attn_v takes V from K.
 class TensorList {
  public:
   explicit TensorList(const SynthShape& shape) : shape_(shape) {
-    add("token_embd.weight", {shape.hidden, shape.vocab}, Fill::kMatrix);
-    add("output_norm.weight", {shape.hidden}, Fill::kNorm);
-    add("rope_freqs.weight", {shape.head_dim_full / 2}, Fill::kRopeFactors);
+    add_matrix("token_embd.weight", shape.hidden, shape.vocab);
+    add("output_norm.weight", {shape.hidden}, kNorm);
+    add("rope_freqs.weight", {shape.head_dim_full / 2}, std::nullopt);
     for (int64_t i = 0; i < shape.layers; ++i) add_layer(i);
   }
   std::vector<SynthTensor> take() && { return std::move(tensors_); }
 
  private:
-  void add(std::string name, std::vector<int64_t> dims, Fill fill) {
-    tensors_.push_back({{std::move(name), quant::find_format(quant::GgmlType::kF32), std::move(dims)}, fill});
+  void add(std::string name, std::vector<int64_t> dims, std::optional<WeightDistribution> values) {
+    tensors_.push_back({{std::move(name), quant::find_format(quant::GgmlType::kF32), std::move(dims)}, values});
+  }
+  void add_matrix(std::string name, int64_t columns, int64_t rows) {
+    add(std::move(name), {columns, rows}, WeightDistribution{0, 1 / std::sqrt(static_cast<float>(columns))});
   }
   void add_layer(int64_t i) {
     const SynthShape& s = shape_;
     const bool full = s.is_full(i);
     const int64_t head_dim = full ? s.head_dim_full : s.head_dim;
     const int64_t q_dim = s.heads * head_dim, kv_dim = (full ? s.kv_heads_full : s.kv_heads) * head_dim;
-    const auto blk = [&](std::string_view suffix, std::vector<int64_t> dims, Fill fill) {
-      add(fmt::format("blk.{}.{}.weight", i, suffix), std::move(dims), fill);
-    };
-    blk("attn_norm", {s.hidden}, Fill::kNorm);
-    blk("attn_q", {s.hidden, q_dim}, Fill::kMatrix);
-    blk("attn_k", {s.hidden, kv_dim}, Fill::kMatrix);
-    if (!full || !s.v_from_k) blk("attn_v", {s.hidden, kv_dim}, Fill::kMatrix);
-    blk("attn_output", {q_dim, s.hidden}, Fill::kMatrix);
-    blk("attn_q_norm", {head_dim}, Fill::kNorm);
-    blk("attn_k_norm", {head_dim}, Fill::kKeyNorm);
-    blk("post_attention_norm", {s.hidden}, Fill::kNorm);
-    blk("ffn_norm", {s.hidden}, Fill::kNorm);
-    blk("ffn_gate", {s.hidden, s.ffn}, Fill::kMatrix);
-    blk("ffn_up", {s.hidden, s.ffn}, Fill::kMatrix);
-    blk("ffn_down", {s.ffn, s.hidden}, Fill::kMatrix);
-    blk("post_ffw_norm", {s.hidden}, Fill::kNorm);
-    blk("layer_output_scale", {1}, Fill::kLayerScale);
+    const auto name = [&](std::string_view part) { return fmt::format("blk.{}.{}.weight", i, part); };
+    add(name("attn_norm"), {s.hidden}, kNorm);
+    add_matrix(name("attn_q"), s.hidden, q_dim);
+    add_matrix(name("attn_k"), s.hidden, kv_dim);
+    if (!full || !s.v_from_k) add_matrix(name("attn_v"), s.hidden, kv_dim);
+    add_matrix(name("attn_output"), q_dim, s.hidden);
+    add(name("attn_q_norm"), {head_dim}, kNorm);
+    add(name("attn_k_norm"), {head_dim}, kKeyNorm);
+    add(name("post_attention_norm"), {s.hidden}, kNorm);
+    add(name("ffn_norm"), {s.hidden}, kNorm);
+    add_matrix(name("ffn_gate"), s.hidden, s.ffn);
+    add_matrix(name("ffn_up"), s.hidden, s.ffn);
+    add_matrix(name("ffn_down"), s.ffn, s.hidden);
+    add(name("post_ffw_norm"), {s.hidden}, kNorm);
+    add(name("layer_output_scale"), {1}, kLayerScale);
   }
 
   const SynthShape& shape_;
   std::vector<SynthTensor> tensors_;
 };
-
-WeightDistribution distribution_of(const SynthTensor& tensor) {
-  switch (tensor.fill) {
-    case Fill::kMatrix:
-      return {0, 1 / std::sqrt(static_cast<float>(tensor.declaration.dims[0]))};
-    case Fill::kNorm:
-      return {1, 0.1f};
-    case Fill::kKeyNorm:
-      return {0.125f, 0.01f};  // q.k of 256 or 512 dims then has a deviation of 2 to 3
-    case Fill::kLayerScale:
-      return {0.9f, 0.02f};
-    case Fill::kRopeFactors:
-      break;
-  }
-  return {};
-}
 
 class Generator {
  public:
@@ -140,7 +127,7 @@ class Generator {
     const quant::Format* format = tensor.declaration.format;
     int64_t n_values = 1;
     for (const int64_t dim : tensor.declaration.dims) n_values *= dim;
-    if (tensor.fill == Fill::kRopeFactors) {
+    if (!tensor.values) {
       const std::vector<float> factors = models::rope_factors(2 * n_values, models::kRotatedShare);
       return put(std::as_bytes(std::span(factors)));
     }
@@ -149,7 +136,7 @@ class Generator {
       const int64_t n = std::min(kChunkValues, n_values - first);
       chunk_.resize(static_cast<size_t>(format->bytes_for(n)));
       pool_.parallel_for(n, kGrainValues, [&](int64_t begin, int64_t end) {
-        draw_weights(*format, key, distribution_of(tensor), first + begin, end - begin,
+        draw_weights(*format, key, *tensor.values, first + begin, end - begin,
                      chunk_.data() + format->bytes_for(begin));
       });
       TRY(put(chunk_));
@@ -205,16 +192,45 @@ Status check(const SynthShape& s) {
   return {};
 }
 
-// All tensors with the formats of the mix.
+// A mix, or else a format in which all matrices are but the head, as in the mixes of one format.
+Result<QuantMix> find_type(std::string_view name) {
+  const auto mix = find_quant_mix(name);
+  if (mix) return *mix;
+  const auto is_readable = [](const quant::Format& format) { return format.dequantize != nullptr; };
+  const quant::Format* format = quant::find_format(name);
+  if (!format || !is_readable(*format))
+    return not_implemented("unknown type '{}'; there are the mixes {} and the formats {}", name, list_quant_mixes(),
+                           quant::list_formats(is_readable));
+  return QuantMix{format->name, format->type, format->type, quant::GgmlType::kQ6_K, std::nullopt};
+}
+
+// An NVFP4 block cannot hold small numbers with all of its bits: what they are multiplied by lies beside the matrix,
+// whose blocks have a deviation of 1.
+SynthTensor take_factor(SynthTensor& matrix) {
+  SynthTensor factor = {{matrix.declaration.name, quant::find_format(quant::GgmlType::kF32), {1}},
+                        WeightDistribution{matrix.values->std_dev, 0}};
+  std::string& name = factor.declaration.name;
+  name.replace(name.rfind('.'), std::string::npos, ".scale");
+  matrix.values->std_dev = 1;
+  return factor;
+}
+
+// All tensors with the formats of the type.
 Result<std::vector<SynthTensor>> plan_tensors(const SynthShape& shape, std::string_view type) {
   TRY(check(shape));
-  std::vector<SynthTensor> tensors = TensorList(shape).take();
+  std::vector<SynthTensor> tensors = TensorList(shape).take(), out;
   std::vector<gguf::TensorDeclaration> sources;
   for (const SynthTensor& tensor : tensors) sources.push_back(tensor.declaration);
-  const QuantMix mix = TRY(find_quant_mix(type));
-  const auto formats = TRY(assign_formats(mix, shape.layers, sources));
-  for (size_t i = 0; i < tensors.size(); ++i) tensors[i].declaration.format = formats[i];
-  return tensors;
+  const auto formats = assign_formats(TRY(find_type(type)), shape.layers, sources);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    SynthTensor& tensor = tensors[i];
+    tensor.declaration.format = formats[i];
+    std::optional<SynthTensor> factor;
+    if (formats[i]->type == quant::GgmlType::kNVFP4) factor = take_factor(tensor);
+    out.push_back(std::move(tensor));
+    if (factor) out.push_back(*std::move(factor));
+  }
+  return out;
 }
 
 }  // namespace
@@ -239,7 +255,7 @@ Result<std::vector<gguf::TensorDeclaration>> synth_tensors(const SynthShape& sha
 
 Status synth_model(const std::string& out_path, const SynthShape& shape, const SynthOptions& options,
                    const Progress& progress) {
-  const uint32_t file_type = TRY(find_quant_mix(options.type)).file_type;
+  const auto file_type = TRY(find_type(options.type)).file_type;
   const auto tensors = TRY(plan_tensors(shape, options.type));
   const auto declarations = TRY(synth_tensors(shape, options.type));
   auto writer = TRY(gguf::Writer::create(out_path, synth_metadata(shape, file_type), declarations));

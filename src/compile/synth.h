@@ -4,6 +4,7 @@
 //
 // The numbers are shaped so that a forward pass behaves: a row of K weights has variance 1/K, norms are near one, and
 // layer scales keep the residual stream in range. Logits are finite and differ; the text is nonsense.
+// A matrix in NVFP4 has a factor beside it, as in files of a converter.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +43,7 @@ Result<SynthShape> named_shape(std::string_view name);
 std::string list_shapes();
 
 struct SynthOptions {
-  std::string type = "q4_k_m";  // a mix or a plain format (compile/quant_mix.h)
+  std::string type = "q4_k_m";  // a mix (compile/quant_mix.h) or any format that can be read
   uint64_t seed = 0;
   int n_threads = 0;  // 0: one per processor
 };

@@ -78,13 +78,13 @@ void set_tokenizer(gguf::Metadata& metadata, int64_t vocab) {
 
 }  // namespace
 
-gguf::Metadata synth_metadata(const SynthShape& shape, uint32_t file_type) {
+gguf::Metadata synth_metadata(const SynthShape& shape, std::optional<uint32_t> file_type) {
   gguf::Metadata metadata;
   metadata.set("general.architecture", Value("gemma4"));
   metadata.set("general.type", Value("model"));
   metadata.set("general.name", Value("synthetic Gemma 4 (random weights)"));
   set_architecture(metadata, shape);
-  metadata.set("general.file_type", Value(file_type));
+  if (file_type) metadata.set("general.file_type", Value(*file_type));
   metadata.set("general.quantization_version", Value(uint32_t{2}));
   set_tokenizer(metadata, shape.vocab);
   return metadata;

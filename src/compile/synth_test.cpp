@@ -40,13 +40,22 @@ std::pair<double, double> moments(const gguf::File& file, const gguf::TensorInfo
 
 TEST(Synth, WeightsHaveTheRightSpreadInEveryType) {
   const TempDir dir;
-  for (const char* type : {"q4_k_m", "q5_k_m", "q6_k", "q8_0", "q4_0", "q5_0", "f16", "bf16", "f32"}) {
+  std::vector<std::string> types = {"q4_k_m", "q5_k_m"};
+  for (const quant::Format& format : quant::all_formats())
+    if (format.dequantize) types.emplace_back(format.name);
+  for (const std::string& type : types) {
     const auto file = synth(dir, SynthShape(), {.type = type});
     EXPECT_TRUE(gguf::check_scales(*file).has_value());
     for (const auto& tensor : file->tensors()) {
       if (tensor.dims.size() < 2) continue;
       const auto [mean, std_dev] = moments(*file, tensor);
-      const double expected = 1 / std::sqrt(static_cast<double>(tensor.row_values()));
+      double expected = 1 / std::sqrt(static_cast<double>(tensor.row_values()));
+      if (tensor.format->type == quant::GgmlType::kNVFP4) {
+        const auto* factor = file->find(tensor.name.substr(0, tensor.name.rfind('.')) + ".scale");
+        ASSERT_NE(factor, nullptr) << tensor.name;
+        EXPECT_NEAR(moments(*file, *factor).first, expected, 1e-6);
+        expected = 1;
+      }
       EXPECT_NEAR(std_dev, expected, 0.05 * expected) << type << " " << tensor.name;
       EXPECT_NEAR(mean, 0, 0.05 * expected) << type << " " << tensor.name;
     }
@@ -73,13 +82,25 @@ TEST(Synth, SpecialTensors) {
   EXPECT_NE(synth(dir, with_v, {})->find("blk.5.attn_v.weight"), nullptr);
 }
 
+TEST(Synth, OneFormatButTheHead) {
+  const TempDir dir;
+  const auto file = synth(dir, SynthShape(), {.type = "iq3_xxs"});
+  EXPECT_EQ(file->find("token_embd.weight")->format->name, "Q6_K");
+  EXPECT_EQ(file->find("blk.0.ffn_up.weight")->format->name, "IQ3_XXS");
+  EXPECT_FALSE(file->metadata().find("general.file_type"));
+  const auto unknown = synth_model(dir.file("x.gguf"), SynthShape(), {.type = "iq9"});
+  ASSERT_FALSE(unknown);
+  EXPECT_NE(unknown.error().message.find("unknown type 'iq9'; there are the mixes q4_k_m, "), std::string::npos);
+  EXPECT_NE(unknown.error().message.find(", IQ3_XXS, "), std::string::npos);
+}
+
 TEST(Synth, BytesDependOnTheSeedAndNotOnThreads) {
   const TempDir dir;
   const auto bytes = [&](uint64_t seed, int n_threads, const char* type) {
     synth(dir, SynthShape(), {.type = type, .seed = seed, .n_threads = n_threads});
     return testing::read_file(dir.file("synth.gguf"));
   };
-  for (const char* type : {"q4_k_m", "bf16"}) {
+  for (const char* type : {"q4_k_m", "bf16", "nvfp4"}) {
     const auto one = bytes(1, 1, type);
     EXPECT_EQ(one, bytes(1, 3, type));
     EXPECT_NE(one, bytes(2, 1, type));
@@ -87,15 +108,15 @@ TEST(Synth, BytesDependOnTheSeedAndNotOnThreads) {
 }
 
 TEST(Synth, DrawingInPiecesGivesTheSameWeights) {
-  for (const char* name : {"q4_k", "q5_k", "q6_k", "q8_0", "q4_0", "q5_0", "bf16", "f32"}) {
-    const quant::Format& format = *quant::find_format(name);
+  for (const quant::Format& format : quant::all_formats()) {
+    if (!format.dequantize) continue;
     constexpr int64_t kValues = 4096;
     const uint64_t key = weight_key(7, "t");
     std::vector<std::byte> whole(static_cast<size_t>(format.bytes_for(kValues))), pieces(whole.size());
     draw_weights(format, key, {0, 0.01f}, 0, kValues, whole.data());
     for (int64_t at = 0; at < kValues; at += 512)
       draw_weights(format, key, {0, 0.01f}, at, 512, pieces.data() + format.bytes_for(at));
-    EXPECT_EQ(whole, pieces) << name;
+    EXPECT_EQ(whole, pieces) << format.name;
   }
   EXPECT_NE(weight_key(1, "a"), weight_key(1, "b"));
   EXPECT_NE(weight_key(1, "a"), weight_key(2, "a"));

@@ -2,17 +2,35 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <vector>
 
 #include "base/check.h"
+#include "quant/iq1_m.h"
+#include "quant/iq1_s.h"
+#include "quant/iq2_s.h"
+#include "quant/iq2_xs.h"
+#include "quant/iq2_xxs.h"
+#include "quant/iq3_s.h"
+#include "quant/iq3_xxs.h"
+#include "quant/iq4_nl.h"
+#include "quant/iq4_xs.h"
+#include "quant/mxfp4.h"
+#include "quant/nvfp4.h"
+#include "quant/q1_0.h"
+#include "quant/q2_0.h"
+#include "quant/q2_k.h"
+#include "quant/q3_k.h"
 #include "quant/q4_0.h"
 #include "quant/q4_k.h"
 #include "quant/q5_k.h"
 #include "quant/q6_k.h"
 #include "quant/q8_0.h"
 #include "quant/scales_6bit.h"
+#include "quant/tq1_0.h"
+#include "quant/tq2_0.h"
 
 namespace tessera::compile {
 namespace {
@@ -33,12 +51,13 @@ constexpr uint64_t random_word(uint64_t key, uint64_t counter) { return mix(key 
 template <typename Block>
 struct RandomBlock {
   static constexpr size_t kWords = (sizeof(Block) + 7) / 8 + 1;
-  RandomBlock(uint64_t key, uint64_t index) {
+  RandomBlock(uint64_t key, uint64_t index) : is_odd(index % 2 != 0) {
     for (size_t i = 0; i < kWords; ++i) words[i] = random_word(key, index * kWords + i);
     std::memcpy(static_cast<void*>(&block), words.data(), sizeof(Block));
   }
   uint64_t spare() const { return words[kWords - 1]; }
 
+  bool is_odd;
   std::array<uint64_t, kWords> words;
   Block block;
 };
@@ -96,6 +115,57 @@ void shape(RandomBlock<quant::Q4_0>& random, float std_dev) {
   random.block.d = to_f16(sign * std_dev / 4.64f * scale_factor(random.spare()));
 }
 
+constexpr float kE2M1Rms = 5.85f;  // of the doubled levels
+
+// Powers of two: the smaller and the greater one as often as their mean square asks for.
+void shape(RandomBlock<quant::MXFP4>& random, float std_dev) {
+  const float scale = 2 * std_dev / kE2M1Rms;
+  const int exponent = static_cast<int>(std::floor(std::log2(scale)));
+  const float over = scale / std::ldexp(1.0f, exponent);  // 1 to 2
+  const bool greater = static_cast<float>(random.spare() & 0xffff) * 0x1p-16f * 3 < over * over - 1;
+  random.block.e = static_cast<uint8_t>(std::clamp(exponent + greater + 127, 0, 254));
+}
+
+// An E4M3 is the upper bits of a float whose exponent is less by 120.
+void shape(RandomBlock<quant::NVFP4>& random, float std_dev) {
+  for (size_t s = 0; s < 4; ++s) {
+    const float scale = 2 * std_dev / kE2M1Rms * scale_factor(random.spare() >> (4 * s));
+    const int rounded = (std::bit_cast<int>(scale) - (120 << 23) + (1 << 19)) >> 20;
+    random.block.d[s] = static_cast<uint8_t>(std::clamp(rounded, 1, 0x7e));
+  }
+}
+
+template <typename Block>
+void set_scale(Block& block, float d) {
+  block.d = to_f16(d);
+}
+
+// With mins like the scales the weights are centred.
+void set_scale(quant::Q2_K& block, float d) {
+  for (uint8_t& scale : block.scales) scale = static_cast<uint8_t>((scale & 15) * 0x11);
+  block.d = to_f16(d);
+  block.dmin = to_f16(1.5f * d);
+}
+
+void set_scale(quant::IQ1_M& block, float d) {
+  const F16 half = to_f16(d);
+  for (int w = 0; w < 4; ++w)
+    block.scales[w] = static_cast<uint16_t>((block.scales[w] & 0xfff) | ((half.bits >> 4 * w) & 15) << 12);
+}
+
+// Every other one negative, as the codes of some formats have another mean than 0.
+template <typename Block>
+void shape(RandomBlock<Block>& random, float std_dev) {
+  std::array<float, Block::kValues> values;
+  set_scale(random.block, 1);
+  dequantize(random.block, values.data());
+  float squares = 0;
+  for (const float value : values) squares += value * value;
+  const float sign = random.is_odd ? -1.0f : 1.0f;
+  const float rms = std::sqrt(squares / Block::kValues);
+  set_scale(random.block, sign * std_dev / rms * scale_factor(random.spare()));
+}
+
 template <typename Block>
 void draw_blocks(uint64_t key, float std_dev, int64_t first_value, int64_t n_values, void* out) {
   auto* bytes = static_cast<std::byte*>(out);
@@ -114,11 +184,19 @@ struct DirectFormat {
   DrawFn draw;
 };
 
-// What the mixes are made of; the rest goes through values and the format's quantizer, some hundred times slower.
+// The rest goes through values and the format's quantizer, some hundred times slower than what the mixes are made of.
 constexpr DirectFormat kDirectFormats[] = {
-    {GgmlType::kQ4_K, draw_blocks<quant::Q4_K>}, {GgmlType::kQ5_K, draw_blocks<quant::Q5_K>},
-    {GgmlType::kQ6_K, draw_blocks<quant::Q6_K>}, {GgmlType::kQ8_0, draw_blocks<quant::Q8_0>},
-    {GgmlType::kQ4_0, draw_blocks<quant::Q4_0>},
+    {GgmlType::kQ4_K, draw_blocks<quant::Q4_K>},       {GgmlType::kQ5_K, draw_blocks<quant::Q5_K>},
+    {GgmlType::kQ6_K, draw_blocks<quant::Q6_K>},       {GgmlType::kQ8_0, draw_blocks<quant::Q8_0>},
+    {GgmlType::kQ4_0, draw_blocks<quant::Q4_0>},       {GgmlType::kQ2_K, draw_blocks<quant::Q2_K>},
+    {GgmlType::kQ3_K, draw_blocks<quant::Q3_K>},       {GgmlType::kIQ1_S, draw_blocks<quant::IQ1_S>},
+    {GgmlType::kIQ1_M, draw_blocks<quant::IQ1_M>},     {GgmlType::kIQ2_XXS, draw_blocks<quant::IQ2_XXS>},
+    {GgmlType::kIQ2_XS, draw_blocks<quant::IQ2_XS>},   {GgmlType::kIQ2_S, draw_blocks<quant::IQ2_S>},
+    {GgmlType::kIQ3_XXS, draw_blocks<quant::IQ3_XXS>}, {GgmlType::kIQ3_S, draw_blocks<quant::IQ3_S>},
+    {GgmlType::kIQ4_NL, draw_blocks<quant::IQ4_NL>},   {GgmlType::kIQ4_XS, draw_blocks<quant::IQ4_XS>},
+    {GgmlType::kTQ1_0, draw_blocks<quant::TQ1_0>},     {GgmlType::kTQ2_0, draw_blocks<quant::TQ2_0>},
+    {GgmlType::kMXFP4, draw_blocks<quant::MXFP4>},     {GgmlType::kNVFP4, draw_blocks<quant::NVFP4>},
+    {GgmlType::kQ1_0, draw_blocks<quant::Q1_0>},       {GgmlType::kQ2_0, draw_blocks<quant::Q2_0>},
 };
 
 void draw_values(uint64_t key, WeightDistribution distribution, int64_t first_value, std::span<float> out) {

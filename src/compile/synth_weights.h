@@ -12,15 +12,15 @@ namespace tessera::compile {
 // Stream of a tensor: seeds and names that differ give unrelated numbers.
 uint64_t weight_key(uint64_t seed, std::string_view tensor_name);
 
-// Values of about this mean and standard deviation; formats drawn by their bits (Q4_K, Q5_K, Q6_K, Q8_0, Q4_0) have
-// mean 0 whatever is asked, the others are uniform.
+// Values of about this mean and standard deviation; formats drawn by their bits (all but floats and those between Q4_1
+// and Q5_1) have mean 0 whatever is asked, the others are uniform.
 struct WeightDistribution {
   float mean = 0;
   float std_dev = 1;
 };
 
 // Values [first_value, first_value + n_values) of the stream, both multiples of the block length. The format must be
-// one that Tessera writes.
+// one that Tessera reads; NVFP4's scales are coarse where the deviation is far below 1.
 void draw_weights(const quant::Format& format, uint64_t key, WeightDistribution distribution, int64_t first_value,
                   int64_t n_values, void* out);
 
