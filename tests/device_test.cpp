@@ -210,6 +210,13 @@ TEST_P(ModelOnDevice, WhatIsRefusedNamesIt) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kNotImplemented);
   EXPECT_NE(refused.error().message.find("RMSNorm"), std::string::npos) << refused.error().message;
+  const TempDir dir;
+  const std::string path = dir.file("model.gguf");  // of matrices with factors
+  ASSERT_TRUE(compile::synth_model(path, *compile::named_shape("gemma4-tiny"), {.type = "nvfp4"}));
+  const auto factors = DeviceModel::create(make_model(compile_model(path, {.dtype = DType::kF32}), {}), gpu_);
+  ASSERT_FALSE(factors);
+  EXPECT_EQ(factors.error().code, ErrorCode::kNotImplemented);
+  EXPECT_NE(factors.error().message.find("multiplied by a number"), std::string::npos) << factors.error().message;
   auto session = open(make_model(compile_model(reference.gguf, {}), {}));
   ASSERT_TRUE(session);
   EXPECT_FALSE(session->step({}));
